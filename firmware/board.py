@@ -1,0 +1,63 @@
+"""What differs from board to board. What a board lacks stands in quietly, so the node runs on a computer too."""
+
+import sys
+
+try:
+    import machine
+except ImportError:
+    machine = None
+
+from config import ConfigError
+
+IS_BOARD = sys.platform not in ("linux", "darwin", "win32")
+
+# The RP2040's watchdog counts to 8388 ms; elsewhere there is room for the slowest name look-up.
+_WATCHDOG_MS = 8_300 if sys.platform == "rp2" else 30_000
+
+
+def description():
+    """What this node runs on, for people to read."""
+    return getattr(sys.implementation, "_machine", sys.platform)
+
+
+def runtime():
+    """The name and version of the Python that runs."""
+    return "%s %d.%d.%d" % ((sys.implementation.name,) + tuple(sys.implementation.version[:3]))
+
+
+def watchdog(period_ms):
+    """Start the watchdog; a function that feeds it, to be called more often than every `period_ms`.
+
+    period_ms: milliseconds; None for what suits the board, 0 for no watchdog. Once started it cannot be stopped.
+    """
+    if period_ms == 0 or not hasattr(machine, "WDT"):
+        return _nothing
+    try:
+        return machine.WDT(timeout=period_ms or _WATCHDOG_MS).feed
+    except ValueError as error:
+        raise ConfigError('"watchdog_ms" does not suit this board: %s' % error)
+
+
+def _nothing():
+    pass
+
+
+class Led:
+    """The board's LED, or one that is only remembered.
+
+    pin: what machine.Pin takes, or None.
+    """
+
+    def __init__(self, pin):
+        self.is_on = False
+        self._pin = None
+        if pin is not None and hasattr(machine, "Pin"):
+            try:
+                self._pin = machine.Pin(pin, machine.Pin.OUT, value=0)
+            except (ValueError, TypeError) as error:
+                raise ConfigError('"led_pin" names no pin of this board: %s' % error)
+
+    def set(self, is_on):
+        self.is_on = is_on
+        if self._pin:
+            self._pin.value(is_on)

@@ -1,0 +1,107 @@
+"""Starts the node. Runs at power-up on a board; on a computer: `micropython main.py [CONFIG.json]`."""
+
+import sys
+import time
+
+import board
+import clock
+import config
+import sensor
+import wifi
+from node import Node
+from umqtt_full import MQTTException
+from umqtt_full.robust import MQTTClient
+
+_CLOCK_RETRY_MS = 2_000
+
+
+def main(path):
+    """Run the node with the configuration file at `path`, until it is interrupted."""
+    settings = config.load(path, wifi.is_there())
+    ssl = _tls(settings.tls_ca)
+    read_temperature = sensor.open(settings.sensor)
+    led = board.Led(settings.led_pin)
+    feed = board.watchdog(settings.watchdog_ms)
+
+    on_wait, online = feed, None
+    if wifi.is_there():
+        radio = wifi.Wifi(settings.wifi_ssid, settings.wifi_passphrase, settings.wifi_join_ms, feed, print)
+        online = radio.is_up
+
+        def on_wait():
+            feed()
+            radio.tend()
+
+        while not radio.join():
+            pass
+    if ssl:
+        _set_clock(settings.ntp_server, online, on_wait)
+
+    client = MQTTClient(
+        settings.client_id,
+        settings.server,
+        settings.port,
+        settings.user,
+        settings.password,
+        settings.keepalive_s,
+        ssl,
+        online=online,
+    )
+    node = Node(settings, client, read_temperature, led, on_wait, print)
+    print("node: %s, broker %s:%d" % (settings.client_id, settings.server, settings.port))
+    try:
+        node.run()
+    except KeyboardInterrupt:
+        node.stop()
+        print("node: stopped")
+
+
+def _tls(ca_path):
+    """A TLS context that trusts the CA in the file `ca_path` and checks the broker's name, or None."""
+    if not ca_path:
+        return None
+    import ssl
+
+    try:
+        with open(ca_path, "rb") as file:
+            ca = file.read()
+    except OSError as error:
+        raise config.ConfigError('"tls_ca" names %s, which cannot be read (error %s)' % (ca_path, error.errno))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies unless told otherwise
+    try:
+        context.load_verify_locations(cadata=ca)
+    except (ValueError, OSError):
+        raise config.ConfigError(
+            '"tls_ca" names %s, which is not a certificate in DER; from PEM: openssl x509 -in ca.pem -outform DER -out ca.der'
+            % ca_path
+        )
+    return context
+
+
+def _set_clock(server, online, on_wait):
+    """Wait until the clock is set: no certificate can be checked before."""
+    while not clock.is_set():
+        # Without a link a look-up may hang for good on lwIP.
+        if (online is None or online()) and clock.set_by_ntp(server):
+            break
+        print('clock: no time from "ntp_server" %s yet, trying again' % server)
+        started = time.ticks_ms()
+        while time.ticks_diff(time.ticks_ms(), started) < _CLOCK_RETRY_MS:
+            on_wait()
+            time.sleep_ms(100)
+
+
+def _give_up(words):
+    print("node:", words)
+    if not board.IS_BOARD:
+        sys.exit(1)
+    # On a board that would start this program again, for ever. Ending here leads to the prompt.
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "config.json")
+    except config.ConfigError as error:
+        _give_up(error)
+    except MQTTException as error:
+        _give_up("the broker refuses this node: %s (code %s)" % (error.args[-1], error.args[0]))

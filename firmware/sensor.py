@@ -1,0 +1,64 @@
+"""A thermometer: the chip's own where there is one, or a simulated one. Both are read in tenths of a degree Celsius."""
+
+try:
+    import machine
+except ImportError:
+    machine = None
+try:
+    import esp32
+except ImportError:
+    esp32 = None
+
+from config import ConfigError
+
+
+def open(kind):
+    """A function that reads the temperature in tenths of a degree Celsius.
+
+    kind: "chip", "simulated", or "auto" (the chip's where there is one).
+    Raises ConfigError when the chip's was asked for and there is none.
+    """
+    if kind != "simulated":
+        read = _chip()
+        if read:
+            return read
+        if kind == "chip":
+            raise ConfigError('"sensor" is "chip", and this board has no thermometer; try "auto"')
+    return _Simulated().read
+
+
+def _chip():
+    """How this chip's thermometer is read, or None."""
+    if hasattr(esp32, "mcu_temperature"):
+        return lambda: esp32.mcu_temperature() * 10  # whole degrees Celsius
+    if hasattr(esp32, "raw_temperature"):
+        return lambda: (esp32.raw_temperature() - 32) * 50 // 9  # the first ESP32: Fahrenheit
+    adc = getattr(machine, "ADC", None)
+    if hasattr(adc, "CORE_TEMP"):
+        return _Rp2(adc(adc.CORE_TEMP)).read
+    return None
+
+
+class _Rp2:
+    """The diode of the RP2040 and RP2350: 0.706 V at 27 degrees, 1.721 mV less for each degree more."""
+
+    def __init__(self, adc):
+        self._adc = adc
+
+    def read(self):
+        microvolts = self._adc.read_u16() * 50_355 // 1_000  # 65535 is 3.3 V; small enough for a 31-bit int
+        return 270 - (microvolts - 706_000) * 10 // 1_721
+
+
+class _Simulated:
+    """Climbs from 18.0 to 24.0 degrees and back, 0.1 a reading."""
+
+    def __init__(self):
+        self._tenths = 209
+        self._step = 1
+
+    def read(self):
+        if not 180 <= self._tenths + self._step <= 240:
+            self._step = -self._step
+        self._tenths += self._step
+        return self._tenths
