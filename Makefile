@@ -1,0 +1,62 @@
+# Every target sets up what it needs. `make help` lists them.
+# Kept to what GNU make 3.81 knows, which is macOS's own.
+
+PYTHON ?= python3
+VENV := .venv/bin/python
+INSTALLED := .venv/installed
+MICROPYTHON32 := .micropython32/micropython
+
+# In CI on Linux x86-64 nothing is skipped, the 32-bit MicroPython included.
+ifeq ($(CI) $(shell uname -sm),true Linux x86_64)
+EVERYTHING := $(MICROPYTHON32)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-32bit bench budget lint format clean
+
+help: ## list these targets
+	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+
+setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto and MicroPython
+	@$(VENV) -m umq setup
+
+demo: setup ## watch the firmware run here, through a real broker: about half a minute
+	@$(VENV) -m umq demo $(ARGS)
+
+test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
+	@$(VENV) -m pytest -q $(ARGS)
+
+test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetched from Debian (Linux x86-64)
+	@$(VENV) -m pytest -q tests/test_on_micropython.py -k 32-bit $(ARGS)
+
+bench: setup ## measure messages a second, beside bare sockets and other libraries
+	@$(VENV) -m umq bench $(ARGS)
+
+budget: setup $(EVERYTHING) ## measure heap and size on MicroPython; fails when a limit is broken
+	@$(VENV) -m umq budget $(ARGS)
+
+lint: $(INSTALLED) ## check style and likely mistakes with ruff
+	@$(VENV) -m ruff check --quiet .
+	@$(VENV) -m ruff format --quiet --check . || { echo 'umqtt_full: `make format` puts the layout right'; exit 1; }
+
+format: $(INSTALLED) ## lay all Python files out as `make lint` wants them
+	@$(VENV) -m ruff check --quiet --fix . || true
+	@$(VENV) -m ruff format --quiet .
+
+clean: ## remove all that make has made
+	rm -rf .venv .micropython32 .pytest_cache .ruff_cache .hypothesis build tools/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'umqtt_full: $(PYTHON) is missing or older than Python 3.11; install a newer one, or name it: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo 'umqtt_full: $(PYTHON) cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'umqtt_full: installing the host tools into .venv, once'
+	@$(VENV) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(VENV) -m pip install -qq --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(MICROPYTHON32): tools/micropython32.sh
+	@sh tools/micropython32.sh .micropython32

@@ -1,0 +1,51 @@
+# Runs test files where there is no pytest: on MicroPython.
+#
+#   micropython tests/both/run.py tests/both/test_topics.py ...
+#
+# A test file has functions test_*() without arguments that use `assert` and, from here, `raises`.
+# The last line is "N passed, M failed"; the exit status is 0 only when something passed and nothing failed.
+
+import gc
+import sys
+
+
+def raises(exception, function, *args):
+    """Call function(*args), which must raise `exception` (or a subclass); return what it raised."""
+    try:
+        function(*args)
+    except exception as raised:
+        return raised
+    raise AssertionError("%s was not raised" % exception.__name__)
+
+
+def _run_file(path):
+    """Run the tests of one file; return how many passed and how many failed."""
+    passed = failed = 0
+    module = __import__(path.rsplit("/", 1)[-1][: -len(".py")])
+    for name in sorted(dir(module)):
+        if not name.startswith("test_"):
+            continue
+        gc.collect()
+        try:
+            getattr(module, name)()
+            passed += 1
+        except Exception as error:
+            failed += 1
+            print("FAILED", path, name)
+            sys.print_exception(error)
+    return passed, failed
+
+
+def _main(here, paths):
+    sys.path[:0] = [here, here + "/../../lib"]
+    passed = failed = 0
+    for path in paths:
+        counts = _run_file(path)
+        passed += counts[0]
+        failed += counts[1]
+    print("%d passed, %d failed" % (passed, failed))
+    sys.exit(0 if passed and not failed else 1)
+
+
+if __name__ == "__main__":
+    _main(__file__.rsplit("/", 1)[0] if "/" in __file__ else ".", sys.argv[1:])

@@ -1,0 +1,46 @@
+"""The command line: python -m umq COMMAND ..."""
+
+import argparse
+import importlib
+import sys
+
+from umq.errors import UserError
+
+# Each command is a module umq/COMMAND.py with add_arguments(parser) and run(args) -> exit status.
+_COMMANDS = {
+    "setup": "make sure of mosquitto and MicroPython",
+    "demo": "run the firmware here, through a real broker, and watch it",
+    "bench": "messages a second, beside bare sockets and other libraries",
+    "budget": "heap and size of the library on MicroPython, against their limits",
+}
+
+
+def main(argv):
+    """Run the command that `argv` names; return the exit status."""
+    try:
+        return _run(argv)
+    except UserError as error:
+        print(f"umq: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(argv):
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: python -m umq COMMAND [-h] ...\n")
+        for name, what_it_does in _COMMANDS.items():
+            print(f"  {name:8} {what_it_does}")
+        return 0 if argv else 2
+    name = argv[0]
+    if name not in _COMMANDS:
+        raise UserError(f"there is no command {name!r}: choose one of {', '.join(_COMMANDS)}")
+    # Only the command that was asked for is imported: none waits for another's modules.
+    command = importlib.import_module(f"umq.{name}")
+    parser = argparse.ArgumentParser(prog=f"python -m umq {name}", description=_COMMANDS[name])
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(argv[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
