@@ -1,0 +1,33 @@
+"""MQTT 3.1.1 for microcontrollers: publisher and subscriber at QoS 0, 1 and 2, without allocating.
+
+    from umqtt_full import MQTTClient
+"""
+
+import sys
+
+if sys.implementation.name == "micropython":
+    from micropython import const
+else:
+    from ._cpython import const
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for, so that a program pays only for what it names.
+_WHERE = {
+    "MQTTClient": "client",
+    "LinkLost": "errors",
+    "TimedOut": "errors",
+    "ProtocolError": "errors",
+    "MQTTException": "errors",
+    "Full": "errors",
+    "RamStore": "store",
+    "Transport": "transport",
+}
+
+
+def __getattr__(name):
+    if name not in _WHERE:
+        raise AttributeError(name)
+    module = __import__("umqtt_full." + _WHERE[name], None, None, (name,))
+    value = globals()[name] = getattr(module, name)
+    return value

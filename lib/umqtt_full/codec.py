@@ -1,0 +1,367 @@
+# MQTT 3.1.1 control packets <-> bytes. No I/O, no clock; once a Reader is made only errors allocate.
+#
+# put_* write one packet into a buffer at an offset and return where it ends, or 0 where there is no room for it.
+# A Reader takes the stream in any pieces and tells one packet after the other.
+
+from . import const
+from .errors import ProtocolError
+
+_CONNECT = const(0x10)
+_CONNACK = const(0x20)
+_PUBLISH = const(0x30)
+_PUBACK = const(0x40)
+_PUBCOMP = const(0x70)
+_SUBSCRIBE = const(0x82)
+_SUBACK = const(0x90)
+_UNSUBSCRIBE = const(0xA2)
+_PINGRESP = const(0xD0)
+
+_EPROTO = const(71)
+_SEEN_MAX = const(128)
+
+# The first bytes, flags and all, that may reach a client, beside PUBLISH [MQTT-2.2.2-1].
+_HEADS = b"\x20\x40\x50\x62\x70\x90\xb0\xd0"
+
+
+def packet_name(head):
+    """The standard's name for the packet that begins with the byte `head`."""
+    names = "type 0,CONNECT,CONNACK,PUBLISH,PUBACK,PUBREC,PUBREL,PUBCOMP,SUBSCRIBE,SUBACK,UNSUBSCRIBE,UNSUBACK"
+    return (names + ",PINGREQ,PINGRESP,DISCONNECT,type 15").split(",")[head >> 4]
+
+
+def bad(head, words):
+    """Raise the ProtocolError that names packet and fault."""
+    raise ProtocolError(_EPROTO, packet_name(head) + ": " + words)
+
+
+def is_utf8(text):
+    """Is `text` (bytes) a string as section 1.5.3 wants it: well-formed, without surrogates and U+0000?"""
+    more = 0  # continuation bytes still to come, the next one within low..high
+    low = high = 0
+    for c in text:
+        if more:
+            if not low <= c <= high:
+                return False
+            low = 0x80
+            high = 0xBF
+            more -= 1
+        elif c >= 0x80:
+            if not 0xC2 <= c <= 0xF4:
+                return False
+            more = 1 + (c >= 0xE0) + (c >= 0xF0)
+            low = 0xA0 if c == 0xE0 else 0x90 if c == 0xF0 else 0x80  # no overlong form
+            high = 0x9F if c == 0xED else 0x8F if c == 0xF4 else 0xBF  # no surrogate, none past U+10FFFF
+        elif not c:
+            return False
+    return not more
+
+
+def _put_header(buf, at, head, length):
+    # The fixed header of a packet whose `length` bytes follow it -> where they begin, or 0 (2.2.3).
+    more = length >> 7
+    size = 2
+    while more:
+        more >>= 7
+        size += 1
+    if at + size + length > len(buf):
+        return 0
+    buf[at] = head
+    at += 1
+    while length > 127:
+        buf[at] = length & 127 | 128
+        length >>= 7
+        at += 1
+    buf[at] = length
+    return at + 1
+
+
+def _put_field(buf, at, data):
+    # A string or binary field: two bytes of length, then the bytes (1.5.3).
+    n = len(data)
+    buf[at] = n >> 8
+    buf[at + 1] = n & 0xFF
+    at += 2
+    buf[at : at + n] = data
+    return at + n
+
+
+def put_connect(buf, client_id, clean_session, keepalive, will, user, password):
+    """CONNECT at the start of `buf`. `will` is None or (topic, payload, qos, retain); user and password bytes or
+    None; keepalive in seconds (3.1)."""
+    flags = clean_session << 1
+    n = 12 + len(client_id)
+    if will:
+        flags |= 4 | will[2] << 3 | will[3] << 5
+        n += 4 + len(will[0]) + len(will[1])
+    if user is not None:
+        flags |= 0x80
+        n += 2 + len(user)
+    if password is not None:
+        flags |= 0x40
+        n += 2 + len(password)
+    at = _put_header(buf, 0, _CONNECT, n)
+    if at:
+        buf[at : at + 10] = b"\0\4MQTT\4\0\0\0"
+        buf[at + 7] = flags
+        buf[at + 8] = keepalive >> 8
+        buf[at + 9] = keepalive & 0xFF
+        at = _put_field(buf, at + 10, client_id)
+        # In this order [MQTT-3.1.3-1].
+        if will:
+            at = _put_field(buf, _put_field(buf, at, will[0]), will[1])
+        if user is not None:
+            at = _put_field(buf, at, user)
+        if password is not None:
+            at = _put_field(buf, at, password)
+    return at
+
+
+def publish_size(topic_length, payload_length, qos):
+    # The bytes of a PUBLISH, fixed header and all.
+    n = topic_length + payload_length + (4 if qos else 2)
+    return n + (2 if n < 0x80 else 3 if n < 0x4000 else 4 if n < 0x200000 else 5)
+
+
+def put_publish(buf, at, head, topic_name, payload, packet_id):
+    """PUBLISH; `head` is its first byte, `packet_id` 0 at QoS 0 (3.3)."""
+    n = len(topic_name)
+    end = n + len(payload) + (4 if packet_id else 2)
+    if end < 128:
+        if at + 2 + end > len(buf):
+            return 0
+        buf[at] = head
+        buf[at + 1] = end
+        at += 2
+    else:
+        at = _put_header(buf, at, head, end)
+        if not at:
+            return 0
+    end += at
+    buf[at] = n >> 8
+    buf[at + 1] = n & 0xFF
+    at += 2
+    n += at
+    buf[at:n] = topic_name
+    if packet_id:
+        buf[n] = packet_id >> 8
+        buf[n + 1] = packet_id & 0xFF
+        n += 2
+    buf[n:end] = payload
+    return end
+
+
+def put_ack(buf, at, head, packet_id):
+    """PUBACK, PUBREC, PUBREL or PUBCOMP, whose first byte is `head` (3.4 to 3.7)."""
+    if at + 4 > len(buf):
+        return 0
+    buf[at] = head
+    buf[at + 1] = 2
+    buf[at + 2] = packet_id >> 8
+    buf[at + 3] = packet_id & 0xFF
+    return at + 4
+
+
+def put_subscribe(buf, at, packet_id, subscriptions):
+    """SUBSCRIBE for objects that have a topic_filter and a qos (3.8)."""
+    n = 2
+    for s in subscriptions:
+        n += 3 + len(s.topic_filter)
+    at = _put_header(buf, at, _SUBSCRIBE, n)
+    if at:
+        buf[at] = packet_id >> 8
+        buf[at + 1] = packet_id & 0xFF
+        at += 2
+        for s in subscriptions:
+            at = _put_field(buf, at, s.topic_filter)
+            buf[at] = s.qos
+            at += 1
+    return at
+
+
+def put_unsubscribe(buf, at, packet_id, topic_filters):
+    """UNSUBSCRIBE for a list of filters, bytes (3.10)."""
+    n = 2
+    for f in topic_filters:
+        n += 2 + len(f)
+    at = _put_header(buf, at, _UNSUBSCRIBE, n)
+    if at:
+        buf[at] = packet_id >> 8
+        buf[at + 1] = packet_id & 0xFF
+        at += 2
+        for f in topic_filters:
+            at = _put_field(buf, at, f)
+    return at
+
+
+def put_empty(buf, at, head):
+    """PINGREQ or DISCONNECT: a fixed header and no more (3.12, 3.14)."""
+    return _put_header(buf, at, head, 0)
+
+
+class Message:
+    """A PUBLISH that came in. One object is reused for all: it is valid until the callback returns.
+
+    topic_name and payload are bytearrays (keep a copy with bytes(...)); qos 0 to 2; retain and dup are bools;
+    packet_id is 0 at QoS 0.
+    """
+
+    def __init__(self, capacity):
+        self.topic_name = bytearray(capacity)
+        self.payload = bytearray(capacity)
+        self.qos = self.packet_id = 0
+        self.retain = self.dup = False
+
+
+class Reader:
+    # The transport fills `window` from its start and calls feed(n); then next() tells one packet after the other
+    # and leaves what is in it in `message`, `packet_id`, `return_code` and so on, until it is called again.
+    #
+    # All buffers keep their capacity when they are cut shorter, so that cutting and filling them allocates nothing:
+    # MicroPython's in-place slice assignments are a memcpy.
+
+    def __init__(self, chunk, max_packet):
+        self.window = bytearray(chunk)
+        self.max_packet = max_packet
+        self.message = Message(chunk + max_packet)
+        self._buf = bytearray(chunk + max_packet)
+        self._seen = bytearray(_SEEN_MAX)  # the last topic name found to be UTF-8: checking it again costs most
+        self.fresh = False  # is the topic name another than the last one?
+        self._remaining = 0
+        self.packet_id = 0
+        self.return_code = 0  # CONNACK's
+        self.session_present = False
+        self.return_codes = b""  # SUBACK's, in the order of the filters [MQTT-3.9.3-1]
+        self.reset()
+
+    def reset(self):
+        # Forget what came in: another connection begins.
+        self._buf[:] = b""
+        self._seen[:] = b""
+        self._at = 0  # where the next packet begins
+
+    def feed(self, n):
+        # The first n bytes of the window are new.
+        buf = self._buf
+        if self._at:
+            buf[: self._at] = b""
+            self._at = 0
+        have = len(buf)
+        buf.extend(self.window)
+        if n < len(self.window):
+            buf[have + n :] = b""
+
+    def next(self):
+        # -> the type of the next packet (its first byte's upper half), or 0 while it is not all here.
+        buf = self._buf
+        at = self._at
+        have = len(buf) - at
+        if have < 1:
+            return 0
+        head = buf[at]
+        kind = head & 0xF0
+        if kind != _PUBLISH:
+            if head not in _HEADS:
+                bad(head, "flags %d" % (head & 15) if kind in _HEADS or kind == 0x60 else "not for a client")
+        elif head & 6 == 6:
+            bad(head, "QoS 3")  # [MQTT-3.3.1-4]
+        elif head & 14 == 8:
+            bad(head, "DUP at QoS 0")  # [MQTT-3.3.1-2]
+        if have < 2:
+            return 0
+        length = buf[at + 1]
+        start = at + 2
+        if length > 127:
+            start = self._length(at)
+            if not start:
+                return 0
+            length = self._remaining
+        end = start + length
+        if end - at > self.max_packet:
+            bad(head, "%d bytes, over max_packet=%d" % (end - at, self.max_packet))
+        if end > len(buf):
+            return 0
+        self._at = end
+        if kind == _PUBLISH:
+            self._publish(head, start, end)
+        elif kind == _PINGRESP:
+            if length:
+                bad(head, "length %d" % length)
+        elif kind == _CONNACK:
+            self._connack(start, length)
+        elif length < 3 if kind == _SUBACK else length != 2:
+            bad(head, "length %d" % length)
+        else:
+            self.packet_id = buf[start] << 8 | buf[start + 1]
+            if not self.packet_id:
+                bad(head, "packet id 0")  # [MQTT-2.3.1-1]
+            if kind == _SUBACK:
+                self.return_codes = bytes(buf[start + 2 : end])
+                for code in self.return_codes:
+                    if code > 2 and code != 0x80:
+                        bad(head, "return code 0x%02x" % code)  # [MQTT-3.9.3-2]
+        return kind
+
+    def _length(self, at):
+        # A remaining length of two to four bytes, padded ones among them (2.2.3), into _remaining -> where it ends.
+        buf = self._buf
+        length = shift = 0
+        for i in range(at + 1, at + 5):
+            if i >= len(buf):
+                return 0
+            length |= (buf[i] & 127) << shift
+            if buf[i] < 128:
+                self._remaining = length
+                return i + 1
+            shift += 7
+        bad(buf[at], "remaining length of more than 4 bytes")
+
+    def _connack(self, start, length):
+        if length != 2:
+            bad(_CONNACK, "length %d" % length)
+        flags = self._buf[start]
+        code = self._buf[start + 1]
+        if flags > 1:
+            bad(_CONNACK, "flags 0x%02x" % flags)
+        if code > 5:
+            bad(_CONNACK, "return code %d" % code)
+        if flags and code:
+            bad(_CONNACK, "refused, yet session present")  # [MQTT-3.2.2-4]
+        self.session_present = flags == 1
+        self.return_code = code
+
+    def _publish(self, head, start, end):
+        buf = self._buf
+        m = self.message
+        name = m.topic_name
+        payload = m.payload
+        qos = head >> 1 & 3
+        if end - start < 2:
+            bad(head, "no topic name")
+        n = buf[start] << 8 | buf[start + 1]
+        start += 2
+        if not n:
+            bad(head, "empty topic name")  # [MQTT-4.7.3-1]
+        if start + n + (2 if qos else 0) > end:
+            bad(head, "topic name of %d bytes runs past its end" % n)
+        # In three cuts: what follows the topic's length; the topic name out of that; and the payload left.
+        payload[:] = buf
+        payload[end:] = b""
+        payload[:start] = b""
+        name[:] = payload
+        name[n:] = b""
+        start = 0
+        if qos:
+            start = payload[n] << 8 | payload[n + 1]
+            if not start:
+                bad(head, "packet id 0")  # [MQTT-2.3.1-1]
+            n += 2
+        payload[:n] = b""
+        m.packet_id = start
+        m.qos = qos
+        m.retain = head & 1 == 1
+        m.dup = head & 8 == 8
+        self.fresh = name != self._seen
+        if self.fresh:
+            if not is_utf8(name):
+                bad(head, "topic name is not UTF-8")  # [MQTT-1.5.3-1] [MQTT-1.5.3-2]
+            self._seen[:] = name if len(name) <= _SEEN_MAX else b""
