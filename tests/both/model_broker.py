@@ -1,0 +1,877 @@
+"""A small MQTT 3.1.1 broker in memory, strict with its clients and at a test's command.
+
+It is a peer for the transports of `emulated.py` and lives on their clock. Its codec is its own: nothing here
+comes from the library under test.
+
+Strict: every breach of the standard by a client is written down in `violations`, and check() fails on them.
+At a test's command: see `drop`, `repeat`, `wrong_id`, `instead`, `delay`, `cut` for what the broker sends;
+`ignore` and `cut_on` for what it gets; `reject`, `forget`, `stop`, `start`, `publish` and `say`.
+
+What came through is in `taken` (each message that a client handed over, once it is this broker's), so that
+lost and doubled ones can be counted.
+
+What it leaves out: authentication (`refuse` says no to anybody), limits on size and number, messages that
+expire, bridges, `$SYS`, any transport but the emulated ones. A message matching several filters of one
+client is sent once, at the highest QoS granted, unless `each_filter` is set. To a client away it keeps QoS 1
+and 2 only.
+"""
+
+from errno import ECONNREFUSED
+
+from emulated import Failure, error
+
+CONNECT = 0x10
+CONNACK = 0x20
+PUBLISH = 0x30
+PUBACK = 0x40
+PUBREC = 0x50
+PUBREL = 0x60
+PUBCOMP = 0x70
+SUBSCRIBE = 0x80
+SUBACK = 0x90
+UNSUBSCRIBE = 0xA0
+UNSUBACK = 0xB0
+PINGREQ = 0xC0
+PINGRESP = 0xD0
+DISCONNECT = 0xE0
+
+_NAMES = {
+    CONNECT: "CONNECT",
+    CONNACK: "CONNACK",
+    PUBLISH: "PUBLISH",
+    PUBACK: "PUBACK",
+    PUBREC: "PUBREC",
+    PUBREL: "PUBREL",
+    PUBCOMP: "PUBCOMP",
+    SUBSCRIBE: "SUBSCRIBE",
+    SUBACK: "SUBACK",
+    UNSUBSCRIBE: "UNSUBSCRIBE",
+    UNSUBACK: "UNSUBACK",
+    PINGREQ: "PINGREQ",
+    PINGRESP: "PINGRESP",
+    DISCONNECT: "DISCONNECT",
+}
+# What a client may send, with the flags that it must have [MQTT-2.2.2-1]; a PUBLISH has its own.
+_FROM_CLIENT = {
+    CONNECT: 0,
+    PUBLISH: None,
+    PUBACK: 0,
+    PUBREC: 0,
+    PUBREL: 2,
+    PUBCOMP: 0,
+    SUBSCRIBE: 2,
+    UNSUBSCRIBE: 2,
+    PINGREQ: 0,
+    DISCONNECT: 0,
+}
+
+
+class Malformed(Exception):
+    """A packet that the standard does not allow; args[0] says why."""
+
+
+# ---- bytes
+
+
+def packet(head, body=b""):
+    """A control packet: first byte, remaining length, body."""
+    length = len(body)
+    out = bytearray((head,))
+    while length > 127:
+        out.append(length & 127 | 128)
+        length >>= 7
+    out.append(length)
+    return bytes(out) + bytes(body)
+
+
+def two(number):
+    return bytes((number >> 8, number & 255))
+
+
+def field(data):
+    """A string or binary field: its length, then its bytes."""
+    return two(len(data)) + data
+
+
+def publish_packet(topic, payload, qos=0, retain=False, dup=False, packet_id=0):
+    head = PUBLISH | (8 if dup else 0) | qos << 1 | (1 if retain else 0)
+    return packet(head, field(topic) + (two(packet_id) if qos else b"") + payload)
+
+
+def ack_packet(kind, packet_id):
+    return packet(kind | (2 if kind == PUBREL else 0), two(packet_id))
+
+
+def split(data):
+    """The complete packet at the start of data as (head, body, size), or None; Malformed."""
+    length = shift = 0
+    for at in range(1, min(len(data), 5)):
+        length |= (data[at] & 127) << shift
+        if data[at] < 128:
+            if at > 1 and data[at] == 0:
+                raise Malformed("remaining length longer than need be")
+            size = at + 1 + length
+            return (data[0], bytes(data[at + 1 : size]), size) if len(data) >= size else None
+        shift += 7
+    if len(data) >= 5:
+        raise Malformed("remaining length of five bytes")
+    return None
+
+
+def packets(data):
+    """All the complete packets in data, as a list of (head, body)."""
+    found = []
+    while True:
+        one = split(data)
+        if one is None:
+            return found
+        found.append(one[:2])
+        data = data[one[2] :]
+
+
+def is_text(data):
+    """Well-formed UTF-8 without U+0000 and surrogates [MQTT-1.5.3-1] [MQTT-1.5.3-2]."""
+    at = 0
+    while at < len(data):
+        c = data[at]
+        at += 1
+        if 0 < c < 0x80:
+            continue
+        more = 1 if 0xC2 <= c < 0xE0 else 2 if 0xE0 <= c < 0xF0 else 3 if 0xF0 <= c < 0xF5 else 0
+        rest = data[at : at + more]
+        if not more or len(rest) < more:
+            return False
+        for one in rest:
+            if one & 0xC0 != 0x80:
+                return False
+        point = (c & (0x3F >> more)) << 6 | rest[0] & 0x3F  # the upper bits tell overlong forms
+        if more == 2 and (point < 0x20 or 0x360 <= point < 0x380):
+            return False
+        if more == 3 and not 0x10 <= point < 0x110:
+            return False
+        at += more
+    return True
+
+
+def good_filter(topic_filter):
+    if not topic_filter:
+        return False
+    levels = topic_filter.split(b"/")
+    for i, level in enumerate(levels):
+        if b"#" in level and (level != b"#" or i != len(levels) - 1):
+            return False
+        if b"+" in level and level != b"+":
+            return False
+    return True
+
+
+def matches(topic_filter, topic):
+    """Section 4.7, level by level."""
+    if topic[:1] == b"$" and topic_filter[:1] in (b"#", b"+"):
+        return False
+    wanted, levels = topic_filter.split(b"/"), topic.split(b"/")
+    for i, want in enumerate(wanted):
+        if want == b"#":
+            return True
+        if i >= len(levels) or want not in (b"+", levels[i]):
+            return False
+    return len(wanted) == len(levels)
+
+
+class _Cursor:
+    """Reads the fields of one packet in turn."""
+
+    def __init__(self, body):
+        self._body = body
+        self._at = 0
+
+    def take(self, n):
+        if self._at + n > len(self._body):
+            raise Malformed("a field runs past the packet's end")
+        self._at += n
+        return self._body[self._at - n : self._at]
+
+    def byte(self):
+        return self.take(1)[0]
+
+    def number(self):
+        high, low = self.take(2)
+        return high << 8 | low
+
+    def packet_id(self):
+        number = self.number()
+        if number == 0:
+            raise Malformed("packet id 0 [MQTT-2.3.1-1]")
+        return number
+
+    def binary(self):
+        return self.take(self.number())
+
+    def text(self):
+        data = self.binary()
+        if not is_text(data):
+            raise Malformed("not UTF-8: %r [MQTT-1.5.3-1]" % data)
+        return data
+
+    def more(self):
+        return self._at < len(self._body)
+
+    def rest(self):
+        return self.take(len(self._body) - self._at)
+
+    def end(self):
+        if self.more():
+            raise Malformed("bytes after the last field")
+
+
+# ---- what the broker knows
+
+
+class _Out:
+    """A message on its way to a client."""
+
+    def __init__(self, topic, payload, qos, retain):
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.retain = retain
+        self.packet_id = 0
+        self.tried = False
+        self.released = False  # PUBREL sent
+
+
+class Session:
+    """What outlives a connection [MQTT-4.1.0-1]."""
+
+    def __init__(self, client_id, clean):
+        self.client_id = client_id
+        self.clean = clean
+        self.subscriptions = {}  # filter: QoS
+        self.unanswered = []  # (packet id, message) in order: PUBLISHes that got no answer yet
+        self.received = {}  # packet id: the message of QoS 2 that waits for its PUBREL
+        self.released = {}  # packet id: the last message that was released under it
+        self.uncompleted = {}  # packet ids whose PUBREL came and whose PUBCOMP was not sent
+        self.outgoing = []  # _Out in order, those in flight first
+        self.last_id = 0
+
+
+class Connect:
+    """What a CONNECT said."""
+
+    def __init__(self, client_id, clean_session, keepalive, will, user, password):
+        self.client_id = client_id
+        self.clean_session = clean_session
+        self.keepalive = keepalive
+        self.will = will  # None or (topic, payload, qos, retain)
+        self.user = user
+        self.password = password
+
+
+class Link:
+    """One connection of one client."""
+
+    def __init__(self, wire, now):
+        self.wire = wire
+        self.began = now
+        self.last_heard = now
+        self.buffer = b""
+        self.connect = None
+        self.session = None
+        self.resumed = False
+        self.saw = {}  # packet ids of PUBLISHes that came on this connection
+        self.resent_at = -1  # place of the last resent PUBLISH among those left unanswered before
+        self.left_over = []  # packet ids unanswered when this connection began, in order
+        self.may_release = {}  # packet id: how many PUBRELs may still come
+        self.asked = {}  # packet ids of SUBSCRIBE and UNSUBSCRIBE without an answer
+        self.publishes = []  # (packet id, qos) sent and not yet answered
+        self.pubrels = {}  # packet id: how many PUBCOMPs may still come
+        self.disconnected = False  # DISCONNECT came
+        self.over = False  # closed by either side
+
+
+class Broker:
+    """The broker. clock: that of the transports that reach it.
+
+    window: messages in flight to a client. first_id: where its own packet ids begin. each_filter: a message
+    for every matching filter. record: keep what is taken (long runs only count).
+    """
+
+    def __init__(self, clock, window=20, first_id=1, each_filter=False, record=True):
+        self.clock = clock
+        self.window = window
+        self.each_filter = each_filter
+        self.record = record
+        self.violations = []
+        self.sessions = {}
+        self.retained = {}  # topic: (payload, qos)
+        self.links = []  # those that are open
+        self.connects = []  # every CONNECT
+        self.taken = []  # (topic, payload, qos, retain) of every message handed over
+        self.taken_count = 0
+        self.pings = 0
+        self.expired = 0  # connections ended by the keep-alive
+        self.wills = 0
+        self.refuse = 0  # a return code 1 to 5 for every CONNECT
+        self.subscribed = []  # (filter, qos) as asked, in order
+        self.heard = []  # (head, body) of every packet, in order
+        self.watch_keepalive = True  # a client later than its keep-alive is a violation
+        self._first_id = first_id
+        self._rejected = {}  # filter: return code
+        self._tricks = []  # [kind, skip, times, function of link and packet -> packets to send]
+        self._on_receipt = []  # likewise, function of link: the packet goes unheard
+        self._stopped = False
+        self._made_up = 0
+
+    # ---- at a test's command
+
+    def check(self):
+        """Fail if a client broke the standard, or left its connection open after DISCONNECT."""
+        wrong = list(self.violations)
+        for link in self.links:
+            if link.disconnected:
+                wrong.append("connection left open after DISCONNECT [MQTT-3.14.4-1]")
+        if wrong:
+            raise Failure("; ".join(wrong))
+
+    def count(self, payload):
+        """How many times a message with this payload was handed over."""
+        return len([one for one in self.taken if one[1] == payload])
+
+    def publish(self, topic, payload, qos=0, retain=False):
+        """A message from somebody else."""
+        self._route(topic, payload, qos, retain)
+
+    def say(self, data):
+        """Send raw bytes to every connected client. A PUBLISH or PUBREL in them may be answered."""
+        for link in list(self.links):
+            self._send_now(link, data)
+
+    def reject(self, topic_filter, code=0x80):
+        """SUBACK answers this filter with this code from now on."""
+        self._rejected[topic_filter] = code
+
+    def forget(self, client_id=None):
+        """Lose the session of a client, or all of them; connections stay."""
+        if client_id is None:
+            self.sessions = {}
+        else:
+            self.sessions.pop(client_id, None)
+
+    def stop(self, number=None):
+        """Close every connection and refuse new ones. number: connections break with this error instead."""
+        self._stopped = True
+        self.hang_up(number)
+
+    def start(self):
+        self._stopped = False
+
+    def hang_up(self, number=None):
+        """Close every connection; number: break it with this error."""
+        for link in list(self.links):
+            self._end(link, number)
+
+    def drop(self, kind, times=1, skip=0):
+        """Do not send the next packets of this kind."""
+        self._trick(kind, times, skip, lambda link, data: [])
+
+    def repeat(self, kind, times=1, skip=0):
+        """Send the next packets of this kind twice."""
+        self._trick(kind, times, skip, lambda link, data: [data, data])
+
+    def wrong_id(self, kind, packet_id, times=1, skip=0):
+        """Send the next acknowledgements of this kind with another packet id."""
+        self._trick(kind, times, skip, lambda link, data: [data[:2] + two(packet_id) + data[4:]])
+
+    def instead(self, kind, data, times=1, skip=0):
+        """Send these bytes in place of the next packets of this kind."""
+        self._trick(kind, times, skip, lambda link, _: [data])
+
+    def delay(self, kind, ms, times=1, skip=0):
+        """Send the next packets of this kind so much later."""
+        self._trick(
+            kind, times, skip, lambda link, data: self.clock.after(ms, lambda: self._send_now(link, data)) and []
+        )
+
+    def cut(self, kind, number=None, after=False, times=1, skip=0):
+        """End the connection before (or after) the next packet of this kind is sent."""
+
+        def cut_now(link, data):
+            if after:
+                self._send_now(link, data)
+            self._end(link, number)
+            return []
+
+        self._trick(kind, times, skip, cut_now)
+
+    def ignore(self, kind, times=1, skip=0):
+        """The next packets of this kind go unheard."""
+        self._on_receipt.append([kind, skip, times, lambda link: None])
+
+    def cut_on(self, kind, number=None, times=1, skip=0):
+        """End the connection when a packet of this kind has come, unheard."""
+        self._on_receipt.append([kind, skip, times, lambda link: self._end(link, number)])
+
+    # ---- as a peer
+
+    def opened(self, wire):
+        if self._stopped:
+            raise error(ECONNREFUSED)
+        self.links.append(Link(wire, self.clock.now))
+
+    def received(self, wire, data):
+        link = self._link(wire)
+        if link is None:
+            return
+        if link.disconnected:
+            self._violation("bytes after DISCONNECT [MQTT-3.14.4-2]")
+            return
+        link.buffer += data
+        try:
+            one = split(link.buffer)
+            while one is not None and not link.over:
+                link.buffer = link.buffer[one[2] :]
+                self._packet(link, one[0], one[1])
+                one = split(link.buffer)
+        except Malformed as e:
+            self._violation(e.args[0])
+            self._end(link)
+
+    def closed(self, wire):
+        link = self._link(wire)
+        if link is not None:
+            self._leave(link)
+
+    # ---- what comes in
+
+    def _packet(self, link, head, body):
+        kind = head & 0xF0
+        if kind not in _FROM_CLIENT:
+            raise Malformed("%s is not for a client to send" % _NAMES.get(kind, "type %d" % (kind >> 4)))
+        if _FROM_CLIENT[kind] is not None and head & 15 != _FROM_CLIENT[kind]:
+            raise Malformed("%s with flags %d [MQTT-2.2.2-1]" % (_NAMES[kind], head & 15))
+        if (kind == CONNECT) != (link.connect is None):
+            raise Malformed("%s out of turn [MQTT-3.1.0-1] [MQTT-3.1.0-2]" % _NAMES[kind])
+        if self.record:
+            self.heard.append((head, body))
+        self._watch_interval(link)
+        if _matching(self._on_receipt, kind, link):
+            return
+        cursor = _Cursor(body)
+        if kind == CONNECT:
+            self._on_connect(link, cursor)
+        elif kind == PUBLISH:
+            self._on_publish(link, head, cursor)
+        elif kind == SUBSCRIBE:
+            self._on_subscribe(link, cursor)
+        elif kind == UNSUBSCRIBE:
+            self._on_unsubscribe(link, cursor)
+        elif kind == PINGREQ:
+            cursor.end()
+            self.pings += 1
+            self._send(link, packet(PINGRESP))
+        elif kind == DISCONNECT:
+            cursor.end()
+            link.disconnected = True
+            link.connect.will = None
+            if link.buffer:
+                raise Malformed("bytes after DISCONNECT [MQTT-3.14.4-2]")
+        else:
+            packet_id = cursor.packet_id()
+            cursor.end()
+            self._on_ack(link, kind, packet_id)
+
+    def _watch_interval(self, link):
+        now = self.clock.now
+        if link.connect is not None and link.connect.keepalive and self.watch_keepalive:
+            if now - link.last_heard > link.connect.keepalive * 1000:
+                self._violation(
+                    "%d ms without a packet at keep-alive %d s [MQTT-3.1.2-23]"
+                    % (now - link.last_heard, link.connect.keepalive)
+                )
+        link.last_heard = now
+
+    def _on_connect(self, link, cursor):
+        if cursor.binary() != b"MQTT":
+            raise Malformed("protocol name [MQTT-3.1.2-1]")
+        if cursor.byte() != 4:
+            raise Malformed("protocol level [MQTT-3.1.2-2]")
+        flags = cursor.byte()
+        clean, has_will, will_qos = bool(flags & 2), flags & 4, flags >> 3 & 3
+        if flags & 1:
+            raise Malformed("reserved connect flag [MQTT-3.1.2-3]")
+        if will_qos == 3 or (not has_will and flags & 0x38):
+            raise Malformed("will flags [MQTT-3.1.2-11] [MQTT-3.1.2-14]")
+        if flags & 0xC0 == 0x40:
+            raise Malformed("password without user name [MQTT-3.1.2-22]")
+        keepalive = cursor.number()
+        client_id = cursor.text()
+        will = None
+        if has_will:
+            topic = self._topic(cursor)
+            will = (topic, cursor.binary(), will_qos, bool(flags & 0x20))
+        user = cursor.text() if flags & 0x80 else None
+        password = cursor.binary() if flags & 0x40 else None
+        cursor.end()
+        if not client_id and not clean:
+            raise Malformed("empty client id with clean session 0 [MQTT-3.1.3-7]")
+        link.connect = Connect(client_id, clean, keepalive, will, user, password)
+        if self.record:
+            self.connects.append(link.connect)
+        if self.refuse:
+            link.connect.will = None
+            self._send(link, packet(CONNACK, bytes((0, self.refuse))))
+            self._end(link)
+            return
+        self._take_over(client_id)
+        self._begin_session(link, client_id or self._made_up_id(), clean)
+        self._arm_keepalive(link)
+        self._send(link, packet(CONNACK, bytes((1 if link.resumed else 0, 0))))
+        if not link.over:
+            self._resume_outgoing(link)
+
+    def _take_over(self, client_id):
+        for other in list(self.links):
+            if client_id and other.session is not None and other.session.client_id == client_id:
+                self._end(other)
+
+    def _begin_session(self, link, client_id, clean):
+        session = self.sessions.get(client_id)
+        if clean or session is None or session.clean:
+            session = Session(client_id, clean)
+            session.last_id = self._first_id - 1
+            self.sessions[client_id] = session
+        else:
+            link.resumed = True
+        link.session = session
+        if link.resumed:
+            link.left_over = [one[0] for one in session.unanswered]
+            for packet_id in session.received:
+                if packet_id not in link.left_over:
+                    link.may_release[packet_id] = 1
+
+    def _made_up_id(self):
+        self._made_up += 1
+        return b"auto-" + str(self._made_up).encode()
+
+    def _topic(self, cursor):
+        topic = cursor.text()
+        if not topic or b"+" in topic or b"#" in topic:
+            raise Malformed("topic name %r [MQTT-4.7.1-1] [MQTT-4.7.3-1]" % topic)
+        return topic
+
+    def _on_publish(self, link, head, cursor):
+        qos, dup, retain = head >> 1 & 3, bool(head & 8), bool(head & 1)
+        if qos == 3:
+            raise Malformed("QoS 3 [MQTT-3.3.1-4]")
+        if dup and not qos:
+            raise Malformed("DUP at QoS 0 [MQTT-3.3.1-2]")
+        topic = self._topic(cursor)
+        packet_id = cursor.packet_id() if qos else 0
+        payload = cursor.rest()
+        message = (topic, payload, qos, retain)
+        if not qos:
+            self._take_message(message)
+            return
+        self._watch_publish(link, packet_id, dup, message)
+        link.saw[packet_id] = True
+        session = link.session
+        session.unanswered = [one for one in session.unanswered if one[0] != packet_id]
+        session.unanswered.append((packet_id, message))
+        if qos == 1:
+            self._take_message(message)
+            self._send(link, ack_packet(PUBACK, packet_id))
+        else:
+            session.received[packet_id] = message
+            self._send(link, ack_packet(PUBREC, packet_id))
+
+    def _watch_publish(self, link, packet_id, dup, message):
+        session = link.session
+        before = [one[1] for one in session.unanswered if one[0] == packet_id]
+        if packet_id in session.received:
+            before.append(session.received[packet_id])
+        if before and before[0] != message or packet_id in session.uncompleted or packet_id in link.asked:
+            self._violation("packet id %d is in use [MQTT-2.3.1-2]" % packet_id)
+        elif before and not dup:
+            self._violation("packet %d again without DUP [MQTT-3.3.1-1]" % packet_id)
+        elif dup and not before and not link.resumed and packet_id not in link.saw:
+            self._violation("DUP on a first delivery, packet %d [MQTT-3.3.1-1]" % packet_id)
+        elif dup and session.released.get(packet_id) == message:
+            self._violation("PUBLISH %d again after its PUBREL [MQTT-4.3.3-1]" % packet_id)
+        if packet_id in link.left_over:
+            place = link.left_over.index(packet_id)
+            if place < link.resent_at:
+                self._violation("packet %d resent out of order [MQTT-4.6.0-1]" % packet_id)
+            link.resent_at = place
+
+    def _on_ack(self, link, kind, packet_id):
+        session = link.session
+        if kind == PUBREL:
+            known = packet_id in session.received or not link.resumed
+            if link.may_release.get(packet_id):
+                link.may_release[packet_id] -= 1
+            elif known:  # else its PUBCOMP may have been lost with an earlier connection
+                self._violation("PUBREL %d without PUBREC" % packet_id)
+            session.uncompleted[packet_id] = True
+            message = session.received.pop(packet_id, None)
+            if message is not None:
+                session.released[packet_id] = message
+                session.unanswered = [one for one in session.unanswered if one[0] != packet_id]
+                self._take_message(message)
+            self._send(link, ack_packet(PUBCOMP, packet_id))
+        elif kind == PUBCOMP:
+            if not link.pubrels.get(packet_id):
+                self._violation("PUBCOMP %d without PUBREL" % packet_id)
+            else:
+                link.pubrels[packet_id] -= 1
+            self._done(link, [one for one in session.outgoing if one.packet_id == packet_id and one.released])
+        else:
+            qos = 1 if kind == PUBACK else 2
+            waiting = [one for one in link.publishes if one[1] == qos]
+            if (packet_id, qos) not in waiting:
+                self._violation("%s %d for no PUBLISH of that QoS [MQTT-2.3.1-6]" % (_NAMES[kind], packet_id))
+                return
+            if waiting[0] != (packet_id, qos):
+                self._violation("%s %d out of order [MQTT-4.6.0-2] [MQTT-4.6.0-3]" % (_NAMES[kind], packet_id))
+            link.publishes.remove((packet_id, qos))
+            found = [one for one in session.outgoing if one.packet_id == packet_id and one.qos == qos]
+            if qos == 1:
+                self._done(link, found)
+            else:
+                for one in found:
+                    one.released = True
+                self._send(link, ack_packet(PUBREL, packet_id))
+
+    def _done(self, link, found):
+        for one in found:
+            link.session.outgoing.remove(one)
+        self._send_outgoing(link)
+
+    def _on_subscribe(self, link, cursor):
+        packet_id = self._fresh_id(link, cursor)
+        asked = []
+        while cursor.more():
+            topic_filter = cursor.text()
+            qos = cursor.byte()
+            if not good_filter(topic_filter) or qos > 2:
+                raise Malformed("SUBSCRIBE %r at %d [MQTT-4.7.1-2] [MQTT-3-8.3-4]" % (topic_filter, qos))
+            asked.append((topic_filter, qos))
+        if not asked:
+            raise Malformed("SUBSCRIBE without a filter [MQTT-3.8.3-3]")
+        if self.record:
+            self.subscribed.extend(asked)
+        codes = bytearray()
+        for topic_filter, qos in asked:
+            code = self._rejected.get(topic_filter, qos)
+            codes.append(code)
+            if code != 0x80:
+                link.session.subscriptions[topic_filter] = code
+        self._send(link, packet(SUBACK, two(packet_id) + bytes(codes)))
+        for topic_filter, _ in asked:
+            if topic_filter in link.session.subscriptions:
+                for topic, (payload, kept_qos) in list(self.retained.items()):
+                    if matches(topic_filter, topic):
+                        granted = link.session.subscriptions[topic_filter]
+                        self._queue(link.session, topic, payload, min(granted, kept_qos), True)
+
+    def _on_unsubscribe(self, link, cursor):
+        packet_id = self._fresh_id(link, cursor)
+        count = 0
+        while cursor.more():
+            topic_filter = cursor.text()
+            if not good_filter(topic_filter):
+                raise Malformed("UNSUBSCRIBE %r [MQTT-4.7.1-2]" % topic_filter)
+            link.session.subscriptions.pop(topic_filter, None)
+            count += 1
+        if not count:
+            raise Malformed("UNSUBSCRIBE without a filter [MQTT-3.10.3-2]")
+        self._send(link, packet(UNSUBACK, two(packet_id)))
+
+    def _fresh_id(self, link, cursor):
+        packet_id = cursor.packet_id()
+        session = link.session
+        used = [one[0] for one in session.unanswered]
+        if packet_id in used or packet_id in session.received or packet_id in session.uncompleted:
+            self._violation("packet id %d is in use [MQTT-2.3.1-2]" % packet_id)
+        elif packet_id in link.asked:
+            self._violation("packet id %d is in use [MQTT-2.3.1-2]" % packet_id)
+        link.asked[packet_id] = True
+        return packet_id
+
+    def _take_message(self, message):
+        self.taken_count += 1
+        if self.record:
+            self.taken.append(message)
+        self._route(*message)
+
+    # ---- what goes out
+
+    def _route(self, topic, payload, qos, retain):
+        if retain:
+            if payload:
+                self.retained[topic] = (payload, qos)
+            else:
+                self.retained.pop(topic, None)
+        for session in list(self.sessions.values()):
+            granted = [g for f, g in session.subscriptions.items() if matches(f, topic)]
+            if granted and not self.each_filter:
+                granted = [max(granted)]
+            for one in granted:
+                self._queue(session, topic, payload, min(one, qos), False)
+
+    def _queue(self, session, topic, payload, qos, retain):
+        link = self._link_of(session)
+        if qos:
+            session.outgoing.append(_Out(topic, payload, qos, retain))
+            if link is not None:
+                self._send_outgoing(link)
+        elif link is not None:
+            self._send(link, publish_packet(topic, payload, 0, retain))
+
+    def _resume_outgoing(self, link):
+        """Everything in flight again, in its order [MQTT-4.4.0-1], then what has waited."""
+        for one in list(link.session.outgoing):
+            if link.over:
+                return
+            if one.released:
+                self._send(link, ack_packet(PUBREL, one.packet_id))
+            elif one.packet_id:
+                self._send_publish(link, one)
+        self._send_outgoing(link)
+
+    def _send_outgoing(self, link):
+        session = link.session
+        for place, one in enumerate(list(session.outgoing)):
+            if place >= self.window or link.over:
+                return
+            if not one.packet_id:
+                one.packet_id = self._next_id(session)
+                self._send_publish(link, one)
+
+    def _next_id(self, session):
+        used = [one.packet_id for one in session.outgoing]
+        while True:
+            session.last_id = session.last_id % 65535 + 1
+            if session.last_id not in used:
+                return session.last_id
+
+    def _send_publish(self, link, one):
+        dup, one.tried = one.tried, True
+        self._send(link, publish_packet(one.topic, one.payload, one.qos, one.retain, dup, one.packet_id))
+
+    def _send(self, link, data):
+        """Send one packet, or what the test wants in its place."""
+        if link.over:
+            return
+        for one in _matching(self._tricks, data[0] & 0xF0, link, data) or [data]:
+            if one is not _NOTHING:
+                self._send_now(link, one)
+
+    def _send_now(self, link, data):
+        if not link.over:
+            for head, body in _well_formed(data):
+                self._note_sent(link, head, body)
+            link.wire.send(data)
+
+    def _note_sent(self, link, head, body):
+        """Remember which answers may come to this packet, or which question it answers."""
+        kind = head & 0xF0
+        if kind == PUBLISH and head & 6:
+            at = 2 + (body[0] << 8 | body[1])
+            link.publishes.append((body[at] << 8 | body[at + 1], head >> 1 & 3))
+            return
+        if len(body) < 2 or link.session is None:
+            return
+        packet_id = body[0] << 8 | body[1]
+        if kind == PUBREL:
+            link.pubrels[packet_id] = link.pubrels.get(packet_id, 0) + 1
+        elif kind in (PUBACK, PUBREC):
+            link.session.unanswered = [one for one in link.session.unanswered if one[0] != packet_id]
+            if kind == PUBREC:
+                link.may_release[packet_id] = link.may_release.get(packet_id, 0) + 1
+        elif kind == PUBCOMP:
+            link.session.uncompleted.pop(packet_id, None)
+        elif kind in (SUBACK, UNSUBACK):
+            link.asked.pop(packet_id, None)
+
+    # ---- connections
+
+    def _link(self, wire):
+        for link in self.links:
+            if link.wire is wire:
+                return link
+        return None
+
+    def _link_of(self, session):
+        for link in self.links:
+            if link.session is session:
+                return link
+        return None
+
+    def _arm_keepalive(self, link):
+        """End the connection at one and a half times the keep-alive [MQTT-3.1.2-24]."""
+        limit = link.connect.keepalive * 1500
+
+        def look():
+            if link.over:
+                return
+            left = link.last_heard + limit - self.clock.now
+            if left > 0:
+                self.clock.after(left, look)
+            else:
+                self.expired += 1
+                self._end(link)
+
+        if limit:
+            self.clock.after(limit, look)
+
+    def _end(self, link, number=None):
+        if number is None:
+            link.wire.end()
+        else:
+            link.wire.reset(number)
+        self._leave(link)
+
+    def _leave(self, link):
+        if link.over:
+            return
+        link.over = True
+        self.links.remove(link)
+        if link.session is not None and link.session.clean:
+            if self.sessions.get(link.session.client_id) is link.session:
+                self.sessions.pop(link.session.client_id)
+        if link.connect is not None and link.connect.will is not None:
+            self.wills += 1
+            self._route(*link.connect.will)
+
+    def _trick(self, kind, times, skip, function):
+        self._tricks.append([kind, skip, times, function])
+
+    def _violation(self, words):
+        self.violations.append(words)
+
+
+_NOTHING = b""
+
+
+def _matching(tricks, kind, link, *arguments):
+    """Play the first trick for this kind of packet, if its turn has come -> what it gives, or None.
+
+    An empty list of packets becomes [_NOTHING], so that it differs from no trick at all.
+    """
+    for trick in list(tricks):
+        if trick[0] == kind:
+            if trick[1]:
+                trick[1] -= 1
+                continue
+            trick[2] -= 1
+            if not trick[2]:
+                tricks.remove(trick)
+            return trick[3](link, *arguments) or [_NOTHING]
+    return None
+
+
+def _well_formed(data):
+    try:
+        return packets(data)
+    except Malformed:
+        return []
