@@ -21,7 +21,7 @@ def test_file(file, runtime):
 
 
 def run_on_micropython(runtime, file):
-    """Run one test file with tests/both/run.py; fail, showing its output, unless it counts passed tests and no other."""
+    """Run one test file; fail, and show its output, unless it counts passed tests and no failed ones."""
     try:
         finished = subprocess.run(
             [*runtime, str(_BOTH / "run.py"), str(file)],

@@ -21,7 +21,9 @@ def raises(exception, function, *args):
 def _run_file(path):
     """Run the tests of one file; return how many passed and how many failed."""
     passed = failed = 0
-    module = __import__(path.rsplit("/", 1)[-1][: -len(".py")])
+    folder, name = _split(path)
+    sys.path.insert(0, folder)
+    module = __import__(name[: -len(".py")])
     for name in sorted(dir(module)):
         if not name.startswith("test_"):
             continue
@@ -36,7 +38,13 @@ def _run_file(path):
     return passed, failed
 
 
-def _main(here, paths):
+def _split(path):
+    """Return the folder and the name of a file."""
+    return path.rsplit("/", 1) if "/" in path else (".", path)
+
+
+def _main(paths):
+    here = _split(__file__)[0]
     sys.path[:0] = [here, here + "/../../lib"]
     passed = failed = 0
     for path in paths:
@@ -48,4 +56,4 @@ def _main(here, paths):
 
 
 if __name__ == "__main__":
-    _main(__file__.rsplit("/", 1)[0] if "/" in __file__ else ".", sys.argv[1:])
+    _main(sys.argv[1:])
