@@ -16,7 +16,7 @@ from umq.ports import free_port
 def connect(port, *, client_id="", clean_session=True, user=None, password=None):
     """Connect paho, an independent client; return it with its CONNACK's return code and Session Present."""
     answers = queue.Queue()
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, clean_session=clean_session)
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, clean_session, reconnect_on_failure=False)
     client.on_connect = lambda client, data, flags, reason, properties: answers.put((reason.is_failure, flags))
     client.username_pw_set(user, password)
     client.connect("127.0.0.1", port)
