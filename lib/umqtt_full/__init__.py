@@ -13,21 +13,10 @@ else:
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that a program pays only for what it names.
-_WHERE = {
-    "MQTTClient": "client",
-    "LinkLost": "errors",
-    "TimedOut": "errors",
-    "ProtocolError": "errors",
-    "MQTTException": "errors",
-    "Full": "errors",
-    "RamStore": "store",
-    "Transport": "transport",
-}
+_WHERE = {"MQTTClient": "client", "RamStore": "store", "Transport": "transport"}
 
 
 def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(name)
-    module = __import__("umqtt_full." + _WHERE[name], None, None, (name,))
-    value = globals()[name] = getattr(module, name)
+    where = "umqtt_full." + _WHERE.get(name, "errors")
+    value = globals()[name] = getattr(__import__(where, None, None, (name,)), name)
     return value

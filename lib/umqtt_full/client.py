@@ -3,7 +3,7 @@
 from errno import ECONNRESET, ENOTCONN, ETIMEDOUT
 
 from . import const
-from .codec import is_utf8, publish_size
+from .codec import is_utf8
 from .errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
 from .protocol import Protocol
 from .session import Session
@@ -21,47 +21,27 @@ _STALLED_MS = const(9000)
 def _bytes(value, what):
     # What the caller gave as text or bytes, as bytes.
     if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, (bytes, bytearray)):
-        return value
-    if isinstance(value, memoryview):
-        if getattr(value, "itemsize", 1) == 1:
-            return value
-    raise TypeError("%s must be str, bytes, bytearray or a memoryview of bytes, not %s" % (what, type(value).__name__))
-
-
-def _text(value, what):
-    # The same for a UTF-8 string of the standard (1.5.3).
-    value = bytes(_bytes(value, what))
-    if len(value) > 65535 or not is_utf8(value):
-        raise ValueError("%s must be UTF-8 without U+0000, at most 65535 bytes" % what)
+        value = value.encode()
+    elif not isinstance(value, (bytes, bytearray, memoryview)) or getattr(value, "itemsize", 1) != 1:
+        raise TypeError("%s must be str or bytes, not %r" % (what, value))
     return value
 
 
+def _text(value, what, rule=None, hint=""):
+    # The same for a UTF-8 string (1.5.3), which `rule` may say more about.
+    text = bytes(_bytes(value, what))
+    if len(text) > 65535 or not is_utf8(text) or (rule and not rule(text)):
+        raise ValueError("%s must be UTF-8 of at most 65535 bytes, without U+0000%s: %r" % (what, hint, value))
+    return text
+
+
 def _topic_name(topic):
-    name = _text(topic, "topic name")
-    if not is_topic_name(name):
-        raise ValueError("topic name must not be empty nor hold + or #: %r" % topic)
-    return name
-
-
-def _topic_filter(topic):
-    topic_filter = _text(topic, "topic filter")
-    if not is_topic_filter(topic_filter):
-        raise ValueError("topic filter must not be empty; + fills a whole level, # the last one: %r" % topic)
-    return topic_filter
+    return _text(topic, "topic name", is_topic_name, ", not empty, without + and #")
 
 
 def _check_qos(qos):
     if qos not in (0, 1, 2):
-        raise ValueError("qos must be 0, 1 or 2, not %r" % qos)
-
-
-def _check_range(name, value, low, high):
-    if not isinstance(value, int):
-        raise TypeError("%s must be an int, not %r" % (name, value))
-    if not low <= value <= high:
-        raise ValueError("%s must be %d to %d, not %d" % (name, low, high, value))
+        raise ValueError("qos must be 0, 1 or 2, not %r" % (qos,))
 
 
 class MQTTClient:
@@ -83,18 +63,6 @@ class MQTTClient:
         self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params={}, *,
         timeout_ms=10000, max_packet=1024, inflight=4, received=32, chunk=512, store=None, transport=None, online=None,
     ):  # fmt: skip
-        for name, value, low, high in (
-            ("port", port, 0, 65535),
-            ("keepalive", keepalive, 0, 65535),
-            ("timeout_ms", timeout_ms, 1, 1 << 28),
-            ("max_packet", max_packet, 64, 1 << 22),
-            ("inflight", inflight, 1, 255),
-            ("received", received, 1, 65535),
-            ("chunk", chunk, 16, 1 << 20),
-        ):
-            _check_range(name, value, low, high)
-        if inflight * 4 > max_packet:
-            raise ValueError("max_packet must be at least 4 * inflight")
         self.client_id = client_id
         self.server = server
         self.port = port
@@ -106,6 +74,9 @@ class MQTTClient:
         self.timeout_ms = timeout_ms
         self.on_message = self.on_connect = self.on_disconnect = self.on_wait = None
         self._will = None
+        self._will = self._connect_fields()[1]
+        if not (64 <= max_packet >= 4 * inflight > 0 and chunk >= 16 and received > 0 and timeout_ms > 0):
+            raise ValueError("needed: max_packet >= 64 and >= 4 * inflight > 0, chunk >= 16, received and timeout_ms > 0")
         if transport is None:
             from .transport import Transport
 
@@ -114,42 +85,41 @@ class MQTTClient:
         self.session = Session(store or RamStore(inflight, max_packet), inflight, received)
         self._protocol = Protocol(self, self.session, chunk, max_packet)
         self._stalled = -1  # since when the transport takes no bytes
+        self._start = self._limit = 0  # when the call under way began, and how long it may take
         self._topic = self  # the last topic that publish() was called with, and what it is on the wire
         self._topic_name = b""
-        self._error = "never connected"
-        self._connect_packet()
+        self._error = "connect() first"
 
     def __repr__(self):
         state = "connected" if self._protocol.state == _UP else "not connected"
-        return "<MQTTClient %r at %s, %s, %d unfinished>" % (self.client_id, self.server, state, self.session.unfinished())
+        return "<MQTTClient %s at %s: %s, %d unfinished>" % (self.client_id, self.server, state, self.session.unfinished())
 
     # Connecting
 
-    def _connect_packet(self):
-        # What CONNECT says, read anew each time -> client id, will, user, password, checked
+    def _connect_fields(self):
+        # What CONNECT says, read anew each time -> client id, will, user, password
         user = self.user
         password = self.pswd
         if user is not None:
             user = _text(user, "user")
         if password is not None:
-            if user is None:
-                raise ValueError("a password needs a user")  # [MQTT-3.1.2-22]
             password = _bytes(password, "password")
-            if len(password) > 65535:
-                raise ValueError("password must be at most 65535 bytes")
-        _check_range("keepalive", self.keepalive, 0, 65535)
+            if user is None or len(password) > 65535:  # [MQTT-3.1.2-22]
+                raise ValueError("a password needs a user, and at most 65535 bytes")
+        if not 0 <= self.keepalive <= 65535:
+            raise ValueError("keepalive must be 0 to 65535 s, not %r" % self.keepalive)
         return _text(self.client_id, "client_id"), self._will, user, password
 
     def set_last_will(self, topic, msg=b"", retain=False, qos=0):
         """The message that the broker publishes when this client is lost, from the next connect() on; None: none."""
         if topic is None:
             self._will = None
-            return
-        _check_qos(qos)
-        payload = bytes(_bytes(msg, "will message"))
-        if len(payload) > 65535:
-            raise ValueError("will message must be at most 65535 bytes")
-        self._will = (_topic_name(topic), payload, qos, bool(retain))
+        else:
+            _check_qos(qos)
+            msg = bytes(_bytes(msg, "will message"))
+            if len(msg) > 65535:
+                raise ValueError("will message must be at most 65535 bytes")
+            self._will = (_topic_name(topic), msg, qos, bool(retain))
 
     def connect(self, clean_session=True, timeout=None, *, timeout_ms=None):
         """Open the link and the session, within timeout seconds or timeout_ms -> session_present.
@@ -157,31 +127,26 @@ class MQTTClient:
         A clean session forgets all unfinished messages on both sides [MQTT-3.1.2-6]. Subscriptions are made again,
         unfinished messages sent again. MQTTException if the broker refuses: args[0] is its return code.
         """
-        p = self._idle_protocol()
-        client_id, will, user, password = self._connect_packet()
+        if timeout:
+            timeout_ms = int(timeout * 1000)
+        p = self._begin(timeout_ms)
+        client_id, will, user, password = self._connect_fields()
         if not client_id and not clean_session:
             raise ValueError("an empty client_id needs a clean session")  # [MQTT-3.1.3-7]
-        if timeout_ms is None:
-            timeout_ms = self.timeout_ms if timeout is None else int(timeout * 1000)
         self.close()
-        t = self.transport
-        start = t.ticks_ms()
         p.start(bool(clean_session), client_id, self.keepalive, will, user, password, self.timeout_ms)
         try:
             port = self.port or (8883 if self.ssl else 1883)
-            t.open(self.server, port, self.ssl, self.ssl_params, timeout_ms, self._waited)
-        except BaseException as e:
-            raise self._failed(_lost(e))
-        while p.state != _UP:
-            self._turn(start, timeout_ms, "CONNACK")
-        if self.on_connect:
-            try:
+            self.transport.open(self.server, port, self.ssl, self.ssl_params, self._limit, self._waited)
+            while p.state != _UP:
+                self._turn("CONNACK")
+            if self.on_connect:
                 p.inside = True
                 self.on_connect(p.session_present)
                 p.inside = False
-            except BaseException as e:
-                raise self._failed(e)
-        self._send()
+        except BaseException as e:
+            raise self._failed(e)
+        self._work(False)
         return p.session_present
 
     def reconnect(self, timeout_ms=None):
@@ -190,15 +155,13 @@ class MQTTClient:
 
     def disconnect(self, timeout_ms=None):
         """Say goodbye, so that the will is not published, and close. Nothing happens where no link is."""
-        p = self._idle_protocol()
+        p = self._begin(timeout_ms)
         if p.state == _UP:
-            start = self.transport.ticks_ms()
-            timeout_ms = self._timeout(timeout_ms)
             while p.output():
-                self._turn(start, timeout_ms, "room to write")
+                self._turn("room to write")
             p.disconnect()
-            while not self._send():
-                self._rest(self._left(start, timeout_ms, "room to write"))
+            while not self._work(False):
+                self._rest("room to write")
         self.close()
 
     def close(self):
@@ -223,44 +186,36 @@ class MQTTClient:
             self._topic = topic if isinstance(topic, (bytes, str)) else self
         if type(msg) is not bytes:
             msg = _bytes(msg, "message")
-        if qos == 0:
-            p = self._protocol
-            if p.state != _UP:
-                raise self._no_link()
+        p = self._protocol
+        if qos:
+            _check_qos(qos)
+            return self._promise(p, msg, qos, bool(retain), wait, timeout_ms)
+        if p.state != _UP:
+            raise self._no_link()
+        if not p.publish(self._topic_name, msg, bool(retain)):
+            self._drain(timeout_ms)
             if not p.publish(self._topic_name, msg, bool(retain)):
-                self._make_room(msg, retain, timeout_ms)
-            if not p.inside and not self._send():
-                self._drain(timeout_ms)
-            return None
-        _check_qos(qos)
-        return self._promise(msg, retain, qos, wait, self._timeout(timeout_ms))
+                raise ValueError("message is larger than max_packet=%d" % p.reader.max_packet)
+        if not p.inside and not self._work(False):
+            self._drain(timeout_ms)
 
-    def _make_room(self, msg, retain, timeout_ms):
-        # A message of QoS 0 did not fit behind what is to be written.
-        p = self._protocol
-        if publish_size(len(self._topic_name), len(msg), 0) > p.reader.max_packet:
-            raise ValueError("message is larger than max_packet=%d" % p.reader.max_packet)
-        self._drain(timeout_ms)
-        p.publish(self._topic_name, msg, bool(retain))
-
-    def _promise(self, msg, retain, qos, wait, timeout_ms):
-        p = self._protocol
+    def _promise(self, p, msg, qos, retain, wait, timeout_ms):
         session = self.session
-        start = self.transport.ticks_ms()
+        if p.inside:
+            return session.publish(self._topic_name, msg, qos, retain)
+        self._begin(timeout_ms)
         try:
-            while session.full() and p.state and not p.inside and not self._wait_over(start, timeout_ms):
+            while session.full() and p.state and self._turn():
                 pass
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)
-        packet_id = session.publish(self._topic_name, msg, qos, bool(retain))
-        if p.inside:
-            return packet_id
+        packet_id = session.publish(self._topic_name, msg, qos, retain)
         if wait:
             while session.pending(packet_id):
-                self._turn(start, timeout_ms, "acknowledgement of packet %d" % packet_id)
-        elif p.state == _UP:
+                self._turn("acknowledgement")
+        elif p.state:
             try:
-                self._send()
+                self._work(False)
             except OSError:
                 pass  # it is kept; the next call that needs the link tells
         return packet_id
@@ -271,11 +226,9 @@ class MQTTClient:
 
     def flush(self, timeout_ms=None):
         """Wait until every message is written and acknowledged -> was that so within the time?"""
-        p = self._idle_protocol()
-        start = self.transport.ticks_ms()
-        timeout_ms = self._timeout(timeout_ms)
+        p = self._begin(timeout_ms)
         while self.session.unfinished() or p.output():
-            if self._wait_over(start, timeout_ms):
+            if not self._turn():
                 return False
         self._tell_refused()
         return True
@@ -289,53 +242,29 @@ class MQTTClient:
         callback(message) is called for what matches, instead of on_message. The subscription is made again whenever
         a broker has lost it, until unsubscribe(). MQTTException(0x80) with its topic_filter if the broker refuses.
         """
-        many = isinstance(topic, list)
-        wanted = []
-        for item in topic if many else [topic]:
-            topic_filter, item_qos = item if isinstance(item, tuple) else (item, qos)
+        wanted = _topic_filters(topic, qos)
+        for _, item_qos in wanted:
             _check_qos(item_qos)
-            wanted.append((_topic_filter(topic_filter), item_qos))
-        if not wanted:
-            raise ValueError("subscribe needs at least one topic filter")  # [MQTT-3.8.3-3]
-        p = self._protocol
-        asked = [p.subscribe(topic_filter, item_qos, callback) for topic_filter, item_qos in wanted]
-        if p.state == _UP and not p.inside:
-            start = self.transport.ticks_ms()
-            self._send()
-            for s in asked:
-                while wait and s.granted < 0:
-                    self._turn(start, self._timeout(timeout_ms), "SUBACK")
-        refused = None
-        for s in asked:
-            if s in p.refused:
-                p.refused.remove(s)
-                refused = refused or s
-        if refused:
-            raise _refusal(refused)
-        granted = [s.granted if s.granted >= 0 else None for s in asked]
-        return granted if many else granted[0]
+        asked = [self._protocol.subscribe(topic_filter, item_qos, callback) for topic_filter, item_qos in wanted]
+        granted = self._answers(asked, wait, timeout_ms, "SUBACK")
+        return granted if isinstance(topic, list) else granted[0]
 
     def unsubscribe(self, topic, *, wait=True, timeout_ms=None):
         """End the subscription to a filter or a list of filters, each as it was given to subscribe()."""
-        topic_filters = [_topic_filter(item) for item in (topic if isinstance(topic, list) else [topic])]
-        if not topic_filters:
-            raise ValueError("unsubscribe needs at least one topic filter")  # [MQTT-3.10.3-2]
+        asked = [self._protocol.unsubscribe(topic_filter) for topic_filter, _ in _topic_filters(topic, 0)]
+        self._answers(asked, wait, timeout_ms, "UNSUBACK")
+
+    def _answers(self, asked, wait, timeout_ms, what):
+        # Ask the broker, and wait -> what it granted
         p = self._protocol
-        packet_id = 0
-        if p.state == _UP:
-            packet_id = p.unsubscribe(topic_filters)
-            if not packet_id:
-                self._drain(timeout_ms)
-                packet_id = p.unsubscribe(topic_filters)
-                if not packet_id:
-                    raise ValueError("UNSUBSCRIBE is larger than max_packet=%d" % p.reader.max_packet)
-        for topic_filter in topic_filters:
-            p.forget(topic_filter)
-        if packet_id and not p.inside:
-            start = self.transport.ticks_ms()
-            self._send()
-            while wait and packet_id in self.session.others:
-                self._turn(start, self._timeout(timeout_ms), "UNSUBACK")
+        if p.state == _UP and not p.inside:
+            self._begin(timeout_ms)
+            self._work(False)
+            for s in asked:
+                while wait and s.granted < 0:
+                    self._turn(what)
+        self._tell_refused()
+        return [s.granted if s.granted >= 0 else None for s in asked]
 
     def set_callback(self, f):
         """Call f(topic, msg) for messages without a callback of their own, each bytes of its own, as umqtt.simple does;
@@ -346,21 +275,14 @@ class MQTTClient:
 
     def check_msg(self):
         """Hand over one message, if one is there -> None if none was."""
-        p = self._idle_protocol()
-        before = p.messages
-        while self._work(True):
-            if p.messages != before:
-                return _PUBLISH
-        self._tell_refused()
+        return self.wait_msg(0)
 
     def wait_msg(self, timeout_ms=None):
         """Wait for one message and hand it over -> None if none came within the time."""
-        p = self._idle_protocol()
-        start = self.transport.ticks_ms()
-        timeout_ms = self._timeout(timeout_ms)
+        p = self._begin(timeout_ms)
         before = p.messages
         while p.messages == before:
-            if self._wait_over(start, timeout_ms, True):
+            if not self._turn(None, True):
                 self._tell_refused()
                 return None
         return _PUBLISH
@@ -368,39 +290,51 @@ class MQTTClient:
     def poll(self, timeout_ms=0):
         """Do what there is to do: read, hand messages over, write, keep alive; wait for it at most timeout_ms. -> did
         a packet come in?"""
-        self._idle_protocol()
-        start = self.transport.ticks_ms()
-        while not self._work(False):
-            left = timeout_ms - ((self.transport.ticks_ms() - start) & _TICKS)
-            if left <= 0:
-                return False
-            self._rest(left)
+        p = self._begin(timeout_ms)
+        before = p.packets
+        while p.packets == before and self._turn():
+            pass
         self._tell_refused()
-        return True
+        return p.packets != before
 
     def ping(self):
         """Send PINGREQ; the answer is watched for by itself."""
-        if self._protocol.state != _UP:
+        p = self._protocol
+        if p.state != _UP:
             raise self._no_link()
-        self._protocol.ping(self.transport.ticks_ms())
-        if not self._protocol.inside:
-            self._send()
+        p.ping(self.transport.ticks_ms())
+        if not p.inside:
+            self._work(False)
 
     def due_ms(self):
         """In how many ms poll() must be called at the latest, for the keep-alive's sake; None: no such need."""
         p = self._protocol
-        if p.state != _UP or not self.keepalive:
-            return None
-        return 0 if p.output() else p.due_ms(self.transport.ticks_ms())
+        if p.state == _UP and self.keepalive:
+            return 0 if p.output() else p.due_ms(self.transport.ticks_ms())
 
     # The pump
 
-    def _work(self, one):
-        # Write and read what can be, without waiting -> did a packet come in? one: stop after a message.
+    def _begin(self, timeout_ms):
+        # A call that may wait begins; its time is over after timeout_ms.
         p = self._protocol
-        if not p.state:
+        if p.inside:
+            raise RuntimeError("a callback must not wait: publish and subscribe in it, poll outside")
+        self._start = self.transport.ticks_ms()
+        self._limit = self.timeout_ms if timeout_ms is None else timeout_ms
+        return p
+
+    def _turn(self, what=None, one=False):
+        # Work, or wait for work -> False if the time is over. If it is `what` that did not come, that is an error.
+        return self._work(True, one) or self._rest(what)
+
+    def _work(self, read, one=False):
+        # Write, and read, what can be without waiting -> was all written; or, with read: did a packet come in?
+        p = self._protocol
+        if read and not p.state:
             raise self._no_link()
         try:
+            if not read:
+                return self._write()
             came = self._handle(one)
             if not self._write() and came < 0:
                 return False  # what has come in must wait for room to answer it
@@ -417,10 +351,10 @@ class MQTTClient:
             self._write()
             return n is not None
         except BaseException as e:
-            raise self._failed(e if p.inside else _lost(e))
+            raise self._failed(e)
 
     def _handle(self, one):
-        # -> 1: packets were handled; 0: none was here; -1: none, for lack of room to answer
+        # -> 1: packets were handled; 0: none was here; -1: none, for lack of room to answer. one: stop after a message
         handle = self._protocol.handle
         came = 0
         while True:
@@ -452,74 +386,48 @@ class MQTTClient:
             p.wrote(n, now)
         return True
 
-    def _send(self):
-        # _write() for the calls outside the pump
-        try:
-            return self._write()
-        except BaseException as e:
-            raise self._failed(_lost(e))
-
     def _drain(self, timeout_ms):
-        # Until all is written; in a callback without reading.
-        start = self.transport.ticks_ms()
-        timeout_ms = self._timeout(timeout_ms)
-        while not self._send():
-            if self._protocol.inside:
-                self._rest(self._left(start, timeout_ms, "room to write"))
-            else:
-                self._turn(start, timeout_ms, "room to write")
+        # Until all is written. A callback does not read meanwhile, and waits within the time of the call it is in
+        # or, while bytes are still taken, beyond it.
+        if self._protocol.inside:
+            while not self._work(False):
+                self.transport.wait(1000, True)
+                self._waited()
+        else:
+            self._begin(timeout_ms)
+            while self._protocol.output():
+                self._turn("room to write")
 
-    def _turn(self, start, timeout_ms, what):
-        # Work, or wait for work; TimedOut when `what` did not come in time.
-        if not self._work(False):
-            self._rest(self._left(start, timeout_ms, what))
-
-    def _wait_over(self, start, timeout_ms, one=False):
-        # The same for calls to which time running out is no error -> is it over?
-        if self._work(one):
-            return False
-        left = timeout_ms - ((self.transport.ticks_ms() - start) & _TICKS)
-        if left <= 0:
-            return True
-        self._rest(left)
-        return False
-
-    def _left(self, start, timeout_ms, what):
-        left = timeout_ms - ((self.transport.ticks_ms() - start) & _TICKS)
-        if left <= 0:
-            raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, timeout_ms)))
-        return left
-
-    def _rest(self, ms):
-        # Wait for the transport, at most `ms`, a second, or until the keep-alive is due.
+    def _rest(self, what):
+        # Wait for the transport: at most a second, until the keep-alive is due, or the call's time is over.
         p = self._protocol
         t = self.transport
         now = t.ticks_ms()
+        left = self._limit - ((now - self._start) & _TICKS)
+        if left <= 0:
+            if what:
+                raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, self._limit)))
+            return False
         if not p.keepalive:  # the broker is promised nothing, but a dead link must be noticed (3.1.2.10)
             p.tick(now, True)
-            self._send()
-        t.wait(min(ms, 1000, p.due_ms(now)), p.off < p.end)
+        t.wait(min(left, 1000, p.due_ms(now)), p.output())
         self._waited()
+        return True
 
     def _waited(self):
         if self.on_wait:
             self.on_wait()
 
-    def _timeout(self, timeout_ms):
-        return self.timeout_ms if timeout_ms is None else timeout_ms
-
-    def _idle_protocol(self):
-        if self._protocol.inside:
-            raise RuntimeError("a callback must not wait: publish and subscribe there, poll outside")
-        return self._protocol
-
     def _no_link(self):
         return LinkLost(ENOTCONN, "not connected: %s" % self._error)
 
     def _failed(self, e):
-        # The link is of no use any more: close it -> the error to raise.
+        # The link is of no use any more: close it -> the error to raise. An OSError of the transport becomes LinkLost;
+        # a callback's stays what it is, so do our own.
         p = self._protocol
         was = p.state
+        if not p.inside and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
+            e = LinkLost(e.args[0] if e.args else None, "link lost: %s" % (e.args[-1] if e.args else "no reason given"))
         p.inside = False
         self.close()
         self._error = e
@@ -528,19 +436,21 @@ class MQTTClient:
         return e
 
     def _tell_refused(self):
-        # A SUBSCRIBE that nobody waited for was refused.
-        if self._protocol.refused:
-            raise _refusal(self._protocol.refused.pop(0))
+        refused = self._protocol.refused
+        if refused:
+            e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % ", ".join([s.topic_filter.decode() for s in refused]))
+            e.topic_filter = refused[0].topic_filter
+            refused.clear()
+            raise e
 
 
-def _refusal(s):
-    e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % s.topic_filter.decode())
-    e.topic_filter = s.topic_filter
-    return e
-
-
-def _lost(e):
-    # An OSError of the transport is the link's; our own and all others stay as they are.
-    if not isinstance(e, OSError) or isinstance(e, (LinkLost, TimedOut, ProtocolError)):
-        return e
-    return LinkLost(e.args[0] if e.args else None, "link lost: %s" % (e.args[-1] if e.args else "no reason given"))
+def _topic_filters(topic, qos):
+    # A filter, or a list of filters or (filter, qos) -> a list of (filter, qos)
+    wanted = []
+    for item in topic if isinstance(topic, list) else [topic]:
+        item, item_qos = item if isinstance(item, tuple) else (item, qos)
+        item = _text(item, "topic filter", is_topic_filter, ", not empty, + and # in levels of their own, # last")
+        wanted.append((item, item_qos))
+    if not wanted:
+        raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
+    return wanted

@@ -3,17 +3,16 @@
 # put_* write one packet into a buffer at an offset and return where it ends, or 0 where there is no room for it.
 # A Reader takes the stream in any pieces and tells one packet after the other.
 
+from struct import pack_into
+
 from . import const
 from .errors import ProtocolError
 
 _CONNECT = const(0x10)
 _CONNACK = const(0x20)
 _PUBLISH = const(0x30)
-_PUBACK = const(0x40)
-_PUBCOMP = const(0x70)
 _SUBSCRIBE = const(0x82)
 _SUBACK = const(0x90)
-_UNSUBSCRIBE = const(0xA2)
 _PINGRESP = const(0xD0)
 
 _EPROTO = const(71)
@@ -77,56 +76,45 @@ def _put_header(buf, at, head, length):
 
 def _put_field(buf, at, data):
     # A string or binary field: two bytes of length, then the bytes (1.5.3).
-    n = len(data)
-    buf[at] = n >> 8
-    buf[at + 1] = n & 0xFF
+    pack_into(">H", buf, at, len(data))
     at += 2
-    buf[at : at + n] = data
-    return at + n
+    end = at + len(data)
+    buf[at:end] = data
+    return end
 
 
 def put_connect(buf, client_id, clean_session, keepalive, will, user, password):
     """CONNECT at the start of `buf`. `will` is None or (topic, payload, qos, retain); user and password bytes or
     None; keepalive in seconds (3.1)."""
     flags = clean_session << 1
-    n = 12 + len(client_id)
+    fields = [client_id]  # in this order [MQTT-3.1.3-1]
     if will:
         flags |= 4 | will[2] << 3 | will[3] << 5
-        n += 4 + len(will[0]) + len(will[1])
+        fields += will[:2]
     if user is not None:
         flags |= 0x80
-        n += 2 + len(user)
+        fields.append(user)
     if password is not None:
         flags |= 0x40
-        n += 2 + len(password)
+        fields.append(password)
+    n = 10
+    for field in fields:
+        n += 2 + len(field)
     at = _put_header(buf, 0, _CONNECT, n)
     if at:
-        buf[at : at + 10] = b"\0\4MQTT\4\0\0\0"
-        buf[at + 7] = flags
-        buf[at + 8] = keepalive >> 8
-        buf[at + 9] = keepalive & 0xFF
-        at = _put_field(buf, at + 10, client_id)
-        # In this order [MQTT-3.1.3-1].
-        if will:
-            at = _put_field(buf, _put_field(buf, at, will[0]), will[1])
-        if user is not None:
-            at = _put_field(buf, at, user)
-        if password is not None:
-            at = _put_field(buf, at, password)
+        at = _put_field(buf, at, b"MQTT")
+        pack_into(">BBH", buf, at, 4, flags, keepalive)
+        at += 4
+        for field in fields:
+            at = _put_field(buf, at, field)
     return at
-
-
-def publish_size(topic_length, payload_length, qos):
-    # The bytes of a PUBLISH, fixed header and all.
-    n = topic_length + payload_length + (4 if qos else 2)
-    return n + (2 if n < 0x80 else 3 if n < 0x4000 else 4 if n < 0x200000 else 5)
 
 
 def put_publish(buf, at, head, topic_name, payload, packet_id):
     """PUBLISH; `head` is its first byte, `packet_id` 0 at QoS 0 (3.3)."""
     n = len(topic_name)
     end = n + len(payload) + (4 if packet_id else 2)
-    if end < 128:
+    if end < 128:  # as _put_header, without the call
         if at + 2 + end > len(buf):
             return 0
         buf[at] = head
@@ -151,45 +139,26 @@ def put_publish(buf, at, head, topic_name, payload, packet_id):
 
 
 def put_ack(buf, at, head, packet_id):
-    """PUBACK, PUBREC, PUBREL or PUBCOMP, whose first byte is `head` (3.4 to 3.7)."""
-    if at + 4 > len(buf):
-        return 0
-    buf[at] = head
-    buf[at + 1] = 2
-    buf[at + 2] = packet_id >> 8
-    buf[at + 3] = packet_id & 0xFF
+    """PUBACK, PUBREC, PUBREL or PUBCOMP, whose first byte is `head` (3.4 to 3.7); there must be room for its 4 bytes."""
+    pack_into(">BBH", buf, at, head, 2, packet_id)
     return at + 4
 
 
-def put_subscribe(buf, at, packet_id, subscriptions):
-    """SUBSCRIBE for objects that have a topic_filter and a qos (3.8)."""
+def put_filters(buf, head, packet_id, subscriptions):
+    """SUBSCRIBE or UNSUBSCRIBE at the start of `buf`, for objects that have a topic_filter and a qos (3.8, 3.10)."""
+    with_qos = head == _SUBSCRIBE
     n = 2
     for s in subscriptions:
-        n += 3 + len(s.topic_filter)
-    at = _put_header(buf, at, _SUBSCRIBE, n)
+        n += 2 + len(s.topic_filter) + with_qos
+    at = _put_header(buf, 0, head, n)
     if at:
-        buf[at] = packet_id >> 8
-        buf[at + 1] = packet_id & 0xFF
+        pack_into(">H", buf, at, packet_id)
         at += 2
         for s in subscriptions:
             at = _put_field(buf, at, s.topic_filter)
-            buf[at] = s.qos
-            at += 1
-    return at
-
-
-def put_unsubscribe(buf, at, packet_id, topic_filters):
-    """UNSUBSCRIBE for a list of filters, bytes (3.10)."""
-    n = 2
-    for f in topic_filters:
-        n += 2 + len(f)
-    at = _put_header(buf, at, _UNSUBSCRIBE, n)
-    if at:
-        buf[at] = packet_id >> 8
-        buf[at + 1] = packet_id & 0xFF
-        at += 2
-        for f in topic_filters:
-            at = _put_field(buf, at, f)
+            if with_qos:
+                buf[at] = s.qos
+                at += 1
     return at
 
 
@@ -283,14 +252,11 @@ class Reader:
         self._at = end
         if kind == _PUBLISH:
             self._publish(head, start, end)
-        elif kind == _PINGRESP:
-            if length:
-                bad(head, "length %d" % length)
-        elif kind == _CONNACK:
-            self._connack(start, length)
-        elif length < 3 if kind == _SUBACK else length != 2:
+        elif length < 3 if kind == _SUBACK else length != (0 if kind == _PINGRESP else 2):
             bad(head, "length %d" % length)
-        else:
+        elif kind == _CONNACK:
+            self._connack(buf[start], buf[start + 1])
+        elif length:
             self.packet_id = buf[start] << 8 | buf[start + 1]
             if not self.packet_id:
                 bad(head, "packet id 0")  # [MQTT-2.3.1-1]
@@ -315,17 +281,10 @@ class Reader:
             shift += 7
         bad(buf[at], "remaining length of more than 4 bytes")
 
-    def _connack(self, start, length):
-        if length != 2:
-            bad(_CONNACK, "length %d" % length)
-        flags = self._buf[start]
-        code = self._buf[start + 1]
-        if flags > 1:
-            bad(_CONNACK, "flags 0x%02x" % flags)
-        if code > 5:
-            bad(_CONNACK, "return code %d" % code)
-        if flags and code:
-            bad(_CONNACK, "refused, yet session present")  # [MQTT-3.2.2-4]
+    def _connack(self, flags, code):
+        # What is reserved, and session present with a refusal [MQTT-3.2.2-4]
+        if flags > 1 or code > 5 or (flags and code):
+            bad(_CONNACK, "flags 0x%02x, return code %d" % (flags, code))
         self.session_present = flags == 1
         self.return_code = code
 

@@ -8,7 +8,7 @@
 from errno import ETIMEDOUT
 
 from . import const
-from .codec import Reader, bad, put_ack, put_connect, put_empty, put_publish, put_subscribe, put_unsubscribe
+from .codec import Reader, bad, put_ack, put_connect, put_empty, put_filters, put_publish
 from .errors import MQTTException, TimedOut
 from .session import Session
 from .topics import is_topic_name, matches
@@ -19,7 +19,8 @@ _PUBREL = const(0x62)
 _PUBREL_KIND = const(0x60)
 _PUBCOMP = const(0x70)
 _SUBACK = const(0x90)
-_UNSUBACK = const(0xB0)
+_SUBSCRIBE = const(0x82)
+_UNSUBSCRIBE = const(0xA2)
 _PINGREQ = const(0xC0)
 _PINGRESP = const(0xD0)
 _DISCONNECT = const(0xE0)
@@ -30,8 +31,10 @@ _UP = const(2)
 
 # What a subscription was granted: its QoS, or one of
 _REFUSED = const(0x80)
-_NEW = const(-1)
+_ASK = const(-1)  # SUBSCRIBE is to be sent
 _ASKED = const(-2)
+_LEAVE = const(-3)  # UNSUBSCRIBE is to be sent
+_LEFT = const(-4)
 
 _TICKS = const(0x3FFFFFFF)
 _IDLE_MS = const(60000)
@@ -42,7 +45,7 @@ class Subscription:
         self.topic_filter = topic_filter
         self.qos = qos
         self.callback = callback
-        self.granted = _NEW
+        self.granted = _ASK
         self.hit = False  # does it match the last message's topic?
 
 
@@ -57,7 +60,7 @@ class Protocol:
         self.state = _CLOSED
         self.session_present = False
         self.keepalive = 0
-        self.messages = 0  # handed over, for those who wait for one
+        self.packets = self.messages = 0  # that came in and were handed over, for those who wait for one
         # Packets that are not in the store wait in _tx[_from:_used]. What is being written is out[off:end], the same
         # until the transport took it; meanwhile more may gather behind it. The last 4 bytes are for acknowledgements:
         # a callback can fill the rest and the message it was called for still has its answer.
@@ -73,10 +76,6 @@ class Protocol:
         self._pinged = False
         self._ping_at = self.last_sent = self._up_at = 0
         self._attempts = 0
-
-    def buffer_bytes(self):
-        m = self.reader.message
-        return 3 * len(self._tx) + 2 * len(m.topic_name)
 
     # One connection
 
@@ -107,8 +106,8 @@ class Protocol:
         self._slot = -1
         self.session.others.clear()
         for s in self.subscriptions:
-            if s.granted == _ASKED:
-                s.granted = _NEW
+            if s.granted == _ASKED or s.granted == _LEFT:
+                s.granted += 1  # to be sent again
 
     def _connack(self):
         reader = self.reader
@@ -127,10 +126,11 @@ class Protocol:
         store = self.session.store
         for slot in store.pubrels:
             self._answer(_PUBREL, store.packet_ids[slot])
-        for s in self.subscriptions:
-            if not present:
-                s.granted = _NEW
-        self._asking = True
+        if not present:
+            self.subscriptions = [s for s in self.subscriptions if s.granted != _LEAVE]
+            for s in self.subscriptions:
+                s.granted = _ASK
+        self._asking = self._stale = True
         self._up_at = self.last_sent
         self.state = _UP
 
@@ -147,7 +147,7 @@ class Protocol:
         if self.off < self.end:
             return True
         if not self._used and self._asking and self.state == _UP:
-            self._subscribe()
+            self._asking = bool(self._ask(_SUBSCRIBE, _ASK) or self._ask(_UNSUBSCRIBE, _LEAVE))
         if self._used:
             self.out = self._tx
             self.off = self._from
@@ -211,41 +211,39 @@ class Protocol:
         if len(topic_filter) + 14 > len(self._tx):
             raise ValueError("topic filter is too long for max_packet=%d" % self.reader.max_packet)
         s = Subscription(topic_filter, qos, callback)
-        self.forget(topic_filter)
-        # A new list: a callback may be running over the old one.
-        self.subscriptions = self.subscriptions + [s]
+        self._forget(topic_filter)
+        self.subscriptions.append(s)
         self._asking = True
         return s
 
-    def forget(self, topic_filter):
+    def unsubscribe(self, topic_filter):
+        # Likewise; what still comes in is a message without a callback of its own.
+        s = self.subscribe(topic_filter, 0, None)
+        s.granted = _LEAVE
+        return s
+
+    def _forget(self, topic_filter):
+        # A new list: a callback may be running over the old one.
         self.subscriptions = [s for s in self.subscriptions if s.topic_filter != topic_filter]
         self._stale = True
 
-    def _subscribe(self):
-        # As many filters as fit into one SUBSCRIBE.
-        batch = []
+    def _ask(self, head, state):
+        # SUBSCRIBE or UNSUBSCRIBE, with as many filters as fit, for the subscriptions in this state.
         room = len(self._tx) - 11
+        batch = []
         for s in self.subscriptions:
-            if s.granted == _NEW:
+            if s.granted == state:
                 room -= 3 + len(s.topic_filter)
                 if room < 0:
                     break
                 batch.append(s)
-        self._asking = room < 0
         if batch:
             packet_id = self.session.next_id()
-            self._used = put_subscribe(self._tx, 0, packet_id, batch)
+            self._used = put_filters(self._tx, head, packet_id, batch)
             self.session.others[packet_id] = batch
             for s in batch:
-                s.granted = _ASKED
-
-    def unsubscribe(self, topic_filters):
-        # -> the packet id to wait for, or 0: no room, write first
-        packet_id = self.session.next_id()
-        if not self._take(put_unsubscribe(self._tx, self._used, packet_id, topic_filters)):
-            return 0
-        self.session.others[packet_id] = None
-        return packet_id
+                s.granted -= 1
+        return batch
 
     # Inward
 
@@ -259,6 +257,7 @@ class Protocol:
         kind = reader.next()
         if not kind:
             return 0
+        self.packets += 1
         if self.state != _UP:
             if kind != _CONNACK:
                 bad(kind, "before CONNACK")  # [MQTT-3.2.0-1]
@@ -278,7 +277,7 @@ class Protocol:
         elif kind == _CONNACK:
             bad(kind, "a second one")
         else:
-            self._subscribed(kind, reader.packet_id)
+            self._answered(kind, reader.packet_id)
         return kind
 
     def _message(self, m):
@@ -306,23 +305,24 @@ class Protocol:
         if head:
             self._answer(head, m.packet_id)
 
-    def _subscribed(self, kind, packet_id):
+    def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK
-        others = self.session.others
-        batch = others.get(packet_id, 0)
-        if batch == 0 or (batch is None) != (kind == _UNSUBACK):
+        batch = self.session.others.get(packet_id)
+        if not batch or (batch[0].granted == _ASKED) != (kind == _SUBACK):
             bad(kind, "packet id %d was not asked for" % packet_id)  # [MQTT-3.8.4-2] [MQTT-3.10.4-4]
-        if batch:
-            codes = self.reader.return_codes
-            if len(codes) != len(batch):
-                bad(kind, "%d return codes for %d filters" % (len(codes), len(batch)))  # [MQTT-3.8.4-5]
-            for i in range(len(batch)):
-                batch[i].granted = codes[i]
-                if codes[i] == _REFUSED:
-                    self.refused.append(batch[i])
-                    if batch[i] in self.subscriptions:
-                        self.forget(batch[i].topic_filter)
-        del others[packet_id]
+        codes = self.reader.return_codes if kind == _SUBACK else bytes(len(batch))
+        if len(codes) != len(batch):
+            bad(kind, "%d return codes for %d filters" % (len(codes), len(batch)))  # [MQTT-3.8.4-5]
+        del self.session.others[packet_id]
+        for i in range(len(codes)):
+            s = batch[i]
+            s.granted = codes[i]
+            if codes[i] == _REFUSED:
+                self.refused.append(s)
+            elif kind == _SUBACK:
+                continue
+            if s in self.subscriptions:
+                self._forget(s.topic_filter)
 
     # Time
 
