@@ -49,7 +49,7 @@ clean: ## remove all that make has made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo 'umqtt_full: $(PYTHON) is missing or older than Python 3.11; install a newer one, or name it: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo 'umqtt_full: $(PYTHON) cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; }

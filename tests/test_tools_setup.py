@@ -105,7 +105,7 @@ def make(folder, *args):
     )
 
 
-def pretended_python(folder, modules="", version_status=0):
+def pretended_python(folder, version_status=0):
     """A python3 that knows how to fail: at the question for its version, or at an import."""
     program = folder / "python"
     program.write_text(
@@ -125,7 +125,7 @@ def test_an_old_python_is_one_line(tmp_path):
 def test_a_missing_python_is_the_same_line(tmp_path):
     finished = make(tmp_path, "setup", "PYTHON=no-such-python")
     assert finished.returncode != 0
-    assert "umqtt_full: no-such-python is missing or older than Python 3.11" in finished.stderr
+    assert finished.stderr.startswith("umqtt_full: no-such-python is missing or older than Python 3.11")
 
 
 def test_a_python_without_venv_names_the_package(tmp_path):
