@@ -9,10 +9,13 @@ import config
 import sensor
 import wifi
 from node import Node
-from umqtt_full import MQTTException
+
+from umqtt_full import MQTTException, RamStore
 from umqtt_full.robust import MQTTClient
 
 _CLOCK_RETRY_MS = 2_000
+_MAX_PACKET = 768  # room for the birth message of the longest name and topic
+_STORE_SLOTS = 8  # messages of QoS 1 and 2 that are kept while the link is down
 
 
 def main(path):
@@ -45,6 +48,8 @@ def main(path):
         settings.password,
         settings.keepalive_s,
         ssl,
+        max_packet=_MAX_PACKET,
+        store=RamStore(_STORE_SLOTS, _MAX_PACKET),
         online=online,
     )
     node = Node(settings, client, read_temperature, led, on_wait, print)
@@ -57,24 +62,23 @@ def main(path):
 
 
 def _tls(ca_path):
-    """A TLS context that trusts the CA in the file `ca_path` and checks the broker's name, or None."""
+    """A TLS context that trusts the CA in the file `ca_path` and nobody else, or None."""
     if not ca_path:
         return None
-    import ssl
+    import tls
 
     try:
         with open(ca_path, "rb") as file:
             ca = file.read()
     except OSError as error:
         raise config.ConfigError('"tls_ca" names %s, which cannot be read (error %s)' % (ca_path, error.errno))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies unless told otherwise
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
     try:
-        context.load_verify_locations(cadata=ca)
-    except (ValueError, OSError):
-        raise config.ConfigError(
-            '"tls_ca" names %s, which is not a certificate in DER; from PEM: openssl x509 -in ca.pem -outform DER -out ca.der'
-            % ca_path
-        )
+        context.load_verify_locations(ca)
+    except ValueError:
+        cure = "from PEM: openssl x509 -in ca.pem -outform DER -out ca.der"
+        raise config.ConfigError('"tls_ca" names %s, which is no certificate in DER; %s' % (ca_path, cure))
     return context
 
 

@@ -1,11 +1,11 @@
 """The node: says that it is there, reports what it measures, and does as it is told.
 
-    <topic>/status     "online", or "offline" by its will; retained
-    <topic>/birth      what the node is; JSON, retained
-    <topic>/telemetry  every reading; JSON, QoS 0: one lost is replaced by the next
-    <topic>/summary    numbered, over the readings since the summary before; JSON, QoS 1: kept while the link is down
-    <topic>/command    what to do; QoS 2: done exactly once
-    <topic>/answer     to every command, unknown ones too; JSON, QoS 2
+<topic>/status     "online", or "offline" by its will; retained
+<topic>/birth      what the node is; JSON, retained
+<topic>/telemetry  every reading; JSON, QoS 0: one lost is replaced by the next
+<topic>/summary    numbered, over the readings since the summary before; JSON, QoS 1: kept while the link is down
+<topic>/command    what to do; QoS 2: done exactly once
+<topic>/answer     to every command, unknown ones too; JSON, QoS 2
 """
 
 import gc
@@ -14,13 +14,17 @@ import time
 
 import board
 from line import Line
-from umqtt_full import Full
+
+from umqtt_full import Full, LinkLost, MQTTException
 
 VERSION = "0.1.0"
 
-_LONGEST_COMMAND = 120
+# So that no answer, with every character escaped, outgrows a slot of the client's store.
+_LONGEST_COMMAND = 64
+_MOST_ANSWERS = 32  # that may wait for room in the store
 _SHORTEST_INTERVAL_MS = 100
 _LONGEST_INTERVAL_MS = 86_400_000
+_SERVER_UNAVAILABLE = 3  # CONNACK's return codes (3.2.2.3)
 
 
 class Node:
@@ -52,9 +56,13 @@ class Node:
         self._command_topic = (topic + "command").encode()
         self._answer_topic = (topic + "answer").encode()
 
-        self._line = Line(192)
+        # Two lines: one may still be on its way out, through a new connection, while the other is built.
+        self._telemetry_line = Line(192)
+        self._summary_line = Line(192)
+        self._answers = []  # that found no room in the client's store yet
         self._is_connected = False
         self._is_working = False
+        self._is_told = True  # has the last reading been published as telemetry?
         self._uptime_ms = 0  # since the last whole second
         self._uptime_s = 0
         self._ticks = time.ticks_ms()
@@ -67,27 +75,43 @@ class Node:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_wait = self._waiting
+        client.log = self._client_log
         # [MQTT-3.1.2-8]: the broker publishes this when the node vanishes without a word.
         client.set_last_will(self._status_topic, b"offline", True, 1)
 
     def run(self):
         """Connect and work until interrupted.
 
-        Raises MQTTException when the broker refuses this node at the start; from then on it tries again by itself.
+        Raises MQTTException when the broker refuses this node at the start, or its subscription at any time.
         """
-        client = self._client
-        # Registered before the first connection, and made again whenever the broker has forgotten it.
-        client.subscribe(self._command_topic, 2, self._command)
-        client.reconnect()
+        self._connect()
         while True:
-            client.poll(self._due_ms())
+            self._client.poll(self._due_ms())
             self._work()
+            self._publish_answers()
+            if not self._is_told and self._is_connected:
+                self._tell()
 
     def stop(self):
         """Say "offline" and leave in good order, when there is a connection to do it on."""
         if self._is_connected:
             self._client.publish(self._status_topic, b"offline", True, 0)
             self._client.disconnect()
+
+    def _connect(self):
+        client = self._client
+        # Registered before the first connection, and made again whenever the broker has forgotten it.
+        client.subscribe(self._command_topic, 2, self._command)
+        try:
+            client.connect(False)
+        except OSError as error:
+            self._client_log(True, error)
+        except MQTTException as error:
+            if error.args[0] != _SERVER_UNAVAILABLE:
+                raise
+            self._client_log(True, error)
+        if not self._is_connected:
+            client.reconnect()
 
     # What the client tells
 
@@ -101,7 +125,11 @@ class Node:
 
     def _disconnected(self, error):
         self._is_connected = False
-        self._log("node: link lost (%s)" % error)
+        self._log("node: link lost: %s" % error)
+
+    def _client_log(self, in_reconnect, error):
+        if in_reconnect:
+            self._log("node: cannot connect: %s" % error)
 
     def _waiting(self):
         # Called in every wait of the client's, also while it is trying to connect again: readings go on.
@@ -109,9 +137,21 @@ class Node:
         self._work()
 
     def _command(self, message):
+        if len(self._answers) >= _MOST_ANSWERS:
+            # Not done and not acknowledged: the broker sends it again on the next connection.
+            raise LinkLost("more commands than can be answered")
         text, answer = self._answer(message.payload)
-        self._client.publish(self._answer_topic, answer, False, 2, wait=False)
-        self._log("node: command %s" % text)
+        self._log("node: command " + text)
+        self._answers.append(answer)
+        self._publish_answers()
+
+    def _publish_answers(self):
+        while self._answers:
+            try:
+                self._client.publish(self._answer_topic, self._answers[0], False, 2, wait=False, timeout_ms=0)
+            except Full:
+                return  # the main loop comes back to it
+            self._answers.pop(0)
 
     # Readings
 
@@ -120,21 +160,23 @@ class Node:
         return max(0, self._interval_ms - time.ticks_diff(time.ticks_ms(), self._read_at))
 
     def _work(self):
-        """Do what is due by now. Never waits for the network beyond a write."""
+        """Take the reading that is due, and keep the summary that is complete. Does not wait."""
         if self._is_working:
-            return  # the client waited within a publish below
+            return  # the client, asked to keep a summary, waited
         self._is_working = True
         try:
             self._count_time()
             if self._due_ms() == 0:
                 self._take_reading()
-                if self._is_connected:
-                    self._telemetry_count += 1
-                    self._client.publish(self._telemetry_topic, self._telemetry())
                 if self._readings >= self._summary_every:
                     self._summarize()
         finally:
             self._is_working = False
+
+    def _tell(self):
+        self._is_told = True
+        self._telemetry_count += 1
+        self._client.publish(self._telemetry_topic, self._telemetry())
 
     def _take_reading(self):
         now = time.ticks_ms()
@@ -146,11 +188,12 @@ class Node:
         self._most = tenths if self._readings == 0 else max(self._most, tenths)
         self._sum += tenths
         self._readings += 1
+        self._is_told = False
 
     def _summarize(self):
         self._summary_count += 1
         try:
-            self._client.publish(self._summary_topic, self._summary(), False, 1, wait=False)
+            self._client.publish(self._summary_topic, self._summary(), False, 1, wait=False, timeout_ms=0)
         except Full:
             # Nothing is lost: the readings stay and go into a summary that finds room.
             self._summary_count -= 1
@@ -186,7 +229,7 @@ class Node:
         )
 
     def _telemetry(self):
-        line = self._line
+        line = self._telemetry_line
         line.clear()
         line.text(b'{"n": ')
         line.number(self._telemetry_count)
@@ -200,7 +243,7 @@ class Node:
         return line.data
 
     def _summary(self):
-        line = self._line
+        line = self._summary_line
         line.clear()
         line.text(b'{"n": ')
         line.number(self._summary_count)
@@ -221,12 +264,10 @@ class Node:
 
     def _answer(self, payload):
         """The command as text, and the answer to it."""
-        try:
-            if len(payload) > _LONGEST_COMMAND:
-                raise ValueError("longer than %d bytes" % _LONGEST_COMMAND)
-            text = str(payload, "utf-8").strip()
-        except ValueError as error:  # UnicodeError is one
-            return "(unreadable)", '{"command": null, "ok": false, "error": %s}' % json.dumps(str(error))
+        text = _text(payload)
+        if text is None:
+            error = json.dumps("a command is text of at most %d bytes" % _LONGEST_COMMAND)
+            return "(unreadable)", '{"command": null, "ok": false, "error": %s}' % error
         words = text.split()
         try:
             command = _COMMANDS.get(words[0]) if words else None
@@ -259,6 +300,20 @@ class Node:
             raise ValueError("interval must be %d to %d ms" % (_SHORTEST_INTERVAL_MS, _LONGEST_INTERVAL_MS))
         self._interval_ms = interval_ms
         return str(interval_ms)
+
+
+def _text(payload):
+    """The payload as one line of text, or None if it is none or too long."""
+    if len(payload) > _LONGEST_COMMAND:
+        return None
+    try:
+        text = str(payload, "utf-8").strip()
+    except ValueError:  # UnicodeError is one
+        return None
+    for character in text:
+        if character < " ":
+            return None
+    return text
 
 
 _USAGE = "ping [words], read, led on|off, interval MS"
