@@ -69,5 +69,6 @@ def pytest_sessionfinish(session, exitstatus):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     everything_runs_here = IN_CI and (platform.system(), platform.machine()) == ("Linux", "x86_64")
     if everything_runs_here and reporter.stats.get("skipped"):
+        reporter.ensure_newline()
         reporter.write_line("FAILED: in CI no test may be skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
