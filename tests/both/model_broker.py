@@ -328,7 +328,7 @@ class Broker:
         """Fail if a client broke the standard, or left its connection open after DISCONNECT."""
         wrong = list(self.violations)
         for link in self.links:
-            if link.disconnected:
+            if link.disconnected and link.wire.is_open:
                 wrong.append("connection left open after DISCONNECT [MQTT-3.14.4-1]")
         if wrong:
             raise Failure("; ".join(wrong))
