@@ -84,6 +84,7 @@ class MQTTClient:
         self.transport = transport
         self.session = Session(store or RamStore(inflight, max_packet), inflight, received)
         self._protocol = Protocol(self, self.session, chunk, max_packet)
+        self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
         self._stalled = -1  # since when the transport takes no bytes
         self._start = self._limit = 0  # when the call under way began, and how long it may take
         self._topic = self  # the last topic that publish() was called with, and what it is on the wire
@@ -145,8 +146,8 @@ class MQTTClient:
                 self.on_connect(p.session_present)
                 p.inside = False
         except BaseException as e:
-            raise self._failed(e)
-        self._work(False)
+            raise self._failed(e, p.inside)
+        self._write()
         return p.session_present
 
     def reconnect(self, timeout_ms=None):
@@ -160,7 +161,7 @@ class MQTTClient:
             while p.output():
                 self._turn("room to write")
             p.disconnect()
-            while not self._work(False):
+            while not self._write():
                 self._rest("room to write")
         self.close()
 
@@ -184,38 +185,41 @@ class MQTTClient:
         if topic is not self._topic:
             self._topic_name = _topic_name(topic)
             self._topic = topic if isinstance(topic, (bytes, str)) else self
-        if type(msg) is not bytes:
+        if not isinstance(msg, bytes):
             msg = _bytes(msg, "message")
-        p = self._protocol
         if qos:
             _check_qos(qos)
-            return self._promise(p, msg, qos, bool(retain), wait, timeout_ms)
-        if p.state != _UP:
-            raise self._no_link()
-        if not p.publish(self._topic_name, msg, bool(retain)):
+            return self._promise(msg, retain, qos, wait, timeout_ms)
+        p = self._protocol
+        if not p.publish(self._topic_name, msg, retain):
+            if p.state != _UP:
+                raise self._no_link()
             self._drain(timeout_ms)
-            if not p.publish(self._topic_name, msg, bool(retain)):
+            if not p.publish(self._topic_name, msg, retain):
                 raise ValueError("message is larger than max_packet=%d" % p.reader.max_packet)
-        if not p.inside and not self._work(False):
+        if not p.inside and not self._write():
             self._drain(timeout_ms)
 
-    def _promise(self, p, msg, qos, retain, wait, timeout_ms):
+    def _promise(self, msg, retain, qos, wait, timeout_ms):
+        p = self._protocol
         session = self.session
         if p.inside:
-            return session.publish(self._topic_name, msg, qos, retain)
+            return session.publish(self._topic_name, msg, retain, qos)
         self._begin(timeout_ms)
         try:
             while session.full() and p.state and self._turn():
                 pass
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)
-        packet_id = session.publish(self._topic_name, msg, qos, retain)
+        packet_id = session.publish(self._topic_name, msg, retain, qos)
         if wait:
+            if p.state and self._write() and self._dry:
+                self._rest("acknowledgement")
             while session.pending(packet_id):
                 self._turn("acknowledgement")
         elif p.state:
             try:
-                self._work(False)
+                self._write()
             except OSError:
                 pass  # it is kept; the next call that needs the link tells
         return packet_id
@@ -259,7 +263,7 @@ class MQTTClient:
         p = self._protocol
         if p.state == _UP and not p.inside:
             self._begin(timeout_ms)
-            self._work(False)
+            self._write()
             for s in asked:
                 while wait and s.granted < 0:
                     self._turn(what)
@@ -304,7 +308,7 @@ class MQTTClient:
             raise self._no_link()
         p.ping(self.transport.ticks_ms())
         if not p.inside:
-            self._work(False)
+            self._write()
 
     def due_ms(self):
         """In how many ms poll() must be called at the latest, for the keep-alive's sake; None: no such need."""
@@ -325,16 +329,14 @@ class MQTTClient:
 
     def _turn(self, what=None, one=False):
         # Work, or wait for work -> False if the time is over. If it is `what` that did not come, that is an error.
-        return self._work(True, one) or self._rest(what)
+        return self._work(one) or self._rest(what)
 
-    def _work(self, read, one=False):
-        # Write, and read, what can be without waiting -> was all written; or, with read: did a packet come in?
+    def _work(self, one):
+        # Write and read what can be without waiting -> did a packet come in? one: stop after a message.
         p = self._protocol
-        if read and not p.state:
+        if not p.state:
             raise self._no_link()
         try:
-            if not read:
-                return self._write()
             came = self._handle(one)
             if not self._write() and came < 0:
                 return False  # what has come in must wait for room to answer it
@@ -345,16 +347,18 @@ class MQTTClient:
                 raise LinkLost(ECONNRESET, "the broker closed the connection")
             if p.keepalive:
                 p.tick(self.transport.ticks_ms(), n is None)
+            self._dry = not n
             if n:
                 p.reader.feed(n)
+                self._dry = n < len(p.reader.window) and getattr(self.transport, "drains", False)
                 self._handle(one)
             self._write()
             return n is not None
         except BaseException as e:
-            raise self._failed(e)
+            raise self._failed(e, p.inside)
 
     def _handle(self, one):
-        # -> 1: packets were handled; 0: none was here; -1: none, for lack of room to answer. one: stop after a message
+        # -> 1: packets were handled; 0: none was here; -1: none, for lack of room to answer
         handle = self._protocol.handle
         came = 0
         while True:
@@ -370,28 +374,31 @@ class MQTTClient:
         # Write until all is written or the transport takes no more -> was it all?
         p = self._protocol
         t = self.transport
-        while p.output():
-            before = t.ticks_ms()
-            n = t.write(p.out, p.off, p.end - p.off)
-            now = t.ticks_ms()
-            if not n:
-                if self._stalled < 0:
-                    self._stalled = now
-                elif (now - self._stalled) & _TICKS >= self.timeout_ms:
-                    raise TimedOut(ETIMEDOUT, "the broker takes no bytes for %d ms" % self.timeout_ms)
-                return False
-            self._stalled = -1
-            if (now - before) & _TICKS >= _STALLED_MS:
-                raise LinkLost(ETIMEDOUT, "a write stalled, its bytes are lost")
-            p.wrote(n, now)
+        try:
+            while p.output():
+                before = t.ticks_ms()
+                n = t.write(p.out, p.off, p.end - p.off)
+                now = t.ticks_ms()
+                if not n:
+                    if self._stalled < 0:
+                        self._stalled = now
+                    elif (now - self._stalled) & _TICKS >= self.timeout_ms:
+                        raise TimedOut(ETIMEDOUT, "the broker takes no bytes for %d ms" % self.timeout_ms)
+                    return False
+                self._stalled = -1
+                if (now - before) & _TICKS >= _STALLED_MS:
+                    raise LinkLost(ETIMEDOUT, "a write stalled, its bytes are lost")
+                p.wrote(n, now)
+        except BaseException as e:
+            raise self._failed(e)
         return True
 
     def _drain(self, timeout_ms):
         # Until all is written. A callback does not read meanwhile, and waits within the time of the call it is in
         # or, while bytes are still taken, beyond it.
         if self._protocol.inside:
-            while not self._work(False):
-                self.transport.wait(1000, True)
+            while not self._write():
+                self.transport.wait(1000, True, False)
                 self._waited()
         else:
             self._begin(timeout_ms)
@@ -409,8 +416,12 @@ class MQTTClient:
                 raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, self._limit)))
             return False
         if not p.keepalive:  # the broker is promised nothing, but a dead link must be noticed (3.1.2.10)
-            p.tick(now, True)
-        t.wait(min(left, 1000, p.due_ms(now)), p.output())
+            try:
+                p.tick(now, True)
+            except TimedOut as e:
+                raise self._failed(e)
+        # What cannot be answered for lack of room must not wake us.
+        t.wait(min(left, 1000, p.due_ms(now)), p.output(), not p.full())
         self._waited()
         return True
 
@@ -421,12 +432,12 @@ class MQTTClient:
     def _no_link(self):
         return LinkLost(ENOTCONN, "not connected: %s" % self._error)
 
-    def _failed(self, e):
+    def _failed(self, e, callback=False):
         # The link is of no use any more: close it -> the error to raise. An OSError of the transport becomes LinkLost;
         # a callback's stays what it is, so do our own.
         p = self._protocol
         was = p.state
-        if not p.inside and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
+        if not callback and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
             e = LinkLost(e.args[0] if e.args else None, "link lost: %s" % (e.args[-1] if e.args else "no reason given"))
         p.inside = False
         self.close()

@@ -146,39 +146,45 @@ class Protocol:
         # Is there something to write? Then it is out[off:end].
         if self.off < self.end:
             return True
-        if not self._used and self._asking and self.state == _UP:
-            self._asking = bool(self._ask(_SUBSCRIBE, _ASK) or self._ask(_UNSUBSCRIBE, _LEAVE))
+        if self.state == _UP and not self._used:
+            if self._asking:
+                self._asking = bool(self._ask(_SUBSCRIBE, _ASK) or self._ask(_UNSUBSCRIBE, _LEAVE))
+            session = self.session
+            if session.ready and not self._used:
+                slot = session.next_slot()
+                if slot >= 0:
+                    self._slot = slot
+                    self.out = session.store.buffer(slot)
+                    self.end = session.store.length(slot)
+                    self.off = 0
+                    return True
         if self._used:
             self.out = self._tx
             self.off = self._from
             self.end = self._used
             return True
-        if self.state == _UP:
-            slot = self.session.next_slot()
-            if slot >= 0:
-                store = self.session.store
-                self._slot = slot
-                self.out = store.buffer(slot)
-                self.end = store.length(slot)
-                self.off = 0
-                return True
         return False
 
     def wrote(self, n, now):
         # The transport took n more bytes.
         self.last_sent = now
         off = self.off
-        self.off = off + n
+        n += off
+        self.off = n
         if self._slot >= 0:
             if not off:
                 self.session.store.mark(self._slot, True)
-            if self.off == self.end:
+            if n == self.end:
                 self._slot = -1
                 self.session.sent += 1
-        elif self.off == self.end:
-            self._from = self.end
-            if self._from == self._used:
-                self._from = self._used = 0
+        elif n == self._used:
+            self._from = self._used = self.off = self.end = 0
+        elif n == self.end:
+            self._from = n
+
+    def full(self):
+        # Is there no room for another acknowledgement?
+        return self._used + 4 > len(self._tx)
 
     def _take(self, end):
         # A packet was put behind the others, up to `end`: is there room for it?
@@ -191,8 +197,15 @@ class Protocol:
         self._used = put_ack(self._tx, self._used, head, packet_id)
 
     def publish(self, topic_name, payload, retain):
-        # At QoS 0 -> was there room for it? If not, write first.
-        return self._take(put_publish(self._tx, self._used, _PUBLISH | retain, topic_name, payload, 0))
+        # At QoS 0 -> was it taken? If not, there is no connection, or no room: write first.
+        if self.state != _UP:
+            return False
+        tx = self._tx
+        end = put_publish(tx, self._used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
+        if not end or end > len(tx) - 4:
+            return False
+        self._used = end
+        return True
 
     def ping(self, now):
         if self._take(put_empty(self._tx, self._used, _PINGREQ)):
@@ -251,13 +264,13 @@ class Protocol:
         # Take the next packet -> its type; 0: none is here; -1: there is no room for its answer, write first.
         if self.state == _CLOSED:
             return 0
-        if self._used + 4 > len(self._tx):
+        if self.full():
             return -1
         reader = self.reader
         kind = reader.next()
         if not kind:
             return 0
-        self.packets += 1
+        self.packets = self.packets + 1 & _TICKS
         if self.state != _UP:
             if kind != _CONNACK:
                 bad(kind, "before CONNACK")  # [MQTT-3.2.0-1]
@@ -298,7 +311,7 @@ class Protocol:
             if general and self.owner.on_message:
                 self.owner.on_message(m)
             self.inside = False
-            self.messages += 1
+            self.messages = self.messages + 1 & _TICKS
             if self.state != _UP:
                 return  # the callback closed the connection
         head = self.session.handed_over(m)

@@ -22,6 +22,7 @@ class Session:
         self.store = store
         self.inflight = inflight
         self.sent = 0
+        self.ready = False  # may next_slot() have one?
         self.packet_id = 0  # the last one given out
         self.others = {}  # packet ids in use elsewhere: by SUBSCRIBE and UNSUBSCRIBE
         self._received = [0] * received  # QoS 2 packet ids handed over and not yet released; 0: free
@@ -40,6 +41,7 @@ class Session:
     def connected(self, session_present):
         # A connection begins: what is unfinished is to be sent again [MQTT-4.4.0-1].
         self.sent = 0
+        self.ready = True
         self.others.clear()
         if not session_present:
             # The peer knows nothing of it any more: what it released is done, what it may have taken starts anew.
@@ -64,17 +66,18 @@ class Session:
                 self.packet_id = n
                 return n
 
-    def publish(self, topic_name, payload, qos, retain):
+    def publish(self, topic_name, payload, retain, qos):
         # Promise a message -> its packet id. Raises Full.
         store = self.store
         slot = store.lend()
         if slot < 0:
             raise Full(0, "no room for another unfinished message (inflight or the store's slots)")
         packet_id = self.next_id()
-        length = put_publish(store.buffer(slot), 0, _PUBLISH | qos << 1 | retain, topic_name, payload, packet_id)
+        length = put_publish(store.buffer(slot), 0, _PUBLISH | qos << 1 | bool(retain), topic_name, payload, packet_id)
         if not length:
             raise ValueError("message is larger than max_packet=%d" % store.size)
         store.keep(slot, packet_id, length)
+        self.ready = True
         return packet_id
 
     def full(self):
@@ -93,10 +96,12 @@ class Session:
         sent = self.sent
         if sent < len(store.publishes) and sent + len(store.pubrels) < self.inflight:
             return store.publishes[sent]
+        self.ready = False
         return -1
 
     def acknowledged(self, kind, packet_id):
         # PUBACK, PUBREC or PUBCOMP came in -> the first byte of the packet that answers it, or 0.
+        self.ready = True
         store = self.store
         if packet_id not in store.packet_ids:
             if kind == _PUBREC:

@@ -26,11 +26,6 @@ _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 
 
-def ticks_ms():
-    # Wraps at 2**30 on every runtime, so that differences stay small integers on a 32-bit board.
-    return time.ticks_ms() & 0x3FFFFFFF
-
-
 def _secure_error(e):
     from . import secure
 
@@ -47,7 +42,8 @@ class Transport:
     def __init__(self, online=None):
         self.online = online
         self.sock = None
-        self.ticks_ms = _cpython.ticks_ms if _cpython else ticks_ms
+        self.drains = not _cpython  # does a read that does not fill the buffer leave nothing behind?
+        self.ticks_ms = _cpython.ticks_ms if _cpython else time.ticks_ms
         self._poll = select.poll()
         self._ipoll = self._poll.poll if _cpython else self._poll.ipoll
         self._events = 0
@@ -156,13 +152,15 @@ class Transport:
     def _closed(self, *_):
         raise OSError(ENOTCONN, "not connected")
 
-    def wait(self, ms, for_write=False):
-        """Until there is something to read (or room to write), at most `ms`; with no connection, for `ms`."""
+    def wait(self, ms, for_write=False, for_read=True):
+        """Until there is something to read, or (for_write) room to write, at most `ms`; with no connection, for `ms`."""
         if not self.sock:
             _cpython.sleep_ms(ms) if _cpython else time.sleep_ms(ms)
             return
         # Until TLS has shaken hands there is always room to write: it is the peer that we wait for.
-        events = select.POLLIN | select.POLLOUT if for_write and not self._handshake else select.POLLIN
+        events = select.POLLIN if for_read or self._handshake else 0
+        if for_write and not self._handshake:
+            events |= select.POLLOUT
         if events != self._events:
             self._poll.modify(self.sock, events)
             self._events = events

@@ -438,20 +438,20 @@ class Emulated:
             wire.sent.extend(data[:taken])
         return taken
 
-    def wait(self, ms, for_write=False):
-        """Until there is something to read (for_write: or a write would be taken), at most ms.
+    def wait(self, ms, for_write=False, for_read=True):
+        """Until there is something to read, or (for_write) a write would be taken, at most ms.
 
         When closed: sleeps. ms None or negative: for ever, which fails when nothing is to come.
         """
         self._count_idle()
         endless = ms is None or ms < 0
-        if self._wire is not None and self.strict and not for_write and not self._read_dry:
+        if self._wire is not None and self.strict and for_read and not for_write and not self._read_dry:
             self._fail("waits before a read has said that it would block: TLS holds bytes back")
         left = 0 if endless else ms
         self.longest_wait_ms = max(self.longest_wait_ms, left)
         if self.restless_ms is not None and (endless or left > self.restless_ms):
             endless, left = False, self.restless_ms
-        while not self._ready(for_write):
+        while not self._ready(for_write, for_read):
             due = self.clock.next_ms()
             if due is None and endless:
                 self._fail("waits for ever: nothing is to come")
@@ -553,10 +553,10 @@ class Emulated:
                 % (len(self._blocked), len(data))
             )
 
-    def _ready(self, for_write):
+    def _ready(self, for_write, for_read):
         if self._wire is None:
             return False
-        return self._wire.readable() or (for_write and self._wire.writable())
+        return (for_read and self._wire.readable()) or (for_write and self._wire.writable())
 
     def _let_pass(self, ms):
         if ms:

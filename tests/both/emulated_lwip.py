@@ -131,11 +131,11 @@ class LwIP(Emulated):
             return self._in_its_manner(super().write, buf, off, n)
         return self._buffer(buf, off, n)
 
-    def wait(self, ms, for_write=False):
+    def wait(self, ms, for_write=False, for_read=True):
         if self._wire is not None and not self._link and for_write:
             self._count_idle()  # a poll says that one may write
             return
-        super().wait(ms, for_write)
+        super().wait(ms, for_write, for_read)
 
     def close(self):
         if self._wire is not None:
@@ -189,12 +189,12 @@ class LwIP(Emulated):
         self._segments = 0
         self._stalled = False
 
-    def _ready(self, for_write):
+    def _ready(self, for_write, for_read):
         if self._wire is not None and not self._link:
             return False
         if not self._acking and for_write and len(self._unacknowledged) >= _SEND_BUFFER:
-            return self._wire.readable()
-        return super()._ready(for_write)
+            return for_read and self._wire.readable()
+        return super()._ready(for_write, for_read)
 
     def _stall(self, buf, off, n):
         self._watch_write(bytes(memoryview(buf)[off : off + n]))
