@@ -11,6 +11,7 @@
 import gc
 import json
 import time
+from collections import OrderedDict
 
 import board
 from line import Line
@@ -125,7 +126,7 @@ class Node:
 
     def _disconnected(self, error):
         self._is_connected = False
-        self._log("node: link lost: %s" % error)
+        self._log("node: link lost: %s" % (str(error) or type(error).__name__))
 
     def _client_log(self, in_reconnect, error):
         if in_reconnect:
@@ -215,18 +216,17 @@ class Node:
     # What is said. Telemetry and summary are built in place: they cost the heap nothing.
 
     def _birth(self, session_present):
-        return json.dumps(
-            {
-                "node": self._client_id,
-                "firmware": VERSION,
-                "machine": board.description(),
-                "runtime": board.runtime(),
-                "uptime_s": self._uptime_s,
-                "session_present": bool(session_present),
-                "interval_ms": self._interval_ms,
-                "commands": _USAGE,
-            }
+        facts = (
+            ("node", self._client_id),
+            ("firmware", VERSION),
+            ("machine", board.description()),
+            ("runtime", board.runtime()),
+            ("uptime_s", self._uptime_s),
+            ("session_present", bool(session_present)),
+            ("interval_ms", self._interval_ms),
+            ("commands", _USAGE),
         )
+        return json.dumps(OrderedDict(facts))
 
     def _telemetry(self):
         line = self._telemetry_line

@@ -79,10 +79,16 @@ class _Screen:
         self.say("demo", words)
 
     def say(self, who, words):
+        self._line(f"{self.elapsed_s():5.1f} s", who, words)
+
+    def item(self, who, words):
+        self._line(" " * 7, who, words)
+
+    def _line(self, left, who, words):
         label = f"{who:>8}"
         if self._is_coloured:
             label = f"\x1b[{_COLOURS[who]}m{label}\x1b[0m"
-        print(f"{self.elapsed_s():5.1f} s {label}  {words}", flush=True)
+        print(f"{left} {label}  {words}", flush=True)
 
 
 class _Checks:
@@ -112,8 +118,10 @@ class _Checks:
         failed = [what for is_seen, what in self._results if not is_seen]
         self._screen.title(f"summary, after {self._screen.elapsed_s():.1f} s")
         for is_seen, what in self._results:
-            self._screen.say("seen" if is_seen else "not seen", what)
-        self._screen.say("demo", f"NOT everything was seen: {len(failed)} missing" if failed else "everything was seen")
+            self._screen.item("seen" if is_seen else "not seen", what)
+        self._screen.item(
+            "demo", f"NOT everything was seen: {len(failed)} missing" if failed else "everything was seen"
+        )
         return 1 if failed else 0
 
 
@@ -300,7 +308,10 @@ class _Demo:
         self._until_said("kept until the link is back", 2, "the node keeping summaries during the outage")
         self._broker.start()
         self._screen.say("broker", "started again")
-        self._until(lambda: "online" in self._watcher.messages["status"][before:], "the node coming back by itself")
+        # The node waits at random between its attempts, longer each time.
+        self._until(
+            lambda: "online" in self._watcher.messages["status"][before:], "the node coming back by itself", step_s=20
+        )
         self._checks.seen("the node came back by itself")
         self._until_answered(commands, "answers to the commands of the outage")
         kept = [line.split()[2] for line in self._node.words if "kept until" in line]  # node: summary N kept until ...
@@ -351,7 +362,7 @@ class _Demo:
                     "topic": _TOPIC,
                     "keepalive_s": 10,
                     "interval_ms": 250,
-                    "summary_every": 3,
+                    "summary_every": 2,
                     "sensor": "simulated",
                 }
             )
@@ -359,9 +370,9 @@ class _Demo:
         self._node = self._stack.enter_context(_Node(self._firmware, config_path))
         self._screen.say("demo", f"{self._firmware.name}/main.py on MicroPython, process {self._node.process_id}")
 
-    def _until(self, condition, what, node_may_end=False):
+    def _until(self, condition, what, node_may_end=False, step_s=_STEP_S):
         """Work the network and show the node's words until condition() holds."""
-        deadline = time.monotonic() + _STEP_S
+        deadline = time.monotonic() + step_s
         while True:
             node_has_ended = self._node.has_ended()  # before its last words are read
             for line in self._node.new_words():

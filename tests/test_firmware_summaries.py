@@ -1,0 +1,161 @@
+"""What the node does when there is no room: with a client that is only pretended, on MicroPython, in no time."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from umq import micropython
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SCRIPT = """
+import time
+now = 0
+time_passes = 100
+class Time:
+    @staticmethod
+    def ticks_ms():
+        return now % (1 << 30)
+    @staticmethod
+    def ticks_diff(a, b):
+        return ((a - b + (1 << 29)) % (1 << 30)) - (1 << 29)
+    @staticmethod
+    def ticks_add(a, b):
+        return (a + b) % (1 << 30)
+import node
+node.time = Time
+
+class Client:
+    room = 1 << 30
+    published = []
+    def set_last_will(self, *will):
+        self.will = will
+    def publish(self, topic, msg, retain=False, qos=0, *, wait=True, timeout_ms=None):
+        if qos:
+            if self.room == 0:
+                raise node.Full(0, "no room")
+            self.room -= 1
+            assert wait is False
+        self.published.append((str(topic, "utf-8"), str(msg, "utf-8"), retain, qos))
+
+class Settings:
+    client_id = "n"
+    topic = "t"
+    interval_ms = 1000
+    summary_every = 2
+
+class Message:
+    def __init__(self, payload):
+        self.payload = payload
+
+import board
+values = iter(range(200, 1 << 30))
+client = Client()
+lines = []
+n = node.Node(Settings, client, lambda: next(values), board.Led(None), lambda: None, lines.append)
+def pass_seconds(seconds):
+    global now
+    for _ in range(seconds * 10):
+        now += 100
+        client.on_wait()
+def show():
+    for entry in client.published:
+        print(entry[0], entry[3], entry[1])
+    client.published.clear()
+"""
+
+
+@pytest.fixture
+def play(tmp_path):
+    """play(script) runs it after the one above; its output as lines."""
+
+    def run(script):
+        (tmp_path / "script.py").write_text(SCRIPT + script)
+        done = subprocess.run(
+            [*micropython.command(), "script.py"],
+            cwd=tmp_path,
+            env=dict(os.environ, MICROPYPATH=f"{ROOT / 'firmware'}:{ROOT / 'lib'}:.frozen"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+def summaries(lines):
+    return [json.loads(line.split(" ", 2)[2]) for line in lines if line.startswith("t/summary 1 ")]
+
+
+def test_readings_that_find_no_room_go_into_a_later_summary(play):
+    got = summaries(play("client.room = 1\npass_seconds(8)\nclient.room = 9\npass_seconds(4)\nshow()\n"))
+    assert [s["n"] for s in got] == [1, 2, 3], "no gap in the numbers"
+    assert [s["readings"] for s in got] == [2, 7, 2], "and no reading lost"
+    assert (got[1]["least_c"], got[1]["most_c"]) == (20.3, 20.9)
+
+
+def test_the_pace_is_kept_and_the_wrap_of_ticks_is_no_event(play):
+    got = summaries(play("now = (1 << 30) - 2500\nn._read_at = n._ticks = now\npass_seconds(20)\nshow()\n"))
+    assert len(got) == 10
+    assert [s["uptime_s"] for s in got] == list(range(2, 21, 2))
+
+
+def test_after_a_long_hold_up_there_is_one_reading_not_a_burst(play):
+    got = summaries(play("now += 60_000\npass_seconds(3)\nshow()\n"))
+    assert [s["readings"] for s in got] == [2]
+    assert got[0]["uptime_s"] == 61
+
+
+def test_answers_wait_for_room_in_their_order(play):
+    lines = play(
+        "client.room = 1\n"
+        "for i in range(3):\n"
+        "    n._command(Message(b'ping %d' % i))\n"
+        "show()\n"
+        "print('room')\n"
+        "client.room = 9\n"
+        "n._publish_answers()\n"
+        "show()\n"
+    )
+    answers = [line if line == "room" else json.loads(line.split(" ", 2)[2])["command"] for line in lines]
+    assert answers == ["ping 0", "room", "ping 1", "ping 2"]
+
+
+def test_a_command_too_many_is_left_with_the_broker(play):
+    lines = play(
+        "from umqtt_full import LinkLost\n"
+        "client.room = 0\n"
+        "for i in range(32):\n"
+        "    n._command(Message(b'led on'))\n"
+        "try:\n"
+        "    n._command(Message(b'led off'))\n"
+        "except LinkLost as e:\n"
+        "    print('not done:', e, n._led.is_on)\n"
+    )
+    assert lines == ["not done: more commands than can be answered True"]
+
+
+def test_the_will_is_offline_retained_at_qos_1(play):
+    assert play("print(client.will)\n") == ["(b't/status', b'offline', True, 1)"]
+
+
+def test_telemetry_and_summary_are_built_without_the_heap(play):
+    lines = play(
+        """
+import micropython
+n._readings = 2
+n._summary()
+micropython.heap_lock()
+n._telemetry()
+n._summary()
+micropython.heap_unlock()
+print("built")
+"""
+    )
+    assert lines == ["built"]
