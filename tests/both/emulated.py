@@ -282,6 +282,10 @@ class Wire:
             return True
         return self.plan.stop_out is None or self.count_out < self.plan.stop_out
 
+    def broken(self):
+        """As a poll that reports an error, whatever was asked for."""
+        return self._error is not None
+
     def tell_peer_closed(self):
         """Once: the peer sees the connection end, unless nothing reaches it any more."""
         muted = self.plan.mute_out is not None and self.count_out >= self.plan.mute_out
@@ -334,6 +338,7 @@ class Emulated:
     plans: a Plan for each connection in turn; those after the last go well, or as `default` says.
     strict: watch the rules that TLS needs. tls: hold bytes back as TLS does. latency_ms: one way.
     restless_ms: no wait lasts longer than this, as if woken for nothing. record: keep what was written.
+    drains: say of itself that a short read has emptied it, as plain TCP may.
     """
 
     def __init__(
@@ -347,6 +352,7 @@ class Emulated:
         latency_ms=0,
         restless_ms=None,
         record=True,
+        drains=False,
     ):
         self.peer = peer
         self.clock = clock or Clock()
@@ -357,6 +363,7 @@ class Emulated:
         self.latency_ms = latency_ms
         self.restless_ms = restless_ms
         self.record = record
+        self.drains = drains  # as plain TCP tells its client
         self.failures = []  # what check() reports, in case the client swallowed it
         self.wires = []  # every connection so far, when recording; else the last one
         self.asked = []  # what open() was called with, when recording: (host, port, ssl, timeout_ms)
@@ -403,7 +410,7 @@ class Emulated:
         wire = self._connected()
         self._count_idle()
         data = self._take_held(wire, len(buf)) if self.tls else self._take(wire, len(buf))
-        self._read_dry = data is None
+        self._read_dry = data is None or (self.drains and len(data) < len(buf))
         if data is None:
             return None
         self._gone = not data
@@ -554,9 +561,10 @@ class Emulated:
             )
 
     def _ready(self, for_write, for_read):
-        if self._wire is None:
+        wire = self._wire
+        if wire is None:
             return False
-        return (for_read and self._wire.readable()) or (for_write and self._wire.writable())
+        return wire.broken() or (for_read and wire.readable()) or (for_write and wire.writable())
 
     def _let_pass(self, ms):
         if ms:

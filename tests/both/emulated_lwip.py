@@ -192,8 +192,8 @@ class LwIP(Emulated):
     def _ready(self, for_write, for_read):
         if self._wire is not None and not self._link:
             return False
-        if not self._acking and for_write and len(self._unacknowledged) >= _SEND_BUFFER:
-            return for_read and self._wire.readable()
+        if not self._acking and len(self._unacknowledged) >= _SEND_BUFFER:
+            for_write = False
         return super()._ready(for_write, for_read)
 
     def _stall(self, buf, off, n):

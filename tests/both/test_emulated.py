@@ -283,6 +283,18 @@ def test_wait_ends_with_the_event():
     assert t.longest_wait_ms == 10_000
 
 
+def test_wait_for_room_alone():
+    t = opened(Sink(b"unread"))
+    t.stop_reading()
+    t.wait(100, True)
+    assert t.clock.now == 0
+    t.wait(100, True, False)
+    assert t.clock.now == 100
+    t.wire.reset()
+    t.wait(100, True, False)
+    assert t.clock.now == 100
+
+
 def test_wait_for_ever_for_nothing_fails():
     t = opened(Sink())
     raises(Failure, t.wait, -1)
@@ -332,6 +344,10 @@ def test_wait_needs_a_dry_read():
     t = opened(Sink(b"hello"))
     t.readinto(bytearray(2))
     raises(Failure, t.wait, 10)
+    t = opened(Sink(b"hello"), drains=True)
+    t.readinto(bytearray(9))
+    t.wait(10)
+    assert t.clock.now == 10
 
 
 def test_tls_holds_bytes_back():

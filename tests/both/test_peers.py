@@ -796,6 +796,7 @@ def test_pieces_of_any_size_change_nothing():
     assert len(usual[0]) == 8 and len(usual[1]) == 6
     for size in (1, 2, 3, 5, 7, 11):
         assert run({"default": Plan(reads=size, writes=size)}) == usual
+        assert run({"default": Plan(reads=size, writes=size), "drains": True}) == usual
     for seed in range(12):
         link = {"default": Plan(reads=Seeded(seed), writes=Seeded(seed + 100, 5)), "tls": seed % 2 == 1}
         assert run(link) == usual
