@@ -49,6 +49,7 @@ def main(path):
         settings.keepalive_s,
         ssl,
         max_packet=_MAX_PACKET,
+        inflight=_STORE_SLOTS,
         store=RamStore(_STORE_SLOTS, _MAX_PACKET),
         online=online,
     )

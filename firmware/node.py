@@ -16,13 +16,13 @@ from collections import OrderedDict
 import board
 from line import Line
 
-from umqtt_full import Full, LinkLost, MQTTException
+from umqtt_full import Full, MQTTException
 
 VERSION = "0.1.0"
 
 # So that no answer, with every character escaped, outgrows a slot of the client's store.
 _LONGEST_COMMAND = 64
-_MOST_ANSWERS = 32  # that may wait for room in the store
+_MOST_ANSWERS = 64  # that may wait for room in the store
 _SHORTEST_INTERVAL_MS = 100
 _LONGEST_INTERVAL_MS = 86_400_000
 _SERVER_UNAVAILABLE = 3  # CONNACK's return codes (3.2.2.3)
@@ -139,12 +139,12 @@ class Node:
 
     def _command(self, message):
         if len(self._answers) >= _MOST_ANSWERS:
-            # Not done and not acknowledged: the broker sends it again on the next connection.
-            raise LinkLost("more commands than can be answered")
+            # Memory has an end. Not done, and said so at QoS 0, which needs no room in the store.
+            self._client.publish(self._answer_topic, _refusal(_text(message.payload), "busy, not done: ask again"))
+            return
         text, answer = self._answer(message.payload)
         self._log("node: command " + text)
-        self._answers.append(answer)
-        self._publish_answers()
+        self._answers.append(answer)  # published by the main loop, which this callback has interrupted
 
     def _publish_answers(self):
         while self._answers:
@@ -266,17 +266,16 @@ class Node:
         """The command as text, and the answer to it."""
         text = _text(payload)
         if text is None:
-            error = json.dumps("a command is text of at most %d bytes" % _LONGEST_COMMAND)
-            return "(unreadable)", '{"command": null, "ok": false, "error": %s}' % error
+            return "(unreadable)", _refusal(None, "a command is text of at most %d bytes" % _LONGEST_COMMAND)
         words = text.split()
         try:
             command = _COMMANDS.get(words[0]) if words else None
             if command is None:
                 raise ValueError("unknown command; there are: " + _USAGE)
-            answer = '"ok": true, "result": ' + command(self, words[1:])
+            result = command(self, words[1:])
         except ValueError as error:
-            answer = '"ok": false, "error": ' + json.dumps(str(error))
-        return text, '{"command": %s, %s}' % (json.dumps(text), answer)
+            return text, _refusal(text, str(error))
+        return text, '{"command": %s, "ok": true, "result": %s}' % (json.dumps(text), result)
 
     def _ping(self, words):
         return json.dumps(" ".join(["pong"] + words))
@@ -300,6 +299,10 @@ class Node:
             raise ValueError("interval must be %d to %d ms" % (_SHORTEST_INTERVAL_MS, _LONGEST_INTERVAL_MS))
         self._interval_ms = interval_ms
         return str(interval_ms)
+
+
+def _refusal(text, why):
+    return '{"command": %s, "ok": false, "error": %s}' % (json.dumps(text), json.dumps(why))
 
 
 def _text(payload):

@@ -117,6 +117,7 @@ def test_answers_wait_for_room_in_their_order(play):
         "client.room = 1\n"
         "for i in range(3):\n"
         "    n._command(Message(b'ping %d' % i))\n"
+        "n._publish_answers()\n"
         "show()\n"
         "print('room')\n"
         "client.room = 9\n"
@@ -127,18 +128,20 @@ def test_answers_wait_for_room_in_their_order(play):
     assert answers == ["ping 0", "room", "ping 1", "ping 2"]
 
 
-def test_a_command_too_many_is_left_with_the_broker(play):
+def test_a_command_too_many_is_not_done_and_answered_at_once(play):
     lines = play(
-        "from umqtt_full import LinkLost\n"
         "client.room = 0\n"
-        "for i in range(32):\n"
+        "for i in range(64):\n"
         "    n._command(Message(b'led on'))\n"
-        "try:\n"
-        "    n._command(Message(b'led off'))\n"
-        "except LinkLost as e:\n"
-        "    print('not done:', e, n._led.is_on)\n"
+        "show()\n"
+        "n._command(Message(b'led off'))\n"
+        "show()\n"
+        "print(n._led.is_on, len(n._answers))\n"
     )
-    assert lines == ["not done: more commands than can be answered True"]
+    assert lines == [
+        't/answer 0 {"command": "led off", "ok": false, "error": "busy, not done: ask again"}',
+        "True 64",
+    ]
 
 
 def test_the_will_is_offline_retained_at_qos_1(play):
