@@ -249,7 +249,7 @@ class Session:
         self.subscriptions = {}  # filter: QoS
         self.unanswered = []  # (packet id, message) in order: PUBLISHes that got no answer yet
         self.received = {}  # packet id: the message of QoS 2 that waits for its PUBREL
-        self.released = {}  # packet id: the last message that was released under it
+        self.released = []  # (packet id, message) of the last ones released
         self.uncompleted = {}  # packet ids whose PUBREL came and whose PUBCOMP was not sent
         self.outgoing = []  # _Out in order, those in flight first
         self.last_id = 0
@@ -278,7 +278,6 @@ class Link:
         self.connect = None
         self.session = None
         self.resumed = False
-        self.saw = {}  # packet ids of PUBLISHes that came on this connection
         self.resent_at = -1  # place of the last resent PUBLISH among those left unanswered before
         self.left_over = []  # packet ids unanswered when this connection began, in order
         self.may_release = {}  # packet id: how many PUBRELs may still come
@@ -578,7 +577,6 @@ class Broker:
             self._take_message(message)
             return
         self._watch_publish(link, packet_id, dup, message)
-        link.saw[packet_id] = True
         session = link.session
         session.unanswered = [one for one in session.unanswered if one[0] != packet_id]
         session.unanswered.append((packet_id, message))
@@ -598,9 +596,9 @@ class Broker:
             self._violation("packet id %d is in use [MQTT-2.3.1-2]" % packet_id)
         elif before and not dup:
             self._violation("packet %d again without DUP [MQTT-3.3.1-1]" % packet_id)
-        elif dup and not before and not link.resumed and packet_id not in link.saw:
+        elif dup and not before and not link.resumed:
             self._violation("DUP on a first delivery, packet %d [MQTT-3.3.1-1]" % packet_id)
-        elif dup and session.released.get(packet_id) == message:
+        elif dup and (packet_id, message) in session.released:
             self._violation("PUBLISH %d again after its PUBREL [MQTT-4.3.3-1]" % packet_id)
         if packet_id in link.left_over:
             place = link.left_over.index(packet_id)
@@ -612,22 +610,19 @@ class Broker:
         session = link.session
         if kind == PUBREL:
             known = packet_id in session.received or not link.resumed
-            if link.may_release.get(packet_id):
-                link.may_release[packet_id] -= 1
-            elif known:  # else its PUBCOMP may have been lost with an earlier connection
+            allowed = _count_down(link.may_release, packet_id)
+            if known and not allowed:  # else its PUBCOMP may have been lost with an earlier connection
                 self._violation("PUBREL %d without PUBREC" % packet_id)
             session.uncompleted[packet_id] = True
             message = session.received.pop(packet_id, None)
             if message is not None:
-                session.released[packet_id] = message
+                session.released = session.released[-31:] + [(packet_id, message)]
                 session.unanswered = [one for one in session.unanswered if one[0] != packet_id]
                 self._take_message(message)
             self._send(link, ack_packet(PUBCOMP, packet_id))
         elif kind == PUBCOMP:
-            if not link.pubrels.get(packet_id):
+            if not _count_down(link.pubrels, packet_id):
                 self._violation("PUBCOMP %d without PUBREL" % packet_id)
-            else:
-                link.pubrels[packet_id] -= 1
             self._done(link, [one for one in session.outgoing if one.packet_id == packet_id and one.released])
         else:
             qos = 1 if kind == PUBACK else 2
@@ -861,6 +856,14 @@ class Broker:
 
 
 _NOTHING = b""
+
+
+def _count_down(counts, key):
+    """One less of this -> was there one?"""
+    left = counts.pop(key, 0) - 1
+    if left > 0:
+        counts[key] = left
+    return left >= 0
 
 
 def _matching(tricks, kind, link, *arguments):
