@@ -3,7 +3,7 @@
 from errno import ECONNRESET, ENOTCONN, ETIMEDOUT
 
 from . import const
-from .codec import is_utf8
+from .codec import to_bytes, to_text
 from .errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
 from .protocol import Protocol
 from .session import Session
@@ -18,25 +18,8 @@ _REFUSED = const(0x80)
 _STALLED_MS = const(9000)
 
 
-def _bytes(value, what):
-    # What the caller gave as text or bytes, as bytes.
-    if isinstance(value, str):
-        value = value.encode()
-    elif not isinstance(value, (bytes, bytearray, memoryview)) or getattr(value, "itemsize", 1) != 1:
-        raise TypeError("%s must be str or bytes, not %r" % (what, value))
-    return value
-
-
-def _text(value, what, rule=None, hint=""):
-    # The same for a UTF-8 string (1.5.3), which `rule` may say more about.
-    text = bytes(_bytes(value, what))
-    if len(text) > 65535 or not is_utf8(text) or (rule and not rule(text)):
-        raise ValueError("%s must be UTF-8 of at most 65535 bytes, without U+0000%s: %r" % (what, hint, value))
-    return text
-
-
 def _topic_name(topic):
-    return _text(topic, "topic name", is_topic_name, ", not empty, without + and #")
+    return to_text(topic, "topic name", is_topic_name, ", + and #, 1 to 65535 bytes")
 
 
 def _check_qos(qos):
@@ -73,10 +56,9 @@ class MQTTClient:
         self.ssl_params = ssl_params
         self.timeout_ms = timeout_ms
         self.on_message = self.on_connect = self.on_disconnect = self.on_wait = None
-        self._will = None
-        self._will = self._connect_fields()[1]
-        if not (64 <= max_packet >= 4 * inflight > 0 and chunk >= 16 and received > 0 and timeout_ms > 0):
-            raise ValueError("needed: max_packet >= 64 and >= 4 * inflight > 0, chunk >= 16, received and timeout_ms > 0")
+        self.will = None
+        if not (64 <= max_packet >= 4 * inflight > 0 < received and chunk >= 16 and timeout_ms > 0):
+            raise ValueError("max_packet >= 64 and 4 * inflight; chunk >= 16; inflight, received, timeout_ms > 0")
         if transport is None:
             from .transport import Transport
 
@@ -92,37 +74,19 @@ class MQTTClient:
         self._error = "connect() first"
 
     def __repr__(self):
-        state = "connected" if self._protocol.state == _UP else "not connected"
-        return "<MQTTClient %s at %s: %s, %d unfinished>" % (self.client_id, self.server, state, self.session.unfinished())
+        up = "" if self._protocol.state == _UP else "not "
+        return "<MQTTClient %s, %sconnected to %s>" % (self.client_id, up, self.server)
 
     # Connecting
 
-    def _connect_fields(self):
-        # What CONNECT says, read anew each time -> client id, will, user, password
-        user = self.user
-        password = self.pswd
-        if user is not None:
-            user = _text(user, "user")
-        if password is not None:
-            password = _bytes(password, "password")
-            if user is None or len(password) > 65535:  # [MQTT-3.1.2-22]
-                raise ValueError("a password needs a user, and at most 65535 bytes")
-        if not 0 <= self.keepalive <= 65535:
-            raise ValueError("keepalive must be 0 to 65535 s, not %r" % self.keepalive)
-        return _text(self.client_id, "client_id"), self._will, user, password
-
     def set_last_will(self, topic, msg=b"", retain=False, qos=0):
         """The message that the broker publishes when this client is lost, from the next connect() on; None: none."""
-        if topic is None:
-            self._will = None
-        else:
-            _check_qos(qos)
-            msg = bytes(_bytes(msg, "will message"))
-            if len(msg) > 65535:
-                raise ValueError("will message must be at most 65535 bytes")
-            self._will = (_topic_name(topic), msg, qos, bool(retain))
+        _check_qos(qos)
+        self.will = None
+        if topic is not None:
+            self.will = _topic_name(topic), bytes(to_bytes(msg, "will message")), qos, bool(retain)
 
-    def connect(self, clean_session=True, timeout=None, *, timeout_ms=None):
+    def connect(self, clean_session=True, timeout=None, timeout_ms=None):
         """Open the link and the session, within timeout seconds or timeout_ms -> session_present.
 
         A clean session forgets all unfinished messages on both sides [MQTT-3.1.2-6]. Subscriptions are made again,
@@ -131,11 +95,8 @@ class MQTTClient:
         if timeout:
             timeout_ms = int(timeout * 1000)
         p = self._begin(timeout_ms)
-        client_id, will, user, password = self._connect_fields()
-        if not client_id and not clean_session:
-            raise ValueError("an empty client_id needs a clean session")  # [MQTT-3.1.3-7]
         self.close()
-        p.start(bool(clean_session), client_id, self.keepalive, will, user, password, self.timeout_ms)
+        p.start(clean_session, self.timeout_ms)
         try:
             port = self.port or (8883 if self.ssl else 1883)
             self.transport.open(self.server, port, self.ssl, self.ssl_params, self._limit, self._waited)
@@ -168,13 +129,13 @@ class MQTTClient:
     def close(self):
         """Drop the link without a word: the broker publishes the will."""
         self.transport.close()
-        self._protocol.stop(self.transport.ticks_ms())
+        self._protocol.stop()
         self._stalled = -1
         self._error = "closed"
 
     # Publishing
 
-    def publish(self, topic, msg, retain=False, qos=0, *, wait=True, timeout_ms=None):
+    def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
         """Publish `msg` to `topic` (each str or bytes; bytes cost no memory).
 
         At QoS 0 -> None once it is written. At QoS 1 and 2 the message is kept from now on until the broker has
@@ -186,7 +147,7 @@ class MQTTClient:
             self._topic_name = _topic_name(topic)
             self._topic = topic if isinstance(topic, (bytes, str)) else self
         if not isinstance(msg, bytes):
-            msg = _bytes(msg, "message")
+            msg = to_bytes(msg, "message")
         if qos:
             _check_qos(qos)
             return self._promise(msg, retain, qos, wait, timeout_ms)
@@ -207,7 +168,7 @@ class MQTTClient:
             return session.publish(self._topic_name, msg, retain, qos)
         self._begin(timeout_ms)
         try:
-            while session.full() and p.state and self._turn():
+            while session.store.lend() < 0 and p.state and self._turn():
                 pass
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)
@@ -215,7 +176,7 @@ class MQTTClient:
         if wait:
             if p.state and self._write() and self._dry:
                 self._rest("acknowledgement")
-            while session.pending(packet_id):
+            while self.pending(packet_id):
                 self._turn("acknowledgement")
         elif p.state:
             try:
@@ -226,7 +187,7 @@ class MQTTClient:
 
     def pending(self, packet_id):
         """Is the message that publish() gave this packet id for still unacknowledged?"""
-        return self.session.pending(packet_id)
+        return packet_id in self.session.store.packet_ids
 
     def flush(self, timeout_ms=None):
         """Wait until every message is written and acknowledged -> was that so within the time?"""
@@ -239,34 +200,38 @@ class MQTTClient:
 
     # Subscribing
 
-    def subscribe(self, topic, qos=0, callback=None, *, wait=True, timeout_ms=None):
+    def subscribe(self, topic, qos=0, callback=None, wait=True, timeout_ms=None):
         """Subscribe to a filter, or to a list of filters or (filter, qos) in one packet -> the granted QoS, or a list
         of them; None where it is not yet known (wait=False, in a callback, or before connect, which then asks).
 
         callback(message) is called for what matches, instead of on_message. The subscription is made again whenever
         a broker has lost it, until unsubscribe(). MQTTException(0x80) with its topic_filter if the broker refuses.
         """
-        wanted = _topic_filters(topic, qos)
-        for _, item_qos in wanted:
-            _check_qos(item_qos)
-        asked = [self._protocol.subscribe(topic_filter, item_qos, callback) for topic_filter, item_qos in wanted]
-        granted = self._answers(asked, wait, timeout_ms, "SUBACK")
+        granted = self._ask(topic, qos, callback, wait, timeout_ms, "SUBACK")
         return granted if isinstance(topic, list) else granted[0]
 
-    def unsubscribe(self, topic, *, wait=True, timeout_ms=None):
+    def unsubscribe(self, topic, wait=True, timeout_ms=None):
         """End the subscription to a filter or a list of filters, each as it was given to subscribe()."""
-        asked = [self._protocol.unsubscribe(topic_filter) for topic_filter, _ in _topic_filters(topic, 0)]
-        self._answers(asked, wait, timeout_ms, "UNSUBACK")
+        self._ask(topic, 0, None, wait, timeout_ms, "UNSUBACK")
 
-    def _answers(self, asked, wait, timeout_ms, what):
-        # Ask the broker, and wait -> what it granted
+    def _ask(self, topic, qos, callback, wait, timeout_ms, answer):
+        # Register what is asked for, which the protocol sends; wait for the answers -> what was granted
+        wanted = []
+        for item in topic if isinstance(topic, list) else [topic]:
+            item, item_qos = item if isinstance(item, tuple) else (item, qos)
+            _check_qos(item_qos)
+            item = to_text(item, "topic filter", is_topic_filter, ", 1 to 65535 bytes, + and # whole levels, # last")
+            wanted.append((item, item_qos))
+        if not wanted:
+            raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
         p = self._protocol
+        asked = [p.subscribe(item, item_qos, callback, answer == "SUBACK") for item, item_qos in wanted]
         if p.state == _UP and not p.inside:
             self._begin(timeout_ms)
             self._write()
             for s in asked:
                 while wait and s.granted < 0:
-                    self._turn(what)
+                    self._turn(answer)
         self._tell_refused()
         return [s.granted if s.granted >= 0 else None for s in asked]
 
@@ -336,39 +301,34 @@ class MQTTClient:
         p = self._protocol
         if not p.state:
             raise self._no_link()
+        came = False
         try:
-            came = self._handle(one)
-            if not self._write() and came < 0:
-                return False  # what has come in must wait for room to answer it
-            if came > 0:
-                return True
-            n = self.transport.readinto(p.reader.window)
-            if n == 0:
-                raise LinkLost(ECONNRESET, "the broker closed the connection")
-            if p.keepalive:
-                p.tick(self.transport.ticks_ms(), n is None)
-            self._dry = not n
-            if n:
+            while True:
+                kind = p.handle()
+                if kind > 0:
+                    came = True
+                    if not one or kind != _PUBLISH:
+                        continue
+                written = self._write()
+                if kind < 0:
+                    if written:
+                        continue
+                    return came  # what has come in must wait for room to answer it
+                if came:
+                    return True
+                n = self.transport.readinto(p.reader.window)
+                if n == 0:
+                    raise LinkLost(ECONNRESET, "the broker closed the connection")
+                if p.keepalive:
+                    p.tick(self.transport.ticks_ms(), not n)
+                self._dry = not n
+                if not n:
+                    self._write()
+                    return False
                 p.reader.feed(n)
                 self._dry = n < len(p.reader.window) and getattr(self.transport, "drains", False)
-                self._handle(one)
-            self._write()
-            return n is not None
         except BaseException as e:
             raise self._failed(e, p.inside)
-
-    def _handle(self, one):
-        # -> 1: packets were handled; 0: none was here; -1: none, for lack of room to answer
-        handle = self._protocol.handle
-        came = 0
-        while True:
-            kind = handle()
-            if kind > 0:
-                came = 1
-                if one and kind == _PUBLISH:
-                    return 1
-            elif not kind or not self._write():
-                return came or kind
 
     def _write(self):
         # Write until all is written or the transport takes no more -> was it all?
@@ -447,21 +407,9 @@ class MQTTClient:
         return e
 
     def _tell_refused(self):
-        refused = self._protocol.refused
-        if refused:
-            e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % ", ".join([s.topic_filter.decode() for s in refused]))
-            e.topic_filter = refused[0].topic_filter
-            refused.clear()
+        # A SUBSCRIBE was refused: whoever waits or polls is told.
+        if self._protocol.refused:
+            topic_filter = self._protocol.refused.pop(0)
+            e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % topic_filter.decode())
+            e.topic_filter = topic_filter
             raise e
-
-
-def _topic_filters(topic, qos):
-    # A filter, or a list of filters or (filter, qos) -> a list of (filter, qos)
-    wanted = []
-    for item in topic if isinstance(topic, list) else [topic]:
-        item, item_qos = item if isinstance(item, tuple) else (item, qos)
-        item = _text(item, "topic filter", is_topic_filter, ", not empty, + and # in levels of their own, # last")
-        wanted.append((item, item_qos))
-    if not wanted:
-        raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
-    return wanted

@@ -22,15 +22,11 @@ _SEEN_MAX = const(128)
 _HEADS = b"\x20\x40\x50\x62\x70\x90\xb0\xd0"
 
 
-def packet_name(head):
-    """The standard's name for the packet that begins with the byte `head`."""
-    names = "type 0,CONNECT,CONNACK,PUBLISH,PUBACK,PUBREC,PUBREL,PUBCOMP,SUBSCRIBE,SUBACK,UNSUBSCRIBE,UNSUBACK"
-    return (names + ",PINGREQ,PINGRESP,DISCONNECT,type 15").split(",")[head >> 4]
-
-
 def bad(head, words):
-    """Raise the ProtocolError that names packet and fault."""
-    raise ProtocolError(_EPROTO, packet_name(head) + ": " + words)
+    """Raise the ProtocolError that names the packet, whose first byte is `head`, and its fault."""
+    names = "type 0,CONNECT,CONNACK,PUBLISH,PUBACK,PUBREC,PUBREL,PUBCOMP,SUBSCRIBE,SUBACK,UNSUBSCRIBE,UNSUBACK"
+    names = (names + ",PINGREQ,PINGRESP,DISCONNECT,type 15").split(",")
+    raise ProtocolError(_EPROTO, names[head >> 4] + ": " + words)
 
 
 def is_utf8(text):
@@ -55,8 +51,25 @@ def is_utf8(text):
     return not more
 
 
-def _put_header(buf, at, head, length):
-    # The fixed header of a packet whose `length` bytes follow it -> where they begin, or 0 (2.2.3).
+def to_bytes(value, what):
+    """Text or bytes from the caller, as bytes; `what` it is names it in the TypeError."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)) and getattr(value, "itemsize", 1) == 1:
+        return value
+    raise TypeError("%s must be str or bytes, not %s" % (what, type(value)))
+
+
+def to_text(value, what, rule=None, hint=""):
+    """The same for a UTF-8 string (1.5.3), about which `rule` may say more."""
+    text = bytes(to_bytes(value, what))
+    if not is_utf8(text) or (rule and not rule(text)):
+        raise ValueError("%s must be UTF-8 without U+0000%s: %r" % (what, hint, value))
+    return text
+
+
+def put_header(buf, at, head, length):
+    """The fixed header of a packet whose `length` bytes follow it -> where they begin (2.2.3)."""
     more = length >> 7
     size = 2
     while more:
@@ -83,30 +96,36 @@ def _put_field(buf, at, data):
     return end
 
 
-def put_connect(buf, client_id, clean_session, keepalive, will, user, password):
-    """CONNECT at the start of `buf`. `will` is None or (topic, payload, qos, retain); user and password bytes or
-    None; keepalive in seconds (3.1)."""
-    flags = clean_session << 1
-    fields = [client_id]  # in this order [MQTT-3.1.3-1]
-    if will:
-        flags |= 4 | will[2] << 3 | will[3] << 5
-        fields += will[:2]
-    if user is not None:
+def put_connect(buf, client, clean_session):
+    """CONNECT at the start of `buf` with the client's client_id, user, pswd, keepalive (s) and will: None or (topic,
+    payload, qos, retain), these as bytes (3.1). ValueError for what cannot be sent."""
+    flags = 2 if clean_session else 0
+    fields = [to_text(client.client_id, "client_id")]  # in this order [MQTT-3.1.3-1]
+    if not (fields[0] or clean_session):
+        raise ValueError("an empty client_id needs a clean session")  # [MQTT-3.1.3-7]
+    if client.will:
+        flags |= 4 | client.will[2] << 3 | client.will[3] << 5
+        fields += client.will[:2]
+    if client.user is not None:
         flags |= 0x80
-        fields.append(user)
-    if password is not None:
+        fields.append(to_text(client.user, "user"))
+    if client.pswd is not None:
         flags |= 0x40
-        fields.append(password)
+        fields.append(to_bytes(client.pswd, "password"))
+        if flags < 0x80:
+            raise ValueError("a password needs a user")  # [MQTT-3.1.2-22]
     n = 10
     for field in fields:
         n += 2 + len(field)
-    at = _put_header(buf, 0, _CONNECT, n)
-    if at:
-        at = _put_field(buf, at, b"MQTT")
-        pack_into(">BBH", buf, at, 4, flags, keepalive)
-        at += 4
-        for field in fields:
-            at = _put_field(buf, at, field)
+        if len(field) > 65535 or n + 5 > len(buf):
+            raise ValueError("CONNECT is too large for max_packet")
+    if not 0 <= client.keepalive <= 65535:
+        raise ValueError("keepalive must be 0 to 65535 s")
+    at = _put_field(buf, put_header(buf, 0, _CONNECT, n), b"MQTT")
+    pack_into(">BBH", buf, at, 4, flags, client.keepalive)
+    at += 4
+    for field in fields:
+        at = _put_field(buf, at, field)
     return at
 
 
@@ -114,14 +133,14 @@ def put_publish(buf, at, head, topic_name, payload, packet_id):
     """PUBLISH; `head` is its first byte, `packet_id` 0 at QoS 0 (3.3)."""
     n = len(topic_name)
     end = n + len(payload) + (4 if packet_id else 2)
-    if end < 128:  # as _put_header, without the call
+    if end < 128:  # as put_header, without the call
         if at + 2 + end > len(buf):
             return 0
         buf[at] = head
         buf[at + 1] = end
         at += 2
     else:
-        at = _put_header(buf, at, head, end)
+        at = put_header(buf, at, head, end)
         if not at:
             return 0
     end += at
@@ -150,7 +169,7 @@ def put_filters(buf, head, packet_id, subscriptions):
     n = 2
     for s in subscriptions:
         n += 2 + len(s.topic_filter) + with_qos
-    at = _put_header(buf, 0, head, n)
+    at = put_header(buf, 0, head, n)
     if at:
         pack_into(">H", buf, at, packet_id)
         at += 2
@@ -160,11 +179,6 @@ def put_filters(buf, head, packet_id, subscriptions):
                 buf[at] = s.qos
                 at += 1
     return at
-
-
-def put_empty(buf, at, head):
-    """PINGREQ or DISCONNECT: a fixed header and no more (3.12, 3.14)."""
-    return _put_header(buf, at, head, 0)
 
 
 class Message:
@@ -193,20 +207,18 @@ class Reader:
         self.max_packet = max_packet
         self.message = Message(chunk + max_packet)
         self._buf = bytearray(chunk + max_packet)
+        self._at = 0  # where the next packet begins
         self._seen = bytearray(_SEEN_MAX)  # the last topic name found to be UTF-8: checking it again costs most
         self.fresh = False  # is the topic name another than the last one?
-        self._remaining = 0
-        self.packet_id = 0
-        self.return_code = 0  # CONNACK's
-        self.session_present = False
-        self.return_codes = b""  # SUBACK's, in the order of the filters [MQTT-3.9.3-1]
+        self.packet_id = 0  # or CONNACK's two bytes: 1 to 5 is a refusal, 0x100 session present
+        self.codes = b""  # SUBACK's return codes, in the order of the filters [MQTT-3.9.3-1]
         self.reset()
 
     def reset(self):
         # Forget what came in: another connection begins.
         self._buf[:] = b""
         self._seen[:] = b""
-        self._at = 0  # where the next packet begins
+        self._at = 0
 
     def feed(self, n):
         # The first n bytes of the window are new.
@@ -214,111 +226,92 @@ class Reader:
         if self._at:
             buf[: self._at] = b""
             self._at = 0
-        have = len(buf)
+        n += len(buf)
         buf.extend(self.window)
-        if n < len(self.window):
-            buf[have + n :] = b""
+        if n < len(buf):
+            buf[n:] = b""
 
     def next(self):
         # -> the type of the next packet (its first byte's upper half), or 0 while it is not all here.
         buf = self._buf
-        at = self._at
-        have = len(buf) - at
-        if have < 1:
+        start = at = self._at
+        have = len(buf)
+        if at == have:
             return 0
         head = buf[at]
         kind = head & 0xF0
-        if kind != _PUBLISH:
-            if head not in _HEADS:
-                bad(head, "flags %d" % (head & 15) if kind in _HEADS or kind == 0x60 else "not for a client")
-        elif head & 6 == 6:
-            bad(head, "QoS 3")  # [MQTT-3.3.1-4]
-        elif head & 14 == 8:
-            bad(head, "DUP at QoS 0")  # [MQTT-3.3.1-2]
-        if have < 2:
-            return 0
-        length = buf[at + 1]
-        start = at + 2
-        if length > 127:
-            start = self._length(at)
-            if not start:
+        if kind == _PUBLISH:
+            if head & 6 == 6:
+                bad(head, "QoS 3")  # [MQTT-3.3.1-4]
+            if head & 14 == 8:
+                bad(head, "DUP at QoS 0")  # [MQTT-3.3.1-2]
+        elif head not in _HEADS:
+            bad(head, "no client may get a first byte of 0x%02x" % head)  # [MQTT-2.2.2-2]
+        # The remaining length: one to four bytes, padded ones among them (2.2.3).
+        length = shift = 0
+        while True:
+            start += 1
+            if start == have:
                 return 0
-            length = self._remaining
+            n = buf[start]
+            length |= (n & 127) << shift
+            if n < 128:
+                break
+            shift += 7
+            if shift == 28:
+                bad(head, "remaining length of more than 4 bytes")
+        start += 1
         end = start + length
         if end - at > self.max_packet:
             bad(head, "%d bytes, over max_packet=%d" % (end - at, self.max_packet))
-        if end > len(buf):
+        if end > have:
             return 0
         self._at = end
         if kind == _PUBLISH:
             self._publish(head, start, end)
         elif length < 3 if kind == _SUBACK else length != (0 if kind == _PINGRESP else 2):
             bad(head, "length %d" % length)
-        elif kind == _CONNACK:
-            self._connack(buf[start], buf[start + 1])
         elif length:
-            self.packet_id = buf[start] << 8 | buf[start + 1]
-            if not self.packet_id:
+            n = self.packet_id = buf[start] << 8 | buf[start + 1]
+            if kind == _CONNACK:
+                # A return code, or session present; both at once is no answer [MQTT-3.2.2-4].
+                if n > 5 and n != 0x100:
+                    bad(head, "flags and return code 0x%04x" % n)
+            elif not n:
                 bad(head, "packet id 0")  # [MQTT-2.3.1-1]
             if kind == _SUBACK:
-                self.return_codes = bytes(buf[start + 2 : end])
-                for code in self.return_codes:
-                    if code > 2 and code != 0x80:
-                        bad(head, "return code 0x%02x" % code)  # [MQTT-3.9.3-2]
+                self.codes = bytes(buf[start + 2 : end])
+                for n in self.codes:
+                    if n > 2 and n != 0x80:
+                        bad(head, "return code 0x%02x" % n)  # [MQTT-3.9.3-2]
         return kind
-
-    def _length(self, at):
-        # A remaining length of two to four bytes, padded ones among them (2.2.3), into _remaining -> where it ends.
-        buf = self._buf
-        length = shift = 0
-        for i in range(at + 1, at + 5):
-            if i >= len(buf):
-                return 0
-            length |= (buf[i] & 127) << shift
-            if buf[i] < 128:
-                self._remaining = length
-                return i + 1
-            shift += 7
-        bad(buf[at], "remaining length of more than 4 bytes")
-
-    def _connack(self, flags, code):
-        # What is reserved, and session present with a refusal [MQTT-3.2.2-4]
-        if flags > 1 or code > 5 or (flags and code):
-            bad(_CONNACK, "flags 0x%02x, return code %d" % (flags, code))
-        self.session_present = flags == 1
-        self.return_code = code
 
     def _publish(self, head, start, end):
         buf = self._buf
         m = self.message
         name = m.topic_name
         payload = m.payload
-        qos = head >> 1 & 3
-        if end - start < 2:
-            bad(head, "no topic name")
-        n = buf[start] << 8 | buf[start + 1]
-        start += 2
-        if not n:
-            bad(head, "empty topic name")  # [MQTT-4.7.3-1]
-        if start + n + (2 if qos else 0) > end:
-            bad(head, "topic name of %d bytes runs past its end" % n)
-        # In three cuts: what follows the topic's length; the topic name out of that; and the payload left.
+        # In three cuts: all from here on; the topic name out of that; and the payload left.
         payload[:] = buf
         payload[end:] = b""
         payload[:start] = b""
+        end -= start
+        n = 2 + (payload[0] << 8 | payload[1]) if end > 1 else 2
+        if n == 2 or n + (2 if head & 6 else 0) > end:
+            bad(head, "no topic name, or one that runs past its end")  # [MQTT-4.7.3-1]
         name[:] = payload
         name[n:] = b""
-        start = 0
-        if qos:
-            start = payload[n] << 8 | payload[n + 1]
-            if not start:
+        name[:2] = b""
+        m.qos = head >> 1 & 3
+        m.retain = head & 1 == 1
+        m.dup = head & 8 == 8
+        m.packet_id = 0
+        if head & 6:
+            m.packet_id = payload[n] << 8 | payload[n + 1]
+            if not m.packet_id:
                 bad(head, "packet id 0")  # [MQTT-2.3.1-1]
             n += 2
         payload[:n] = b""
-        m.packet_id = start
-        m.qos = qos
-        m.retain = head & 1 == 1
-        m.dup = head & 8 == 8
         self.fresh = name != self._seen
         if self.fresh:
             if not is_utf8(name):

@@ -1,6 +1,6 @@
 # The client's side of one connection after another: what a client may say when, and what may arrive when. CONNECT,
 # SUBSCRIBE, who is called for a message, PINGREQ. No I/O and no clock: a client pumps bytes through it, and `now` is
-# an argument: milliseconds that wrap at 2**30, so that a 32-bit board never makes a big integer of them.
+# an argument: milliseconds of which the lower 30 bits count, so that a 32-bit board makes no big integer of them.
 #
 # Out: output() says whether there is something to write, which is then out[off:end]; wrote(n) takes it forward.
 # In:  the transport fills reader.window; reader.feed(n); handle() as long as it does not return 0.
@@ -8,9 +8,8 @@
 from errno import ETIMEDOUT
 
 from . import const
-from .codec import Reader, bad, put_ack, put_connect, put_empty, put_filters, put_publish
+from .codec import Reader, bad, put_ack, put_connect, put_filters, put_header, put_publish
 from .errors import MQTTException, TimedOut
-from .session import Session
 from .topics import is_topic_name, matches
 
 _CONNACK = const(0x20)
@@ -19,10 +18,10 @@ _PUBREL = const(0x62)
 _PUBREL_KIND = const(0x60)
 _PUBCOMP = const(0x70)
 _SUBACK = const(0x90)
+_PINGRESP = const(0xD0)
 _SUBSCRIBE = const(0x82)
 _UNSUBSCRIBE = const(0xA2)
 _PINGREQ = const(0xC0)
-_PINGRESP = const(0xD0)
 _DISCONNECT = const(0xE0)
 
 _CLOSED = const(0)
@@ -41,22 +40,22 @@ _IDLE_MS = const(60000)
 
 
 class Subscription:
-    def __init__(self, topic_filter, qos, callback):
+    def __init__(self, topic_filter, qos, callback, granted):
         self.topic_filter = topic_filter
         self.qos = qos
         self.callback = callback
-        self.granted = _ASK
+        self.granted = granted
         self.hit = False  # does it match the last message's topic?
 
 
 class Protocol:
-    def __init__(self, owner, session, chunk, max_packet):
-        self.owner = owner  # whose on_message(message) is called; read anew for each message
+    def __init__(self, client, session, chunk, max_packet):
+        self.client = client  # whose on_message(message) is called, and who knows what CONNECT says
         self.session = session
         self.reader = Reader(chunk, max_packet)
         self.subscriptions = []
-        self.refused = []  # subscriptions whose SUBACK said 0x80, until somebody is told
-        self.inside = False  # is a callback running? It must not pump (rule: queue and return)
+        self.refused = []  # topic filters whose SUBACK said 0x80, until somebody is told
+        self.inside = False  # is a callback running? It must not pump
         self.state = _CLOSED
         self.session_present = False
         self.keepalive = 0
@@ -65,43 +64,36 @@ class Protocol:
         # until the transport took it; meanwhile more may gather behind it. The last 4 bytes are for acknowledgements:
         # a callback can fill the rest and the message it was called for still has its answer.
         self._tx = bytearray(max_packet + 4)
-        self.out = self._tx
-        self.off = self.end = self._from = self._used = 0
         self._slot = -1  # the slot being written, -1: it is _tx
         self._asking = False  # is there a subscription to ask for?
         self._stale = False  # did the subscriptions change since the last topic was matched?
-        self._clean = True
         self._interval = _IDLE_MS  # without a packet sent, until PINGREQ, in ms
         self._patience = 0  # for PINGRESP, in ms
         self._pinged = False
-        self._ping_at = self.last_sent = self._up_at = 0
-        self._attempts = 0
+        self._ping_at = self.last_sent = 0
+        self.stop()
 
     # One connection
 
-    def start(self, clean_session, client_id, keepalive, will, user, password, timeout_ms):
+    def start(self, clean_session, timeout_ms):
         # CONNECT is the first packet [MQTT-3.1.0-1]; nothing else goes out before its CONNACK.
-        n = put_connect(self._tx, client_id, clean_session, keepalive, will, user, password)
-        if not n or n > self.reader.max_packet:
-            raise ValueError("CONNECT is larger than max_packet=%d" % self.reader.max_packet)
+        n = put_connect(self._tx, self.client, clean_session)
         if clean_session:
-            self.session.clear()
-        self.stop(0)
+            self.session.store.clear()  # [MQTT-3.1.2-6]
         self.reader.reset()
         self._used = n
         self._clean = clean_session
-        self.keepalive = keepalive
+        self.keepalive = self.client.keepalive
         # PINGREQ goes out early enough to arrive within the keep-alive, and a dead link is known within 1.5 of them.
-        self._interval = keepalive * 750 or _IDLE_MS
+        self._interval = self.keepalive * 750 or _IDLE_MS
         self._patience = min(timeout_ms, self._interval)
         self._pinged = False
         self.state = _CONNECTING
 
-    def stop(self, now):
+    def stop(self):
         # The connection is gone; the session stays.
-        if self.state == _UP and (now - self._up_at) & _TICKS >= 30000:
-            self._attempts = 0
         self.state = _CLOSED
+        self.out = self._tx
         self.off = self.end = self._from = self._used = 0
         self._slot = -1
         self.session.others.clear()
@@ -109,36 +101,25 @@ class Protocol:
             if s.granted == _ASKED or s.granted == _LEFT:
                 s.granted += 1  # to be sent again
 
-    def _connack(self):
-        reader = self.reader
-        code = reader.return_code
-        if code:
-            words = (
-                "unacceptable protocol version,identifier rejected,server unavailable,"
-                "bad user name or password,not authorized"
-            )
+    def _connack(self, code):
+        if 0 < code < 6:
+            words = "protocol version,identifier rejected,server unavailable,bad user name or password,not authorized"
             raise MQTTException(code, "CONNECT refused: " + words.split(",")[code - 1])
-        present = reader.session_present
-        if present and self._clean:
-            bad(_CONNACK, "session present after clean session")  # [MQTT-3.2.2-1]
-        self.session_present = present
-        self.session.connected(present)
-        store = self.session.store
-        for slot in store.pubrels:
-            self._answer(_PUBREL, store.packet_ids[slot])
-        if not present:
+        present = self.session_present = code > 0
+        if present:
+            if self._clean:
+                bad(_CONNACK, "session present after clean session")  # [MQTT-3.2.2-1]
+        else:
+            # Ask again for all, and nothing is left to leave.
             self.subscriptions = [s for s in self.subscriptions if s.granted != _LEAVE]
             for s in self.subscriptions:
                 s.granted = _ASK
         self._asking = self._stale = True
-        self._up_at = self.last_sent
+        self.session.connected(present)
+        store = self.session.store
+        for slot in store.pubrels:
+            self._used = put_ack(self._tx, self._used, _PUBREL, store.packet_ids[slot])
         self.state = _UP
-
-    def backoff_ms(self, random):
-        # How long to wait before the next connect: full jitter below a doubling cap. random: 0 to 65535.
-        cap = 1000 << min(self._attempts, 6)
-        self._attempts += 1
-        return (cap * random) >> 16
 
     # Outward
 
@@ -146,16 +127,16 @@ class Protocol:
         # Is there something to write? Then it is out[off:end].
         if self.off < self.end:
             return True
-        if self.state == _UP and not self._used:
+        if not self._used and self.state == _UP:
             if self._asking:
-                self._asking = bool(self._ask(_SUBSCRIBE, _ASK) or self._ask(_UNSUBSCRIBE, _LEAVE))
+                self._asking = self._ask(_SUBSCRIBE, _ASK) or self._ask(_UNSUBSCRIBE, _LEAVE)
             session = self.session
             if session.ready and not self._used:
                 slot = session.next_slot()
                 if slot >= 0:
                     self._slot = slot
                     self.out = session.store.buffer(slot)
-                    self.end = session.store.length(slot)
+                    self.end = session.store.lengths[slot]
                     self.off = 0
                     return True
         if self._used:
@@ -168,12 +149,10 @@ class Protocol:
     def wrote(self, n, now):
         # The transport took n more bytes.
         self.last_sent = now
-        off = self.off
-        n += off
+        n += self.off
         self.off = n
         if self._slot >= 0:
-            if not off:
-                self.session.store.mark(self._slot, True)
+            self.session.store.heads[self._slot] |= 8  # DUP, should it be sent again
             if n == self.end:
                 self._slot = -1
                 self.session.sent += 1
@@ -182,57 +161,43 @@ class Protocol:
         elif n == self.end:
             self._from = n
 
-    def full(self):
-        # Is there no room for another acknowledgement?
-        return self._used + 4 > len(self._tx)
-
-    def _take(self, end):
-        # A packet was put behind the others, up to `end`: is there room for it?
-        if not end or end > len(self._tx) - 4:
-            return False
-        self._used = end
-        return True
-
-    def _answer(self, head, packet_id):
-        self._used = put_ack(self._tx, self._used, head, packet_id)
+    def full(self, end=0):
+        # Would a packet that ends there leave no room for another acknowledgement?
+        return (end or self._used) + 4 > len(self._tx)
 
     def publish(self, topic_name, payload, retain):
         # At QoS 0 -> was it taken? If not, there is no connection, or no room: write first.
-        if self.state != _UP:
-            return False
-        tx = self._tx
-        end = put_publish(tx, self._used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
-        if not end or end > len(tx) - 4:
-            return False
-        self._used = end
-        return True
+        if self.state == _UP:
+            tx = self._tx
+            end = put_publish(tx, self._used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
+            if 0 < end <= len(tx) - 4:
+                self._used = end
+                return True
+        return False
 
     def ping(self, now):
-        if self._take(put_empty(self._tx, self._used, _PINGREQ)):
+        end = put_header(self._tx, self._used, _PINGREQ, 0)
+        if end and not self.full(end):
+            self._used = end
+            self.last_sent = now
             if not self._pinged:
                 self._pinged = True
                 self._ping_at = now
-            self.last_sent = now
 
     def disconnect(self):
-        # Nothing is sent after it [MQTT-3.14.4-2].
-        if self._take(put_empty(self._tx, self._used, _DISCONNECT)):
-            self.state = _CLOSED
+        # Once all else is written; nothing is sent after it [MQTT-3.14.4-2].
+        self._used = put_header(self._tx, 0, _DISCONNECT, 0)
+        self.state = _CLOSED
 
-    def subscribe(self, topic_filter, qos, callback):
-        # Register; the SUBSCRIBE goes out with the next output(), and again whenever the broker has no session.
+    def subscribe(self, topic_filter, qos, callback, on):
+        # Register; the SUBSCRIBE goes out with the next output(), and again whenever the broker has no session. on:
+        # if false, it is an UNSUBSCRIBE, and what still comes in is a message without a callback of its own.
         if len(topic_filter) + 14 > len(self._tx):
-            raise ValueError("topic filter is too long for max_packet=%d" % self.reader.max_packet)
-        s = Subscription(topic_filter, qos, callback)
+            raise ValueError("topic filter is too long for max_packet")
         self._forget(topic_filter)
+        s = Subscription(topic_filter, qos, callback, _ASK if on else _LEAVE)
         self.subscriptions.append(s)
         self._asking = True
-        return s
-
-    def unsubscribe(self, topic_filter):
-        # Likewise; what still comes in is a message without a callback of its own.
-        s = self.subscribe(topic_filter, 0, None)
-        s.granted = _LEAVE
         return s
 
     def _forget(self, topic_filter):
@@ -241,7 +206,7 @@ class Protocol:
         self._stale = True
 
     def _ask(self, head, state):
-        # SUBSCRIBE or UNSUBSCRIBE, with as many filters as fit, for the subscriptions in this state.
+        # SUBSCRIBE or UNSUBSCRIBE, with as many filters as fit, for the subscriptions in this state -> any?
         room = len(self._tx) - 11
         batch = []
         for s in self.subscriptions:
@@ -249,14 +214,14 @@ class Protocol:
                 room -= 3 + len(s.topic_filter)
                 if room < 0:
                     break
-                batch.append(s)
-        if batch:
-            packet_id = self.session.next_id()
-            self._used = put_filters(self._tx, head, packet_id, batch)
-            self.session.others[packet_id] = batch
-            for s in batch:
                 s.granted -= 1
-        return batch
+                batch.append(s)
+        if not batch:
+            return False
+        packet_id = self.session.next_id()
+        self.session.others[packet_id] = batch
+        self._used = put_filters(self._tx, head, packet_id, batch)
+        return True
 
     # Inward
 
@@ -264,37 +229,37 @@ class Protocol:
         # Take the next packet -> its type; 0: none is here; -1: there is no room for its answer, write first.
         if self.state == _CLOSED:
             return 0
-        if self.full():
+        if self._used + 4 > len(self._tx):
             return -1
         reader = self.reader
         kind = reader.next()
         if not kind:
             return 0
         self.packets = self.packets + 1 & _TICKS
-        if self.state != _UP:
-            if kind != _CONNACK:
-                bad(kind, "before CONNACK")  # [MQTT-3.2.0-1]
-            self._connack()
-        elif kind == _PUBLISH:
-            self._message(reader.message)
-        elif _PUBLISH < kind <= _PUBCOMP:
-            packet_id = reader.packet_id
-            if kind == _PUBREL_KIND:
-                head = self.session.released(packet_id)
-            else:
-                head = self.session.acknowledged(kind, packet_id)
-            if head:
-                self._answer(head, packet_id)
+        packet_id = reader.packet_id
+        head = 0
+        if (kind == _CONNACK) != (self.state == _CONNECTING):
+            bad(kind, "CONNACK comes first, and once")  # [MQTT-3.2.0-1]
+        if kind == _PUBLISH:
+            head = self._message(reader.message)
+            packet_id = reader.message.packet_id
+        elif kind == _PUBREL_KIND:
+            head = self.session.released(packet_id)
+        elif kind == _CONNACK:
+            self._connack(packet_id)
+        elif kind <= _PUBCOMP:
+            head = self.session.acknowledged(kind, packet_id)
         elif kind == _PINGRESP:
             self._pinged = False
-        elif kind == _CONNACK:
-            bad(kind, "a second one")
         else:
-            self._answered(kind, reader.packet_id)
+            self._answered(kind, packet_id)
+        if head:
+            self._used = put_ack(self._tx, self._used, head, packet_id)
         return kind
 
     def _message(self, m):
-        # The callback, then the keeping, then the acknowledgement: one that raises leaves the message to come again.
+        # The callback, then the keeping, then the acknowledgement, whose first byte is returned: a callback that
+        # raises leaves the message to come again.
         if self.reader.fresh or self._stale:
             if not is_topic_name(m.topic_name):
                 bad(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
@@ -303,35 +268,31 @@ class Protocol:
             self._stale = False
         if self.session.accepts(m):
             self.inside = True  # and stays so if a callback raises: by that its errors are known from ours
-            general = True
+            general = self.client.on_message
             for s in self.subscriptions:
                 if s.hit and s.callback:
                     s.callback(m)
-                    general = False
-            if general and self.owner.on_message:
-                self.owner.on_message(m)
+                    general = None
+            if general:
+                general(m)
             self.inside = False
             self.messages = self.messages + 1 & _TICKS
             if self.state != _UP:
-                return  # the callback closed the connection
-        head = self.session.handed_over(m)
-        if head:
-            self._answer(head, m.packet_id)
+                return 0  # the callback closed the connection
+        return self.session.handed_over(m)
 
     def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK
-        batch = self.session.others.get(packet_id)
-        if not batch or (batch[0].granted == _ASKED) != (kind == _SUBACK):
-            bad(kind, "packet id %d was not asked for" % packet_id)  # [MQTT-3.8.4-2] [MQTT-3.10.4-4]
-        codes = self.reader.return_codes if kind == _SUBACK else bytes(len(batch))
-        if len(codes) != len(batch):
-            bad(kind, "%d return codes for %d filters" % (len(codes), len(batch)))  # [MQTT-3.8.4-5]
-        del self.session.others[packet_id]
-        for i in range(len(codes)):
-            s = batch[i]
-            s.granted = codes[i]
-            if codes[i] == _REFUSED:
-                self.refused.append(s)
+        batch = self.session.others.pop(packet_id, ())
+        codes = self.reader.codes if kind == _SUBACK else bytes(len(batch))
+        # An id and a number of codes that were asked for [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-3.10.4-4]
+        if not batch or len(codes) != len(batch) or (batch[0].granted == _ASKED) != (kind == _SUBACK):
+            bad(kind, "%d codes with packet id %d were not asked for" % (len(codes), packet_id))
+        for s in batch:
+            s.granted = codes[0]
+            codes = codes[1:]
+            if s.granted == _REFUSED:
+                self.refused.append(s.topic_filter)
             elif kind == _SUBACK:
                 continue
             if s in self.subscriptions:

@@ -1,13 +1,13 @@
 # A session: PUBLISH and its four acknowledgements, in both directions, and nothing else (4.1, 4.3, 4.4). It outlives
 # its connections, and does not know whether it is a client's or a server's. No I/O, no clock.
 #
-# The stored packet is the state:        a PUBLISH at QoS 1 awaits PUBACK, at QoS 2 PUBREC; a PUBREL awaits PUBCOMP.
-# DUP clear in the store:                never tried; the first byte written sets it.
-# Place in `store.publishes`:            the first `sent` were wholly written on this connection, the others follow in
-#                                        their order as the window lets them.
+# The stored packet is the state:   a PUBLISH at QoS 1 awaits PUBACK, at QoS 2 PUBREC; a PUBREL awaits PUBCOMP.
+# DUP clear in the store:           never tried; the first byte written sets it.
+# Place in `store.publishes`:       the first `sent` were wholly written on this connection, the others follow in
+#                                   their order as the window lets them.
 
 from . import const
-from .codec import bad, packet_name, put_publish
+from .codec import bad, put_publish
 from .errors import Full
 
 _PUBLISH = const(0x30)
@@ -15,6 +15,17 @@ _PUBACK = const(0x40)
 _PUBREC = const(0x50)
 _PUBREL = const(0x62)
 _PUBCOMP = const(0x70)
+
+
+def _place(store, queue, packet_id):
+    # -> where in the queue the packet is, or -1
+    ids = store.packet_ids
+    i = 0
+    for slot in queue:
+        if ids[slot] == packet_id:
+            return i
+        i += 1
+    return -1
 
 
 class Session:
@@ -29,40 +40,29 @@ class Session:
         self.stray_acks = 0  # acknowledgements of what was not, or no longer, unfinished
         self.maybe_doubled = 0  # QoS 2 messages begun in a session that the peer then forgot
 
-    def clear(self):
-        # Both sides discard what there was [MQTT-3.1.2-6].
-        self.store.clear()
-        self._forget_received()
-
-    def _forget_received(self):
-        for i in range(len(self._received)):
-            self._received[i] = 0
-
     def connected(self, session_present):
         # A connection begins: what is unfinished is to be sent again [MQTT-4.4.0-1].
+        store = self.store
         self.sent = 0
         self.ready = True
-        self.others.clear()
         if not session_present:
             # The peer knows nothing of it any more: what it released is done, what it may have taken starts anew.
-            store = self.store
-            self._forget_received()
+            self._received = [0] * len(self._received)
             while store.pubrels:
-                store.remove(store.pubrels[0])
+                store.remove(store.pubrels, 0)
             for slot in store.publishes:
-                if store.head(slot) & 12 == 12:  # DUP, QoS 2
+                if store.heads[slot] & 12 == 12:  # DUP, QoS 2
                     self.maybe_doubled += 1
-                store.mark(slot, False)
+                store.heads[slot] &= 0xF7
 
     # Outward
 
     def next_id(self):
         # -> a packet id not in use, 1 to 65535 [MQTT-2.3.1-2]
-        ids = self.store.packet_ids
         n = self.packet_id
         while True:
             n = n % 65535 + 1
-            if n not in ids and n not in self.others:
+            if n not in self.store.packet_ids and n not in self.others:
                 self.packet_id = n
                 return n
 
@@ -71,24 +71,21 @@ class Session:
         store = self.store
         slot = store.lend()
         if slot < 0:
-            raise Full(0, "no room for another unfinished message (inflight or the store's slots)")
+            raise Full(0, "no room for another unfinished message")
         packet_id = self.next_id()
-        length = put_publish(store.buffer(slot), 0, _PUBLISH | qos << 1 | bool(retain), topic_name, payload, packet_id)
+        head = _PUBLISH | qos << 1
+        if retain:
+            head |= 1
+        length = put_publish(store.buffer(slot), 0, head, topic_name, payload, packet_id)
         if not length:
             raise ValueError("message is larger than max_packet=%d" % store.size)
-        store.keep(slot, packet_id, length)
+        store.keep(slot, packet_id, head, length)
         self.ready = True
         return packet_id
-
-    def full(self):
-        return self.store.lend() < 0
 
     def unfinished(self):
         # How many messages are
         return len(self.store.publishes) + len(self.store.pubrels)
-
-    def pending(self, packet_id):
-        return packet_id in self.store.packet_ids
 
     def next_slot(self):
         # -> the slot of the next PUBLISH to write, or -1: nothing there, or the window is full.
@@ -101,57 +98,51 @@ class Session:
 
     def acknowledged(self, kind, packet_id):
         # PUBACK, PUBREC or PUBCOMP came in -> the first byte of the packet that answers it, or 0.
-        self.ready = True
         store = self.store
-        if packet_id not in store.packet_ids:
+        self.ready = True
+        place = _place(store, store.pubrels, packet_id)
+        if place >= 0:
             if kind == _PUBREC:
-                return _PUBREL  # so that the peer comes to its end too
-            self.stray_acks += 1
-            return 0
-        slot = store.packet_ids.index(packet_id)
-        place = store.place(slot)
-        if place < 0:  # a PUBREL awaits PUBCOMP
-            if kind == _PUBACK:
-                bad(kind, "packet id %d awaits PUBCOMP" % packet_id)
-            if kind == _PUBREC:
-                return _PUBREL
-            store.remove(slot)
-            return 0
-        if place >= self.sent:
-            bad(kind, "packet id %d is not sent yet" % packet_id)
-        wants = _PUBREC if store.head(slot) & 4 else _PUBACK
-        if kind != wants:
-            bad(kind, "packet id %d awaits %s" % (packet_id, packet_name(wants)))
-        self.sent -= 1
-        if kind == _PUBACK:
-            store.remove(slot)
-            return 0
-        store.release(slot)
-        return _PUBREL
+                return _PUBREL  # again
+            if kind == _PUBCOMP:
+                store.remove(store.pubrels, place)
+                return 0
+        else:
+            place = _place(store, store.publishes, packet_id)
+            if place < 0:
+                if kind == _PUBREC:
+                    return _PUBREL  # so that the peer comes to its end too
+                self.stray_acks += 1
+                return 0
+            if place < self.sent and kind == (_PUBREC if store.heads[store.publishes[place]] & 4 else _PUBACK):
+                self.sent -= 1
+                if kind == _PUBREC:
+                    store.release(place)
+                    return _PUBREL
+                store.remove(store.publishes, place)
+                return 0
+        bad(kind, "packet id %d is not sent yet, or awaits another answer" % packet_id)
 
     # Inward
 
     def accepts(self, message):
         # Is this PUBLISH to be handed over? A repeated one of QoS 2 is not [MQTT-4.3.3-2].
-        if message.qos < 2:
-            return True
-        if message.packet_id in self._received:
-            return False
-        if 0 not in self._received:
-            bad(_PUBLISH, "QoS 2 messages not released: more than received=%d" % len(self._received))
+        if message.qos == 2:
+            if message.packet_id in self._received:
+                return False
+            if 0 not in self._received:
+                bad(_PUBLISH, "more QoS 2 messages unreleased than received=%d" % len(self._received))
         return True
 
     def handed_over(self, message):
         # -> the first byte of its acknowledgement, or 0. Only now is a QoS 2 message's id kept: before, it would be
         # lost with a callback that raises.
-        if message.qos == 1:
-            return _PUBACK
         if message.qos == 2:
             received = self._received
             if message.packet_id not in received:
                 received[received.index(0)] = message.packet_id
             return _PUBREC
-        return 0
+        return _PUBACK if message.qos else 0
 
     def released(self, packet_id):
         # PUBREL came in: the id is free for a new message -> the first byte of the answer, known or not.
