@@ -1,0 +1,270 @@
+"""make bench: messages a second of this library on MicroPython, as a ratio to bare sockets that send the same bytes.
+
+All is measured in one run against one Mosquitto, round by round: in each round every program measures every cell once,
+one after the other, so that a machine that grows slower is slower for all. A ratio is the median of the ratios of the
+rounds; the other libraries that a registry has run beside ours.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from umq import bench_peers, micropython, mosquitto
+from umq.bench_cpus import Cpus
+from umq.bench_sender import Sender
+from umq.delay_proxy import DelayProxy
+from umq.errors import UserError
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_SCRIPTS = _PROJECT / "tools" / "bench"
+_TOPIC = b"bench/topic/20-bytes"
+_PAYLOAD = b"0123456789abcdef" * 4
+_CLIENT_ID = b"bench"  # as in measure.py
+_ONE_WAY_S = 0.010
+# Beyond the seconds that a measurement is to take: start, connect, preparations, the last acknowledgements.
+_GRACE_S = 30
+
+# Messages wait for a receiver without bound, those of QoS 0 too; a log would slow the broker down.
+_BROKER = "max_queued_messages 0\nqueue_qos0_messages true\nlog_type none"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to measure: `messages` is enough for about half a second of bare sockets."""
+
+    name: str
+    title: str
+    qos: int
+    window: int  # 0: receiving
+    messages: int
+    far: bool = False  # behind the delay
+
+
+CELLS = (
+    Cell("pub0", "pub0", 0, 1, 300_000),
+    Cell("pub1", "pub1", 1, 1, 20_000),
+    Cell("pub2", "pub2", 2, 1, 10_000),
+    Cell("pub1-w16", "pub1, window 16", 1, 16, 60_000),
+    Cell("pub2-w16", "pub2, window 16", 2, 16, 40_000),
+    Cell("recv0", "recv0", 0, 0, 200_000),
+    Cell("recv1", "recv1", 1, 0, 50_000),
+    Cell("recv2", "recv2", 2, 0, 15_000),
+    Cell("pub1-20ms", "pub1, 20 ms", 1, 1, 5_000, far=True),
+    Cell("pub1-w16-20ms", "pub1, window 16, 20 ms", 1, 16, 5_000, far=True),
+)
+
+_ALL_CELLS = frozenset(cell.name for cell in CELLS)
+_QOS_0_AND_1 = frozenset(cell.name for cell in CELLS if cell.qos < 2)
+_NO_WINDOW = frozenset(cell.name for cell in CELLS if cell.qos < 2 and cell.window < 2)
+_CAN = {
+    "umqtt.simple": _NO_WINDOW,
+    "umqtt.robust": _NO_WINDOW,
+    "umqtt.simple2": _QOS_0_AND_1,
+    "chumicro-mqtt": _QOS_0_AND_1,
+}
+
+
+@dataclass
+class Program:
+    """What is measured: a module of tools/bench, and what it needs on its path."""
+
+    name: str
+    module: str
+    cells: frozenset
+    path: Path = _PROJECT / "lib"
+    trouble: str = ""  # why it has no figures
+
+
+RAW = Program("bare sockets", "with_raw", _ALL_CELLS)
+OURS = Program("umqtt_full", "with_umqtt_full", _ALL_CELLS)
+
+
+def add_arguments(parser):
+    parser.add_argument("--rounds", type=_positive(int), default=5, help="how often each is measured (default: 5)")
+    parser.add_argument(
+        "--seconds", type=_positive(float), default=1.0, help="longest time for one measurement (default: 1)"
+    )
+    parser.add_argument("--messages", type=_positive(int), help="most messages for one measurement (default: by cell)")
+    parser.add_argument("--only", action="append", metavar="CELL", help="measure only this cell; may be repeated")
+    parser.add_argument(
+        "--library", action="append", metavar="NAME", help="measure only this library beside bare sockets; likewise"
+    )
+
+
+def run(args):
+    """Measure, show the tables, return 0."""
+    cells = _chosen(CELLS, args.only, "cell")
+    programs = [RAW, *_chosen((OURS, *_peers(args.library)), args.library, "library")]
+    with tempfile.TemporaryDirectory(prefix="umq-bench-") as directory, Cpus() as cpus:
+        broker = mosquitto.Mosquitto(directory, nodelay=True, extra=_BROKER)
+        with cpus.starting_broker():
+            broker.start()
+        try:
+            with DelayProxy(broker.port, _ONE_WAY_S) as proxy:
+                bench = _Bench(broker.port, proxy.port, cpus, args)
+                rates = bench.measure(cells, programs, args.rounds)
+        finally:
+            broker.stop()
+    print(table(cells, programs, rates))
+    print(f"\n{_versions()}; {cpus}; medians of {args.rounds} rounds.")
+    for program in programs:
+        if program.trouble:
+            print(f"{program.name}: {program.trouble}")
+    return 0
+
+
+def table(cells, programs, rates):
+    """The markdown: messages a second of the bare sockets, and below them the ratios to it.
+
+    rates[program name, cell name] is a list of messages a second, one a round.
+    """
+    rows = [
+        ["messages/s", *(cell.title for cell in cells)],
+        ["---", *("---:" for _ in cells)],
+        ["bare sockets", *(f"{statistics.median(rates[RAW.name, cell.name]):,.0f}" for cell in cells)],
+    ]
+    for program in programs:
+        if program is not RAW:
+            rows.append([program.name, *(_ratio(rates, program, cell) for cell in cells)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _ratio(rates, program, cell):
+    measured = rates.get((program.name, cell.name))
+    if not measured:
+        return "-"
+    # Each to the bare sockets of its own round.
+    ratio = statistics.median(one / raw for one, raw in zip(measured, rates[RAW.name, cell.name], strict=True))
+    return f"{ratio:.2f}" if ratio >= 0.02 else f"{ratio:.4f}"
+
+
+class _Bench:
+    def __init__(self, near_port, far_port, cpus, args):
+        self._near_port = near_port
+        self._far_port = far_port
+        self._cpus = cpus
+        self._seconds = args.seconds
+        self._messages = args.messages
+        self._sender = Sender(near_port, _TOPIC, _PAYLOAD)
+
+    def measure(self, cells, programs, rounds):
+        rates = {}
+        for number in range(rounds):
+            for cell in cells:
+                for program in programs:
+                    if cell.name in program.cells and not program.trouble:
+                        self._progress(f"round {number + 1} of {rounds}: {cell.title}, {program.name}")
+                        self._one(program, cell, rates)
+        self._progress("")
+        return rates
+
+    def _one(self, program, cell, rates):
+        try:
+            rate = self._rate(program, cell)
+        except UserError as error:
+            if program in (RAW, OURS):
+                raise
+            # A library that fails somewhere is left out altogether, and its row says why.
+            program.trouble = str(error)
+            for key in [key for key in rates if key[0] == program.name]:
+                del rates[key]
+            return
+        rates.setdefault((program.name, cell.name), []).append(rate)
+
+    def _rate(self, program, cell):
+        """Messages a second of one program in one cell, once."""
+        messages = self._messages or cell.messages
+        if cell.window:
+            self._sender.forget(_CLIENT_ID)
+        else:
+            self._sender.fill(_CLIENT_ID, cell.qos, messages)
+        done, microseconds = self._run_on_micropython(program, cell, messages)
+        if not done:
+            raise UserError(f"{program.name} moved no message in cell {cell.name}")
+        return done * 1e6 / microseconds
+
+    def _run_on_micropython(self, program, cell, messages):
+        port = self._far_port if cell.far else self._near_port
+        says = [cell.qos, cell.window or "recv", port, _TOPIC.decode(), _PAYLOAD.decode(), messages, self._seconds]
+        process = subprocess.Popen(
+            [*micropython.command(), str(_SCRIPTS / "measure.py"), program.module, *map(str, says)],
+            env={**os.environ, "MICROPYPATH": f"{_SCRIPTS}:{program.path}:.frozen"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._cpus.place_program(process.pid)
+        try:
+            printed, _ = process.communicate(timeout=self._seconds + _GRACE_S)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{program.name} did not come to an end in cell {cell.name}")
+        finally:
+            process.kill()
+            process.wait()
+        last_line = (printed.strip().splitlines() or ["it printed nothing"])[-1]
+        if process.returncode:
+            raise UserError(f"{program.name} failed in cell {cell.name}: {last_line}")
+        done, microseconds = map(int, last_line.split())
+        return done, microseconds
+
+    def _progress(self, text):
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _peers(wanted):
+    """The other libraries as programs; one that cannot be had says so."""
+    programs = []
+    for peer in bench_peers.PEERS:
+        program = Program(f"{peer.name} {peer.version}", peer.module, _CAN[peer.name])
+        if not wanted or program.name in wanted or peer.name in wanted:
+            try:
+                program.path = bench_peers.fetch(peer)
+            except UserError as error:
+                program.trouble = str(error)
+        programs.append(program)
+    return programs
+
+
+def _chosen(all_of_them, wanted, what):
+    """Those whose name is in `wanted`, all if that is None."""
+    if wanted is None:
+        return list(all_of_them)
+    for name in wanted:
+        if not any(_is_called(one, name) for one in all_of_them):
+            raise UserError(f"there is no {what} {name!r}: choose from {', '.join(one.name for one in all_of_them)}")
+    return [one for one in all_of_them if any(_is_called(one, name) for name in wanted)]
+
+
+def _is_called(one, name):
+    return name in (one.name, one.name.split()[0])
+
+
+def _versions():
+    program = micropython.command()
+    ours = subprocess.run(
+        [*program, "-c", "import sys; print(sys.version.split(';')[-1].split(' on ')[0].strip())"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    broker = subprocess.run([mosquitto.find(), "-h"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return f"{ours.stdout.strip()} (64-bit, unix port), {(broker.stdout + broker.stderr).splitlines()[0]}"
+
+
+def _positive(number):
+    """An argparse type: an int or a float over 0."""
+
+    def convert(text):
+        value = number(text)
+        if not value > 0:
+            raise ValueError(text)
+        return value
+
+    convert.__name__ = "positive number"
+    return convert

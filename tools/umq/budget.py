@@ -1,0 +1,294 @@
+"""make budget: what the library costs on MicroPython, in heap and in .mpy bytes, against its limits.
+
+Measured on 32 bits, which is what boards have, and on 64; through a real Mosquitto, over TCP and over TLS. The exit
+status is not 0 when a limit is broken.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from umq import certificates, micropython, mosquitto
+from umq.errors import UserError
+from umq.ports import free_port
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_SCRIPTS = _PROJECT / "tools" / "budget"
+_LIBRARY = _PROJECT / "lib"
+_TIMEOUT_S = 60
+
+# Of what a program loads that says `from umqtt_full import MQTTClient` and nothing more.
+BLOCKING_CLIENT = ("__init__", "client", "codec", "errors", "protocol", "session", "store", "topics", "transport")
+# Never on a board.
+_HOST_ONLY = ("_cpython",)
+
+MESSAGES = (
+    *(f"publish-{qos}" for qos in range(3)),
+    *(f"publish-{qos}-alternating" for qos in range(3)),
+    *(f"receive-{qos}" for qos in range(3)),
+    *(f"receive-{qos}-alternating" for qos in range(3)),
+    "ping",
+)
+_COUNT = 200  # as in heap_message.py
+
+OK = "ok"
+BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most bytes that a figure may be, and what it should be."""
+
+    most: int
+    aim: int
+
+
+LIMITS = {
+    "mpy": Limit(16_000, 13_000),
+    "import": Limit(23_000, 18_000),
+    "client": Limit(3_000, 3_000),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A row of the first table. `measured` is in bytes, or says in words why there is no figure."""
+
+    name: str
+    measured: int | str
+    limit: Limit | None = None
+    must_be_there: bool = True
+
+    @property
+    def verdict(self):
+        if isinstance(self.measured, str):
+            return BROKEN if self.must_be_there else "missing"
+        if self.limit is None:
+            return ""
+        return OK if self.measured <= self.limit.most else BROKEN
+
+
+@dataclass(frozen=True)
+class Heap:
+    """What messages of one kind cost on one MicroPython: a cell of the second table."""
+
+    net: int = 0  # bytes more in use after all of them
+    allocated: int = 0  # in between; -1: not known
+    locked: str = "passes"  # under heap_lock(), or what went wrong
+    trouble: str = ""  # why there is no figure
+    must_be_there: bool = True
+
+    @property
+    def broken(self):
+        if self.trouble:
+            return self.must_be_there
+        return self.net > 0 or self.locked != "passes"
+
+    def __str__(self):
+        if self.trouble:
+            return BROKEN if self.broken else "missing"
+        text = f"{max(self.net, 0) / _COUNT:.3g}"
+        if self.locked != "passes":
+            text += f", {self.locked}"
+        if self.allocated > 0:
+            text += f" ({self.allocated / _COUNT:.0f})"
+        return f"{BROKEN}: {text}" if self.broken else text
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "--only",
+        choices=("size", "client", "message"),
+        help="measure only the .mpy files, the heap of code and client, or the heap a message",
+    )
+
+
+def run(args):
+    """Measure, show the tables, return 1 if a limit is broken."""
+    broken = 0
+    with tempfile.TemporaryDirectory(prefix="umq-budget-") as directory:
+        compiled = compile_library(Path(directory) / "mpy")
+        figures = []
+        if args.only in (None, "size"):
+            figures += sizes(compiled)
+        if args.only in (None, "client", "message"):
+            with _Bench(Path(directory), compiled) as bench:
+                if args.only in (None, "client"):
+                    figures += bench.clients()
+                messages = bench.messages() if args.only in (None, "message") else {}
+        else:
+            messages = {}
+    if figures:
+        print(figures_table(figures))
+        broken += sum(figure.verdict == BROKEN for figure in figures)
+    if messages:
+        print(messages_table(messages))
+        broken += sum(heap.broken for heap in messages.values())
+        for trouble, times in Counter(heap.trouble for heap in messages.values() if heap.trouble).items():
+            print(f"{times} of them without a figure: {trouble}")
+    if broken:
+        print(f"umq: {broken} of the figures above {'is' if broken == 1 else 'are'} {BROKEN}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def compile_library(directory):
+    """Compile all of lib/ into `directory` as `mpy-cross` does without options; return `directory`."""
+    for source in sorted((_LIBRARY / "umqtt_full").glob("*.py")):
+        if source.stem in _HOST_ONLY:
+            continue
+        relative = source.relative_to(_LIBRARY)
+        target = directory / relative.with_suffix(".mpy")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The name as given is part of what is made, so it must not depend on where the project lies.
+        says = subprocess.run(
+            [sys.executable, "-m", "mpy_cross", str(relative), "-o", str(target)],
+            cwd=_LIBRARY,
+            capture_output=True,
+            text=True,
+        )
+        if says.returncode:
+            raise UserError(f"mpy-cross refused {relative}: {says.stderr.strip()}")
+    return directory
+
+
+def sizes(compiled):
+    """The bytes of the blocking client's .mpy files, and beside it those of every other module."""
+    bytes_of = {file.stem: file.stat().st_size for file in sorted((compiled / "umqtt_full").glob("*.mpy"))}
+    missing = [module for module in BLOCKING_CLIENT if module not in bytes_of]
+    if missing:
+        raise UserError(f"lib/umqtt_full lacks {', '.join(missing)}: tell the list in umq/budget.py")
+    together = sum(bytes_of.pop(module) for module in BLOCKING_CLIENT)
+    beside = [Figure(f".mpy bytes of {module} beside it", size) for module, size in bytes_of.items()]
+    return [Figure(".mpy bytes of the blocking client", together, LIMITS["mpy"]), *beside]
+
+
+def figures_table(figures):
+    """The markdown for sizes and for the heap of code and client."""
+    rows = [["bytes", "limit", "aim", "measured", ""], ["---", "---:", "---:", "---:", "---"]]
+    for figure in figures:
+        limit = [f"{figure.limit.most:,}", f"{figure.limit.aim:,}"] if figure.limit else ["", ""]
+        measured = f"{figure.measured:,}" if isinstance(figure.measured, int) else figure.measured
+        rows.append([figure.name, *limit, measured, figure.verdict])
+    return _markdown(rows)
+
+
+def messages_table(messages):
+    """The markdown for messages[kind, column] = Heap."""
+    columns = list(dict.fromkeys(column for _, column in messages))
+    rows = [
+        ["bytes net a message (transient)", "limit", *columns, ""],
+        ["---", "---:", *("---:" for _ in columns), "---"],
+    ]
+    for kind in dict.fromkeys(kind for kind, _ in messages):
+        row = [messages[kind, column] for column in columns]
+        rows.append([_in_words(kind), "0", *map(str, row), BROKEN if any(heap.broken for heap in row) else OK])
+    return "\n" + _markdown(rows)
+
+
+def _in_words(kind):
+    words = kind.split("-")
+    if len(words) == 1:
+        return words[0]
+    return f"{words[0]} QoS {words[1]}" + (", topics and lengths alternating" if len(words) > 2 else "")
+
+
+def _markdown(rows):
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+class _Bench:
+    """A broker with two doors, TLS and plain, and a MicroPython for 32 and for 64 bits on which scripts run."""
+
+    def __init__(self, directory, compiled):
+        self._compiled = compiled
+        self._shown = {""}  # the tracebacks of failures under heap_lock(), each shown once
+        self._certificates = certificates.make(directory / "certificates")
+        self._plain_port = free_port()
+        plain_door = f"listener {self._plain_port} 127.0.0.1\nlog_type none"
+        self._broker = mosquitto.Mosquitto(directory / "broker", tls=self._certificates, extra=plain_door)
+        # Boards have 32 bits, so a figure for them may be missing only where that MicroPython cannot run or was not
+        # fetched, and in CI not at all.
+        self._in_ci = os.environ.get("CI") == "true" and (platform.system(), platform.machine()) == ("Linux", "x86_64")
+
+    def __enter__(self):
+        self._broker.start()
+        return self
+
+    def __exit__(self, *_exception):
+        self._broker.stop()
+
+    def clients(self):
+        """Heap of the import, and of a client beside its buffers."""
+        figures = []
+        for bits in (32, 64):
+            import_limit, client_limit = (LIMITS["import"], LIMITS["client"]) if bits == 32 else (None, None)
+            try:
+                words = self._run(bits, "heap_client.py", self._plain_port)
+                imported, made, connected, buffers = map(int, words)
+            except UserError as error:
+                figures.append(Figure(f"heap, {bits}-bit", str(error), import_limit, self._must_have(bits)))
+                continue
+            figures += [
+                Figure(f"heap of the import, {bits}-bit", imported, import_limit),
+                Figure(f"heap of a client beside its buffers, {bits}-bit", made - buffers, client_limit),
+                Figure(f"heap of a connected client beside them, {bits}-bit", connected - buffers, client_limit),
+                Figure(f"its buffers, {bits}-bit", buffers),
+            ]
+        return figures
+
+    def messages(self):
+        """Heap of each kind of message on each MicroPython, over TCP and over TLS."""
+        doors = {"TCP": (self._plain_port, "-"), "TLS": (self._broker.port, self._certificates.ca_der)}
+        return {
+            (kind, f"{bits}-bit {door}"): self._heap(bits, kind, port, ca)
+            for kind in MESSAGES
+            for bits in (32, 64)
+            for door, (port, ca) in doors.items()
+        }
+
+    def _heap(self, bits, kind, port, ca):
+        try:
+            net, allocated, locked = self._run(bits, "heap_message.py", kind, port, ca, self._plain_port)
+        except UserError as error:
+            # What it says after its name, which is the same for many.
+            return Heap(trouble=str(error).partition(" failed: ")[2] or str(error), must_be_there=self._must_have(bits))
+        return Heap(int(net), int(allocated), locked)
+
+    def _must_have(self, bits):
+        """Is it a failure when there is no figure for `bits`?"""
+        try:
+            micropython.command(bits)
+        except UserError:
+            return bits == 64 or self._in_ci
+        return True
+
+    def _run(self, bits, script, *arguments):
+        """Run a script of tools/budget on MicroPython; return the words of the last line it prints."""
+        what = f"{script} {arguments[0]} on {bits}-bit MicroPython"
+        try:
+            says = subprocess.run(
+                [*micropython.command(bits), str(_SCRIPTS / script), *map(str, arguments)],
+                env={**os.environ, "MICROPYPATH": f"{self._compiled}:.frozen"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise UserError(
+                f"{script} {' '.join(map(str, arguments))} did not come to an end on {bits}-bit MicroPython"
+            )
+        lines = says.stdout.strip().splitlines() or ["it printed nothing"]
+        if says.returncode:
+            raise UserError(f"{what} failed: {lines[-1]}")
+        traceback = "\n".join(lines[:-1])
+        if traceback not in self._shown:
+            self._shown.add(traceback)
+            print(f"{what}:\n{traceback}", file=sys.stderr)
+        return lines[-1].split()
