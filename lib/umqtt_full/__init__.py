@@ -17,6 +17,8 @@ _WHERE = {"MQTTClient": "client", "RamStore": "store", "Transport": "transport"}
 
 
 def __getattr__(name):
-    where = "umqtt_full." + _WHERE.get(name, "errors")
-    value = globals()[name] = getattr(__import__(where, None, None, (name,)), name)
+    module = __import__("umqtt_full." + _WHERE.get(name, "errors"), None, None, (name,))
+    if name[0] > "Z" or not hasattr(module, name):
+        raise AttributeError(name)
+    value = globals()[name] = getattr(module, name)
     return value

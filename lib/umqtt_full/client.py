@@ -63,6 +63,8 @@ class MQTTClient:
             from .transport import Transport
 
             transport = Transport(online)
+        elif online:
+            raise ValueError("online is for the default transport; this one must ask itself")
         self.transport = transport
         self.session = Session(store or RamStore(inflight, max_packet), inflight, received)
         self._protocol = Protocol(self, self.session, chunk, max_packet)
@@ -74,7 +76,7 @@ class MQTTClient:
         self._error = "connect() first"
 
     def __repr__(self):
-        up = "" if self._protocol.state == _UP else "not "
+        up = "" if self.is_connected() else "not "
         return "<MQTTClient %s, %sconnected to %s>" % (self.client_id, up, self.server)
 
     # Connecting
@@ -119,12 +121,15 @@ class MQTTClient:
         """Say goodbye, so that the will is not published, and close. Nothing happens where no link is."""
         p = self._begin(timeout_ms)
         if p.state == _UP:
-            while p.output():
-                self._turn("room to write")
+            self._drain(timeout_ms)
             p.disconnect()
             while not self._write():
                 self._rest("room to write")
         self.close()
+
+    def is_connected(self):
+        """Is the link up, as far as is known?"""
+        return self._protocol.state == _UP
 
     def close(self):
         """Drop the link without a word: the broker publishes the will."""
@@ -158,8 +163,11 @@ class MQTTClient:
             self._drain(timeout_ms)
             if not p.publish(self._topic_name, msg, retain):
                 raise ValueError("message is larger than max_packet=%d" % p.reader.max_packet)
-        if not p.inside and not self._write():
-            self._drain(timeout_ms)
+        if not p.inside:
+            if not self._write():
+                self._drain(timeout_ms)
+            if (p.last_sent - p.last_heard) & _TICKS >= p.interval:
+                self._work(False)  # or who only publishes would never learn that nobody listens
 
     def _promise(self, msg, retain, qos, wait, timeout_ms):
         p = self._protocol
@@ -319,8 +327,7 @@ class MQTTClient:
                 n = self.transport.readinto(p.reader.window)
                 if n == 0:
                     raise LinkLost(ECONNRESET, "the broker closed the connection")
-                if p.keepalive:
-                    p.tick(self.transport.ticks_ms(), not n)
+                p.tick(self.transport.ticks_ms(), not n)
                 self._dry = not n
                 if not n:
                     self._write()
@@ -361,9 +368,10 @@ class MQTTClient:
                 self.transport.wait(1000, True, False)
                 self._waited()
         else:
-            self._begin(timeout_ms)
-            while self._protocol.output():
-                self._turn("room to write")
+            p = self._begin(timeout_ms)
+            while p.output():
+                if not self._work(False) and p.output():
+                    self._rest("room to write")
 
     def _rest(self, what):
         # Wait for the transport: at most a second, until the keep-alive is due, or the call's time is over.
@@ -375,11 +383,6 @@ class MQTTClient:
             if what:
                 raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, self._limit)))
             return False
-        if not p.keepalive:  # the broker is promised nothing, but a dead link must be noticed (3.1.2.10)
-            try:
-                p.tick(now, True)
-            except TimedOut as e:
-                raise self._failed(e)
         # What cannot be answered for lack of room must not wake us.
         t.wait(min(left, 1000, p.due_ms(now)), p.output(), not p.full())
         self._waited()

@@ -58,7 +58,6 @@ class Protocol:
         self.inside = False  # is a callback running? It must not pump
         self.state = _CLOSED
         self.session_present = False
-        self.keepalive = 0
         self.packets = self.messages = 0  # that came in and were handed over, for those who wait for one
         # Packets that are not in the store wait in _tx[_from:_used]. What is being written is out[off:end], the same
         # until the transport took it; meanwhile more may gather behind it. The last 4 bytes are for acknowledgements:
@@ -67,10 +66,10 @@ class Protocol:
         self._slot = -1  # the slot being written, -1: it is _tx
         self._asking = False  # is there a subscription to ask for?
         self._stale = False  # did the subscriptions change since the last topic was matched?
-        self._interval = _IDLE_MS  # without a packet sent, until PINGREQ, in ms
+        self.interval = _IDLE_MS  # without a packet sent, or one that came, until PINGREQ, in ms
         self._patience = 0  # for PINGRESP, in ms
         self._pinged = False
-        self._ping_at = self.last_sent = 0
+        self._ping_at = self.last_sent = self.last_heard = 0
         self.stop()
 
     # One connection
@@ -83,10 +82,10 @@ class Protocol:
         self.reader.reset()
         self._used = n
         self._clean = clean_session
-        self.keepalive = self.client.keepalive
+        # Without a keep-alive the broker is promised nothing, but a dead link must be noticed (3.1.2.10). With one,
         # PINGREQ goes out early enough to arrive within the keep-alive, and a dead link is known within 1.5 of them.
-        self._interval = self.keepalive * 750 or _IDLE_MS
-        self._patience = min(timeout_ms, self._interval)
+        self.interval = self.client.keepalive * 750 or _IDLE_MS
+        self._patience = min(timeout_ms, self.interval)
         self._pinged = False
         self.state = _CONNECTING
 
@@ -303,14 +302,16 @@ class Protocol:
     def tick(self, now, idle):
         # Keep the connection alive. idle: the last read found nothing, so a deadline may be judged.
         if self.state == _UP:
-            if idle and self._pinged and (now - self._ping_at) & _TICKS >= self._patience:
+            if not idle:
+                self.last_heard = now
+            elif self._pinged and (now - self._ping_at) & _TICKS >= self._patience:
                 raise TimedOut(ETIMEDOUT, "no PINGRESP for %d ms" % self._patience)
-            if (now - self.last_sent) & _TICKS >= self._interval:
+            if not self.due_ms(now):
                 self.ping(now)
 
     def due_ms(self, now):
         # In how many ms tick() must be called again.
-        due = self._interval - ((now - self.last_sent) & _TICKS)
+        due = self.interval - ((now - self.last_sent) & _TICKS)
         if self._pinged:
-            due = min(due, self._patience - ((now - self._ping_at) & _TICKS))
-        return max(due, 0)
+            return max(0, min(due, self._patience - ((now - self._ping_at) & _TICKS)))
+        return max(0, min(due, self.interval - ((now - self.last_heard) & _TICKS)))

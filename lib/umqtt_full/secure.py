@@ -1,27 +1,29 @@
-# TLS: the context to use and the socket wrapped in it. Loaded only where TLS is asked for.
+# TLS: the context to use, the socket wrapped in it, and the handshake. Loaded only where TLS is asked for.
 
 import sys
 import time
+
+from .transport import stream
 
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 
 def context(ssl, ssl_params):
-    """An SSLContext out of what the caller gave: ssl=SSLContext, or ssl=True with, in ssl_params, cadata (bytes, DER
-    on MicroPython; on CPython the system's roots without it), or cert_reqs=CERT_NONE, said explicitly; key and cert
-    (on MicroPython DER bytes, on CPython file names) for a client certificate."""
-    if hasattr(ssl, "wrap_socket"):
-        return ssl
+    """An SSLContext out of what the caller gave: ssl=SSLContext, or ssl=True with, in ssl_params, cadata (a CA's
+    bytes, DER on MicroPython; on CPython the system's roots without it), or cert_reqs=CERT_NONE, said explicitly; key
+    and cert (on MicroPython DER bytes, on CPython file names) for a client certificate. ValueError if that cannot be."""
     for name in ssl_params:
         if name not in ("server_hostname", "cadata", "cert_reqs", "key", "cert"):
             raise ValueError("ssl_params: unknown key %r" % name)
+    if hasattr(ssl, "wrap_socket"):
+        return ssl
     unverified = ssl_params.get("cert_reqs", 2) == 0
     cadata = ssl_params.get("cadata")
     if _MICROPYTHON:
         import tls
 
         if not cadata and not unverified:
-            raise ValueError("ssl=True: MicroPython has no root certificates: pass an SSLContext, or cadata (a CA in DER)")
+            raise ValueError("ssl=True: MicroPython has no root certificates: pass an SSLContext, or a CA in DER as cadata")
         made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         if unverified:
             made.verify_mode = tls.CERT_NONE
@@ -39,14 +41,43 @@ def context(ssl, ssl_params):
     return made
 
 
-def wrap(sock, made, ssl_params, host):
-    # The certificate must be for this name. The handshake follows with the first write, so it never blocks.
-    return made.wrap_socket(
-        sock, server_hostname=ssl_params.get("server_hostname", host), do_handshake_on_connect=False
+def wrap(transport, made, ssl_params, host):
+    # Put TLS between the transport and its socket. The certificate must be for this host.
+    transport.sock = made.wrap_socket(
+        transport.sock, server_hostname=ssl_params.get("server_hostname", host), do_handshake_on_connect=False
     )
+    handshake = _Handshake(transport)
+    transport.readinto = handshake.readinto
+    transport.write = handshake.write
+    transport.shaking = True
 
 
-def explain(e):
+class _Handshake:
+    # Every read and write takes it forward; the first bytes written are its end.
+
+    def __init__(self, transport):
+        self._transport = transport
+        self._stream = stream(transport.sock)
+
+    def readinto(self, buf):
+        try:
+            return self._stream.readinto(buf)
+        except (OSError, ValueError) as e:
+            raise _explained(e)
+
+    def write(self, buf, offset, size):
+        try:
+            n = self._stream.write(buf, offset, size)
+        except (OSError, ValueError) as e:
+            raise _explained(e)
+        if n:
+            self._transport.readinto = self._stream.readinto
+            self._transport.write = self._stream.write
+            self._transport.shaking = False
+        return n
+
+
+def _explained(e):
     # The failed handshake as an OSError that says what to do.
     words = "TLS: %s" % (e.args[-1] if e.args else e)
     year = time.gmtime()[0]

@@ -1,5 +1,5 @@
-# TCP, and TLS over it. Never blocks but in open() and wait(), and there not past the time it is given; only the
-# look-up of a name is the port's own affair.
+# TCP. Never blocks but in open() and wait(), and there not past the time it is given; only the look-up of a name is
+# the port's own affair.
 #
 # Another object may take its place in a client: one with open, readinto, write, wait, close and ticks_ms as here.
 
@@ -16,20 +16,14 @@ if sys.implementation.name == "micropython":
 else:
     from . import _cpython
 
-# Nagle's algorithm stays on where the stack is lwIP: without it the 32nd small packet that is not acknowledged blocks
-# for 10 s and is lost, while its write reports success.
-_NODELAY = sys.platform in ("linux", "darwin")
-_FAILED = select.POLLERR | select.POLLHUP
-
-
 _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
+_TICKS = const(0x3FFFFFFF)
 
 
-def _secure_error(e):
-    from . import secure
-
-    return secure.explain(e)
+def stream(sock):
+    # A socket with MicroPython's readinto and write.
+    return _cpython.Socket(sock) if _cpython else sock
 
 
 class Transport:
@@ -42,17 +36,14 @@ class Transport:
     def __init__(self, online=None):
         self.online = online
         self.sock = None
+        self.shaking = False  # is TLS still shaking hands?
         self.drains = not _cpython  # does a read that does not fill the buffer leave nothing behind?
-        self.ticks_ms = _cpython.ticks_ms if _cpython else time.ticks_ms
+        self.ticks_ms = (_cpython or time).ticks_ms
         self._poll = select.poll()
         self._ipoll = self._poll.poll if _cpython else self._poll.ipoll
         self._events = 0
-        self._handshake = None  # the TLS socket, until it has shaken hands
-        # readinto(buf) -> how many bytes it put at the start of buf; 0 at the stream's end; None: none yet.
-        # write(buf, offset, size) -> how many bytes it took; None: none yet, to be repeated with the same arguments.
-        # Both are the socket's own methods: no call of ours lies between.
-        self.readinto = self.write = self._closed
         self._known = {}  # host: its addresses, for when a look-up fails later
+        self.close()
 
     def open(self, host, port, ssl, ssl_params, timeout_ms, on_wait):
         """Connect to host:port within timeout_ms; on_wait is called at least once a second meanwhile. OSError if that
@@ -61,49 +52,37 @@ class Transport:
             from . import secure
 
             ssl = secure.context(ssl, ssl_params)
-        self.close()
         start = self.ticks_ms()
+        self.close()
         while self.online and not self.online():
-            if self._left(start, timeout_ms) <= 0:
-                raise OSError(ENOTCONN, "the network is down")
             self.wait(100)
             on_wait()
+            if (self.ticks_ms() - start) & _TICKS >= timeout_ms:
+                raise OSError(ENOTCONN, "the network is down")
+        try:
+            found = self._known[host] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        except OSError as e:
+            found = self._known.get(host)
+            if not found:
+                raise OSError(e.args[0], "look-up of %s failed" % host)
         error = None
-        for info in self._look_up(host, port):
+        for info in found:
             try:
                 self._connect(info, start, timeout_ms, on_wait)
+                error = None
                 break
             except OSError as e:
                 self.close()
                 error = e
-        else:
+        if error:
             raise error
-        sock = self.sock
+        s = stream(self.sock)
+        self.readinto = s.readinto
+        self.write = s.write
         if ssl:
-            sock = self.sock = secure.wrap(sock, ssl, ssl_params, host)
-        self._poll.register(sock, select.POLLIN)
+            secure.wrap(self, ssl, ssl_params, host)
         self._events = select.POLLIN
-        if _cpython:
-            sock = _cpython.Socket(sock)
-        self.readinto = sock.readinto
-        self.write = sock.write
-        if ssl:
-            self._handshake = sock
-            self.readinto = self._first_readinto
-            self.write = self._first_write
-
-    def _left(self, start, timeout_ms):
-        return timeout_ms - ((self.ticks_ms() - start) & 0x3FFFFFFF)
-
-    def _look_up(self, host, port):
-        try:
-            found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-        except OSError as e:
-            if host not in self._known:
-                raise OSError(e.args[0], "look-up of %s failed" % host)
-            return self._known[host]
-        self._known[host] = found
-        return found
+        self._poll.register(self.sock, select.POLLIN)
 
     def _connect(self, info, start, timeout_ms, on_wait):
         sock = self.sock = socket.socket(info[0], info[1], info[2])
@@ -116,38 +95,20 @@ class Transport:
         self._poll.register(sock, select.POLLOUT)
         events = 0
         while not events:
-            left = self._left(start, timeout_ms)
+            left = timeout_ms - ((self.ticks_ms() - start) & _TICKS)
             if left <= 0:
-                raise OSError(ETIMEDOUT, "no answer from %s" % (info[-1],))
+                raise OSError(ETIMEDOUT, "no answer to connect")
             for event in self._ipoll(min(left, 1000)):
                 events = event[1]
             on_wait()
         self._poll.unregister(sock)
-        if events & _FAILED:
-            # Reading tells the reason.
-            (_cpython.Socket(sock) if _cpython else sock).readinto(bytearray(1))
+        if events & (select.POLLERR | select.POLLHUP):
+            stream(sock).readinto(bytearray(1))  # tells the reason
             raise OSError(ECONNABORTED, "connection refused")
-        if _NODELAY:
+        # Nagle's algorithm stays on where the stack is lwIP: without it the 32nd small packet that is not acknowledged
+        # blocks for 10 s and is lost, while its write reports success.
+        if sys.platform in ("linux", "darwin"):
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
-
-    # Until TLS has shaken hands every read and write takes the handshake forward; the first bytes written end it.
-
-    def _first_readinto(self, buf):
-        try:
-            return self._handshake.readinto(buf)
-        except (OSError, ValueError) as e:
-            raise _secure_error(e)
-
-    def _first_write(self, buf, offset, size):
-        try:
-            n = self._handshake.write(buf, offset, size)
-        except (OSError, ValueError) as e:
-            raise _secure_error(e)
-        if n:
-            self.readinto = self._handshake.readinto
-            self.write = self._handshake.write
-            self._handshake = None
-        return n
 
     def _closed(self, *_):
         raise OSError(ENOTCONN, "not connected")
@@ -155,11 +116,11 @@ class Transport:
     def wait(self, ms, for_write=False, for_read=True):
         """Until there is something to read, or (for_write) room to write, at most `ms`; with no connection, for `ms`."""
         if not self.sock:
-            _cpython.sleep_ms(ms) if _cpython else time.sleep_ms(ms)
+            (_cpython or time).sleep_ms(ms)
             return
-        # Until TLS has shaken hands there is always room to write: it is the peer that we wait for.
-        events = select.POLLIN if for_read or self._handshake else 0
-        if for_write and not self._handshake:
+        # While TLS shakes hands there is always room to write: it is the peer that we wait for.
+        events = select.POLLIN if for_read or self.shaking else 0
+        if for_write and not self.shaking:
             events |= select.POLLOUT
         if events != self._events:
             self._poll.modify(self.sock, events)
@@ -169,16 +130,16 @@ class Transport:
 
     def close(self):
         """Let go of the connection, if there is one."""
+        # readinto(buf) -> how many bytes it put at the start of buf; 0 at the stream's end; None: none yet.
+        # write(buf, offset, size) -> how many bytes it took; None: none yet, to be repeated with the same arguments.
+        # While connected both are the socket's own methods: no call of ours lies between.
+        self.readinto = self.write = self._closed
+        self.shaking = False
         sock = self.sock
+        self.sock = None
         if sock:
-            self.sock = None
-            self._handshake = None
-            self.readinto = self.write = self._closed
             try:
                 self._poll.unregister(sock)
             except (OSError, KeyError):
-                pass
-            try:
-                sock.close()
-            except OSError:
-                pass
+                pass  # it was not registered yet
+            sock.close()
