@@ -6,9 +6,9 @@
 import sys
 
 if sys.implementation.name == "micropython":
-    from micropython import const
+    from micropython import const as const
 else:
-    from ._cpython import const
+    from ._cpython import const as const
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,5 @@
 """What MicroPython has built in and CPython has not, so that the same library runs on both."""
 
-import select
 import ssl
 import time
 

@@ -401,7 +401,7 @@ class MQTTClient:
         p = self._protocol
         was = p.state
         if not callback and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
-            e = LinkLost(e.args[0] if e.args else None, "link lost: %s" % (e.args[-1] if e.args else "no reason given"))
+            e = LinkLost(e.errno, "link lost: %s" % (e.args[-1] if e.args else "no reason given"))
         p.inside = False
         self.close()
         self._error = e

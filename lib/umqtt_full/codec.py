@@ -158,7 +158,7 @@ def put_publish(buf, at, head, topic_name, payload, packet_id):
 
 
 def put_ack(buf, at, head, packet_id):
-    """PUBACK, PUBREC, PUBREL or PUBCOMP, whose first byte is `head` (3.4 to 3.7); there must be room for its 4 bytes."""
+    """PUBACK, PUBREC, PUBREL or PUBCOMP, whose first byte is `head`, where there is room for 4 bytes (3.4 to 3.7)."""
     pack_into(">BBH", buf, at, head, 2, packet_id)
     return at + 4
 

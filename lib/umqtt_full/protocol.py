@@ -65,6 +65,7 @@ class Protocol:
         self._tx = bytearray(max_packet + 4)
         self._slot = -1  # the slot being written, -1: it is _tx
         self._asking = False  # is there a subscription to ask for?
+        self._clean = True  # does CONNECT ask for a clean session?
         self._stale = False  # did the subscriptions change since the last topic was matched?
         self.interval = _IDLE_MS  # without a packet sent, or one that came, until PINGREQ, in ms
         self._patience = 0  # for PINGRESP, in ms
@@ -301,16 +302,17 @@ class Protocol:
 
     def tick(self, now, idle):
         # Keep the connection alive. idle: the last read found nothing, so a deadline may be judged.
-        if self.state == _UP:
-            if not idle:
-                self.last_heard = now
-            elif self._pinged and (now - self._ping_at) & _TICKS >= self._patience:
-                raise TimedOut(ETIMEDOUT, "no PINGRESP for %d ms" % self._patience)
-            if not self.due_ms(now):
-                self.ping(now)
+        if not idle:
+            self.last_heard = now
+        elif self._pinged and (now - self._ping_at) & _TICKS >= self._patience:
+            raise TimedOut(ETIMEDOUT, "no PINGRESP for %d ms" % self._patience)
+        if not self.due_ms(now):
+            self.ping(now)
 
     def due_ms(self, now):
         # In how many ms tick() must be called again.
+        if self.state != _UP:
+            return _IDLE_MS
         due = self.interval - ((now - self.last_sent) & _TICKS)
         if self._pinged:
             return max(0, min(due, self._patience - ((now - self._ping_at) & _TICKS)))

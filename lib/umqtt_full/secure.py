@@ -9,9 +9,10 @@ _MICROPYTHON = sys.implementation.name == "micropython"
 
 
 def context(ssl, ssl_params):
-    """An SSLContext out of what the caller gave: ssl=SSLContext, or ssl=True with, in ssl_params, cadata (a CA's
+    """An SSLContext out of what the caller gave: ssl=SSLContext; or ssl=True with, in ssl_params, cadata (a CA's
     bytes, DER on MicroPython; on CPython the system's roots without it), or cert_reqs=CERT_NONE, said explicitly; key
-    and cert (on MicroPython DER bytes, on CPython file names) for a client certificate. ValueError if that cannot be."""
+    and cert (on MicroPython DER bytes, on CPython file names) for a client certificate. ValueError if it cannot serve.
+    """
     for name in ssl_params:
         if name not in ("server_hostname", "cadata", "cert_reqs", "key", "cert"):
             raise ValueError("ssl_params: unknown key %r" % name)
@@ -23,7 +24,7 @@ def context(ssl, ssl_params):
         import tls
 
         if not cadata and not unverified:
-            raise ValueError("ssl=True: MicroPython has no root certificates: pass an SSLContext, or a CA in DER as cadata")
+            raise ValueError("ssl=True: MicroPython has no root certificates: pass an SSLContext, or cadata=CA in DER")
         made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         if unverified:
             made.verify_mode = tls.CERT_NONE
@@ -83,4 +84,4 @@ def _explained(e):
     year = time.gmtime()[0]
     if year < 2024:
         words += "; the clock says %d, so no certificate is valid: set it first (NTP)" % year
-    return OSError(e.args[0] if isinstance(e, OSError) and e.args else None, words)
+    return OSError(e.errno if isinstance(e, OSError) else None, words)

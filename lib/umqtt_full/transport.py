@@ -16,6 +16,9 @@ if sys.implementation.name == "micropython":
 else:
     from . import _cpython
 
+# Nagle's algorithm stays on where the stack is lwIP: without it the 32nd small packet that is not acknowledged blocks
+# for 10 s and is lost, while its write reports success.
+_NODELAY = sys.platform in ("linux", "darwin")
 _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 _TICKS = const(0x3FFFFFFF)
@@ -49,9 +52,9 @@ class Transport:
         """Connect to host:port within timeout_ms; on_wait is called at least once a second meanwhile. OSError if that
         fails, ValueError for TLS parameters that cannot serve. The TLS handshake goes with the first write."""
         if ssl:
-            from . import secure
+            from .secure import context, wrap
 
-            ssl = secure.context(ssl, ssl_params)
+            ssl = context(ssl, ssl_params)
         start = self.ticks_ms()
         self.close()
         while self.online and not self.online():
@@ -64,7 +67,7 @@ class Transport:
         except OSError as e:
             found = self._known.get(host)
             if not found:
-                raise OSError(e.args[0], "look-up of %s failed" % host)
+                raise OSError(e.errno, "look-up of %s failed" % host)
         error = None
         for info in found:
             try:
@@ -80,7 +83,7 @@ class Transport:
         self.readinto = s.readinto
         self.write = s.write
         if ssl:
-            secure.wrap(self, ssl, ssl_params, host)
+            wrap(self, ssl, ssl_params, host)
         self._events = select.POLLIN
         self._poll.register(self.sock, select.POLLIN)
 
@@ -90,7 +93,7 @@ class Transport:
         try:
             sock.connect(info[-1])
         except OSError as e:
-            if e.args[0] != EINPROGRESS:
+            if e.errno != EINPROGRESS:
                 raise
         self._poll.register(sock, select.POLLOUT)
         events = 0
@@ -105,16 +108,14 @@ class Transport:
         if events & (select.POLLERR | select.POLLHUP):
             stream(sock).readinto(bytearray(1))  # tells the reason
             raise OSError(ECONNABORTED, "connection refused")
-        # Nagle's algorithm stays on where the stack is lwIP: without it the 32nd small packet that is not acknowledged
-        # blocks for 10 s and is lost, while its write reports success.
-        if sys.platform in ("linux", "darwin"):
+        if _NODELAY:
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
 
     def _closed(self, *_):
         raise OSError(ENOTCONN, "not connected")
 
     def wait(self, ms, for_write=False, for_read=True):
-        """Until there is something to read, or (for_write) room to write, at most `ms`; with no connection, for `ms`."""
+        """Until there is something to read, or (for_write) room to write; at most `ms`, and with no connection `ms`."""
         if not self.sock:
             (_cpython or time).sleep_ms(ms)
             return
