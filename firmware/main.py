@@ -15,6 +15,7 @@ from umqtt_full.robust import MQTTClient
 
 _CLOCK_RETRY_MS = 2_000
 _MAX_PACKET = 768  # room for the birth message of the longest name and topic
+_RECEIVED = 512  # commands that the broker may have under way at once; mosquitto keeps to no limit in a burst
 _STORE_SLOTS = 8  # messages of QoS 1 and 2 that are kept while the link is down
 
 
@@ -50,6 +51,7 @@ def main(path):
         ssl,
         max_packet=_MAX_PACKET,
         inflight=_STORE_SLOTS,
+        received=_RECEIVED,
         store=RamStore(_STORE_SLOTS, _MAX_PACKET),
         online=online,
     )

@@ -16,13 +16,16 @@ from collections import OrderedDict
 import board
 from line import Line
 
-from umqtt_full import Full, MQTTException
+from umqtt_full import Full, LinkLost, MQTTException
 
 VERSION = "0.1.0"
 
 # So that no answer, with every character escaped, outgrows a slot of the client's store.
 _LONGEST_COMMAND = 64
-_MOST_ANSWERS = 64  # that may wait for room in the store
+# What may wait to be published at QoS 1 and 2: beyond that, commands are refused, and readings
+# go on being gathered for a summary that finds room.
+_MOST_WAITING = 64
+_MOST_SUMMARIES_WAITING = 16
 _SHORTEST_INTERVAL_MS = 100
 _LONGEST_INTERVAL_MS = 86_400_000
 _SERVER_UNAVAILABLE = 3  # CONNACK's return codes (3.2.2.3)
@@ -57,12 +60,10 @@ class Node:
         self._command_topic = (topic + "command").encode()
         self._answer_topic = (topic + "answer").encode()
 
-        # Two lines: one may still be on its way out, through a new connection, while the other is built.
+        # Two lines: telemetry may be on its way out, through a new connection, while a summary is built.
         self._telemetry_line = Line(192)
         self._summary_line = Line(192)
-        self._answers = []  # that found no room in the client's store yet
-        self._is_connected = False
-        self._is_working = False
+        self._waiting = []  # (topic name, message, QoS), for the main loop to publish
         self._is_told = True  # has the last reading been published as telemetry?
         self._uptime_ms = 0  # since the last whole second
         self._uptime_s = 0
@@ -75,7 +76,7 @@ class Node:
 
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
-        client.on_wait = self._waiting
+        client.on_wait = self._work
         client.log = self._client_log
         # [MQTT-3.1.2-8]: the broker publishes this when the node vanishes without a word.
         client.set_last_will(self._status_topic, b"offline", True, 1)
@@ -89,15 +90,20 @@ class Node:
         while True:
             self._client.poll(self._due_ms())
             self._work()
-            self._publish_answers()
-            if not self._is_told and self._is_connected:
+            self._publish_waiting()
+            if not self._is_told:
                 self._tell()
 
     def stop(self):
         """Say "offline" and leave in good order, when there is a connection to do it on."""
-        if self._is_connected:
-            self._client.publish(self._status_topic, b"offline", True, 0)
-            self._client.disconnect()
+        client = self._client
+        if client.is_connected():
+            client.delay = _give_up
+            try:
+                client.publish(self._status_topic, b"offline", True, 0)
+                client.disconnect()
+            except OSError:
+                pass  # then the will says it
 
     def _connect(self):
         client = self._client
@@ -111,7 +117,7 @@ class Node:
             if error.args[0] != _SERVER_UNAVAILABLE:
                 raise
             self._client_log(True, error)
-        if not self._is_connected:
+        if not client.is_connected():
             client.reconnect()
 
     # What the client tells
@@ -119,40 +125,34 @@ class Node:
     def _connected(self, session_present):
         # At QoS 0, because only the connection matters here: should it fail before these
         # have arrived, the will speaks, and they are said again on the next one.
-        self._is_connected = True
         self._client.publish(self._status_topic, b"online", True, 0)
         self._client.publish(self._birth_topic, self._birth(session_present), True, 0)
         self._log("node: connected, " + ("session resumed" if session_present else "new session"))
 
     def _disconnected(self, error):
-        self._is_connected = False
-        self._log("node: link lost: %s" % (str(error) or type(error).__name__))
+        self._log("node: link lost: " + _words(error))
 
     def _client_log(self, in_reconnect, error):
         if in_reconnect:
-            self._log("node: cannot connect: %s" % error)
-
-    def _waiting(self):
-        # Called in every wait of the client's, also while it is trying to connect again: readings go on.
-        self._on_wait()
-        self._work()
+            self._log("node: cannot connect: " + _words(error))
 
     def _command(self, message):
-        if len(self._answers) >= _MOST_ANSWERS:
+        if len(self._waiting) >= _MOST_WAITING:
             # Memory has an end. Not done, and said so at QoS 0, which needs no room in the store.
             self._client.publish(self._answer_topic, _refusal(_text(message.payload), "busy, not done: ask again"))
             return
         text, answer = self._answer(message.payload)
         self._log("node: command " + text)
-        self._answers.append(answer)  # published by the main loop, which this callback has interrupted
+        self._waiting.append((self._answer_topic, answer, 2))
 
-    def _publish_answers(self):
-        while self._answers:
+    def _publish_waiting(self):
+        while self._waiting:
+            topic, message, qos = self._waiting[0]
             try:
-                self._client.publish(self._answer_topic, self._answers[0], False, 2, wait=False, timeout_ms=0)
+                self._client.publish(topic, message, False, qos, wait=False, timeout_ms=0)
             except Full:
-                return  # the main loop comes back to it
-            self._answers.pop(0)
+                return  # until the broker has acknowledged some
+            self._waiting.pop(0)
 
     # Readings
 
@@ -161,18 +161,14 @@ class Node:
         return max(0, self._interval_ms - time.ticks_diff(time.ticks_ms(), self._read_at))
 
     def _work(self):
-        """Take the reading that is due, and keep the summary that is complete. Does not wait."""
-        if self._is_working:
-            return  # the client, asked to keep a summary, waited
-        self._is_working = True
-        try:
-            self._count_time()
-            if self._due_ms() == 0:
-                self._take_reading()
-                if self._readings >= self._summary_every:
-                    self._summarize()
-        finally:
-            self._is_working = False
+        """Take the reading that is due. Called in every wait of the client's too, also while it is trying to connect
+        again: readings go on. Never calls the client."""
+        self._on_wait()
+        self._count_time()
+        if self._due_ms() == 0:
+            self._take_reading()
+            if self._readings >= self._summary_every and len(self._waiting) < _MOST_SUMMARIES_WAITING:
+                self._summarize()
 
     def _tell(self):
         self._is_told = True
@@ -193,15 +189,10 @@ class Node:
 
     def _summarize(self):
         self._summary_count += 1
-        try:
-            self._client.publish(self._summary_topic, self._summary(), False, 1, wait=False, timeout_ms=0)
-        except Full:
-            # Nothing is lost: the readings stay and go into a summary that finds room.
-            self._summary_count -= 1
-            return
-        if not self._is_connected:
-            self._log("node: summary %d kept until the link is back" % self._summary_count)
+        self._waiting.append((self._summary_topic, bytes(self._summary()), 1))
         self._forget_readings()
+        if not self._client.is_connected():
+            self._log("node: summary %d kept until the link is back" % self._summary_count)
 
     def _forget_readings(self):
         self._readings = self._sum = self._least = self._most = 0
@@ -299,6 +290,17 @@ class Node:
             raise ValueError("interval must be %d to %d ms" % (_SHORTEST_INTERVAL_MS, _LONGEST_INTERVAL_MS))
         self._interval_ms = interval_ms
         return str(interval_ms)
+
+
+def _words(error):
+    words = str(error)
+    if words.startswith("("):  # so MicroPython shows arguments of which it knows no better
+        words = str(error.args[-1])
+    return words or type(error).__name__
+
+
+def _give_up(attempt):
+    raise LinkLost("leaving")
 
 
 def _refusal(text, why):

@@ -9,6 +9,8 @@ import pytest
 from umq import micropython
 
 ROOT = Path(__file__).resolve().parents[1]
+# Skipped where there is no MicroPython; in CI that is a failure.
+pytestmark = pytest.mark.usefixtures("micropython")
 SECRET = "swordfish-hunter2"
 
 # Time passes only in sleep_ms: a test of many seconds takes none.

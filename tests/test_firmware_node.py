@@ -12,14 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from umq import micropython, ports
+from umq import micropython, mosquitto, ports
 from umq.mosquitto import Mosquitto
 from umqtt_full import MQTTClient
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.usefixtures("micropython", "mosquitto_is_there")
 SECRET = "swordfish-hunter2"
 TOPIC = "home/node"
 PATIENCE_S = 30  # the node's backoff may take a while
+
+
+@pytest.fixture(scope="session")
+def mosquitto_is_there(need):
+    need(mosquitto.find)
 
 
 class Node:
@@ -97,7 +103,7 @@ class Watcher:
 
     def __init__(self, port, **options):
         self.messages = []
-        self.client = MQTTClient("watcher", "127.0.0.1", port, max_packet=4096, **options)
+        self.client = MQTTClient("watcher", "127.0.0.1", port, max_packet=4096, received=2000, **options)
         self.client.on_message = self._got
         self.client.connect()
         self.client.subscribe(TOPIC + "/#", 2)
