@@ -193,16 +193,18 @@ class _Poll:
         return []
 
 
-_SHARED = ("socket", "select", "time", "_cpython", "_NODELAY")
+# What the library's transport takes from its surroundings, and what it finds there on such a board. _NODELAY is what
+# it concluded from sys when it was imported.
+_SURROUNDINGS = ("socket", "select", "time", "_cpython", "_NODELAY")
 
 
 def with_transport_on(net, function):
     """Call function(Transport) while the library's own transport runs on this network."""
-    before = [getattr(transport, name) for name in _SHARED]
+    before = [getattr(transport, name) for name in _SURROUNDINGS]
     try:
-        for name, value in zip(_SHARED, (net, net, net, None, False)):  # noqa: B905 - MicroPython's zip has no strict
-            setattr(transport, name, value)
+        for i, found in enumerate((net, net, net, None, False)):
+            setattr(transport, _SURROUNDINGS[i], found)
         return function(transport.Transport)
     finally:
-        for i, name in enumerate(_SHARED):
+        for i, name in enumerate(_SURROUNDINGS):
             setattr(transport, name, before[i])

@@ -545,6 +545,39 @@ def test_connect_has_a_time_limit():
         assert e is False and ms == 0, (ms, e)
 
 
+def test_waiting_for_a_slow_connack_costs_nothing():
+    """Neither the keep-alive nor what an earlier connection left behind makes connect() spin until the answer comes."""
+    for keepalive in (0, 1, 5):
+        rig = Rig(keepalive=keepalive)
+        rig.broker.delay(CONNACK, 8000)
+        assert took(rig, rig.client.connect) == (8000, False)
+        rig.client.close()
+        rig.clock.advance(100_000)
+        rig.broker.delay(CONNACK, 8000)
+        assert took(rig, rig.client.connect) == (8000, False)
+        rig.client.close()
+        rig.clock.advance(100_000)
+        rig.t.default = Plan(stop_out=0)
+        ms, e = took(rig, rig.client.connect)
+        assert isinstance(e, TimedOut) and ms == 10_000, (ms, e)
+        rig.check()
+
+
+def test_a_full_buffer_and_a_ping_that_is_due():
+    """The peer reads no more, what is to be sent fills the buffer, and the keep-alive runs out: no spinning."""
+    for keepalive in (0, 1, 2):
+        rig = connected(keepalive=keepalive, max_packet=64, inflight=4, timeout_ms=90_000)
+        rig.broker.watch_keepalive = False
+        rig.client.subscribe(b"in", 1)
+        rig.t.stop_reading()
+        for i in range(30):
+            rig.broker.say(publish_packet(b"in", b"x" * 20, 1, packet_id=i + 1))
+        raises(OSError, rig.pump, 200_000)
+        assert rig.clock.now <= 100_000
+        assert rig.is_closed()
+        rig.t.check()
+
+
 def test_connect_time_limit_counts_the_look_up():
     rig = Rig(link={"plans": [Plan(lookup_ms=3000, mute_in=0)]}, timeout_ms=4000)
     ms, e = took(rig, rig.client.connect)
