@@ -577,15 +577,25 @@ class Broker:
             self._take_message(message)
             return
         self._watch_publish(link, packet_id, dup, message)
+        self._note_unanswered(link, packet_id, message)
         session = link.session
-        session.unanswered = [one for one in session.unanswered if one[0] != packet_id]
-        session.unanswered.append((packet_id, message))
         if qos == 1:
             self._take_message(message)
             self._send(link, ack_packet(PUBACK, packet_id))
         else:
             session.received[packet_id] = message
             self._send(link, ack_packet(PUBREC, packet_id))
+
+    def _note_unanswered(self, link, packet_id, message):
+        """Remember it in the order of the first deliveries: what is resent comes before what is still to be resent."""
+        unanswered = link.session.unanswered
+        still_to_come = link.left_over[link.resent_at + 1 :]
+        place = 0
+        while place < len(unanswered) and unanswered[place][0] not in still_to_come:
+            if unanswered[place][0] == packet_id:
+                return
+            place += 1
+        unanswered.insert(place, (packet_id, message))
 
     def _watch_publish(self, link, packet_id, dup, message):
         session = link.session

@@ -725,6 +725,13 @@ def test_broker_watches_resends():
     d = begun()
     d.say(again(second) + again(first))
     assert "order" in d.broker.violations[0]
+    d = begun()  # what was answered, unheard, is resent before what was not
+    early = publish_packet(b"a", b"early", 1, packet_id=4)
+    d.broker.drop(PUBACK, times=2)
+    d.say(again(early) + again(first))
+    d.connect()
+    d.say(again(early) + again(first) + again(second))
+    d.broker.check()
     d = begun()
     d.say(first)
     assert "without DUP" in d.broker.violations[0]
