@@ -17,7 +17,6 @@ _REFUSED = const(0x80)
 # A write that took as long as this has lost its bytes, whatever it returned (lwIP).
 _STALLED_MS = const(9000)
 
-
 def _topic_name(topic):
     return to_text(topic, "topic name", is_topic_name, ", + and #, 1 to 65535 bytes")
 
@@ -33,8 +32,9 @@ class MQTTClient:
     client_id may be empty for a clean session. port 0 means 1883, with TLS 8883. keepalive is in seconds, 0 for none.
     ssl is an SSLContext or True. Beyond umqtt.simple, by name only: timeout_ms bounds every call that waits;
     max_packet is the largest packet in bytes, in and out; inflight how many messages of QoS 1 and 2 may be
-    unacknowledged; received how many of QoS 2 from the broker; chunk how many bytes are read at once; store keeps
-    unfinished messages (RamStore); transport replaces TCP; online is a callable that says whether the network is up.
+    unacknowledged; received how many of QoS 2 from the broker may be unreleased (2 bytes each); chunk how many bytes
+    are read at once; store keeps unfinished messages (RamStore); transport replaces TCP; online is a callable that says
+    whether the network is up.
 
     Callbacks are plain attributes: on_message(message), on_connect(session_present), on_disconnect(error), on_wait().
     Within one, publish, subscribe, unsubscribe and ping return at once; calls that wait raise RuntimeError.
@@ -44,7 +44,8 @@ class MQTTClient:
 
     def __init__(
         self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params={}, *,
-        timeout_ms=10000, max_packet=1024, inflight=4, received=32, chunk=512, store=None, transport=None, online=None,
+        timeout_ms=10000, max_packet=1024, inflight=4, received=1024, chunk=512,
+        store=None, transport=None, online=None,
     ):  # fmt: skip
         self.client_id = client_id
         self.server = server
@@ -57,8 +58,8 @@ class MQTTClient:
         self.timeout_ms = timeout_ms
         self.on_message = self.on_connect = self.on_disconnect = self.on_wait = None
         self.will = None
-        if not (64 <= max_packet >= 4 * inflight > 0 < received and chunk >= 16 and timeout_ms > 0):
-            raise ValueError("max_packet >= 64 and 4 * inflight; chunk >= 16; inflight, received, timeout_ms > 0")
+        if not 64 <= max_packet >= 4 * inflight > 0 < received or chunk < 16 or timeout_ms < 1:
+            raise ValueError("max_packet >= 64 and 4 * inflight; chunk >= 16; inflight, received, timeout_ms >= 1")
         if transport is None:
             from .transport import Transport
 
@@ -68,6 +69,7 @@ class MQTTClient:
         self.transport = transport
         self.session = Session(store or RamStore(inflight, max_packet), inflight, received)
         self._protocol = Protocol(self, self.session, chunk, max_packet)
+        self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
         self._stalled = -1  # since when the transport takes no bytes
         self._start = self._limit = 0  # when the call under way began, and how long it may take
@@ -86,7 +88,7 @@ class MQTTClient:
         _check_qos(qos)
         self.will = None
         if topic is not None:
-            self.will = _topic_name(topic), bytes(to_bytes(msg, "will message")), qos, bool(retain)
+            self.will = bytes(_topic_name(topic)), bytes(to_bytes(msg, "will message")), qos, bool(retain)
 
     def connect(self, clean_session=True, timeout=None, timeout_ms=None):
         """Open the link and the session, within timeout seconds or timeout_ms -> session_present.
@@ -104,13 +106,8 @@ class MQTTClient:
             self.transport.open(self.server, port, self.ssl, self.ssl_params, self._limit, self._waited)
             while p.state != _UP:
                 self._turn("CONNACK")
-            if self.on_connect:
-                p.inside = True
-                self.on_connect(p.session_present)
-                p.inside = False
         except BaseException as e:
             raise self._failed(e, p.inside)
-        self._write()
         return p.session_present
 
     def reconnect(self, timeout_ms=None):
@@ -157,12 +154,10 @@ class MQTTClient:
             _check_qos(qos)
             return self._promise(msg, retain, qos, wait, timeout_ms)
         p = self._protocol
-        if not p.publish(self._topic_name, msg, retain):
+        while not p.publish(self._topic_name, msg, retain):
             if p.state != _UP:
                 raise self._no_link()
             self._drain(timeout_ms)
-            if not p.publish(self._topic_name, msg, retain):
-                raise ValueError("message is larger than max_packet=%d" % p.reader.max_packet)
         if not p.inside:
             if not self._write():
                 self._drain(timeout_ms)
@@ -229,7 +224,7 @@ class MQTTClient:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
             _check_qos(item_qos)
             item = to_text(item, "topic filter", is_topic_filter, ", 1 to 65535 bytes, + and # whole levels, # last")
-            wanted.append((item, item_qos))
+            wanted.append((bytes(item), item_qos))
         if not wanted:
             raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
         p = self._protocol
@@ -285,9 +280,8 @@ class MQTTClient:
 
     def due_ms(self):
         """In how many ms poll() must be called at the latest, for the keep-alive's sake; None: no such need."""
-        p = self._protocol
-        if p.state == _UP and self.keepalive:
-            return 0 if p.output() else p.due_ms(self.transport.ticks_ms())
+        if self.keepalive and self.is_connected():
+            return self._protocol.due_ms(self.transport.ticks_ms())
 
     # The pump
 
@@ -318,12 +312,11 @@ class MQTTClient:
                     if not one or kind != _PUBLISH:
                         continue
                 written = self._write()
-                if kind < 0:
-                    if written:
-                        continue
-                    return came  # what has come in must wait for room to answer it
-                if came:
-                    return True
+                self._held = kind < 0 and not written  # what has come in must wait for room to answer it
+                if kind < 0 and written:
+                    continue
+                if came or self._held:
+                    return came
                 n = self.transport.readinto(p.reader.window)
                 if n == 0:
                     raise LinkLost(ECONNRESET, "the broker closed the connection")
@@ -383,14 +376,23 @@ class MQTTClient:
             if what:
                 raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, self._limit)))
             return False
-        # What cannot be answered for lack of room must not wake us.
-        t.wait(min(left, 1000, p.due_ms(now)), p.output(), not p.full())
+        t.wait(min(left, 1000, p.due_ms(now)), p.output(), not self._held)
         self._waited()
         return True
 
     def _waited(self):
-        if self.on_wait:
-            self.on_wait()
+        self._tell(self.on_wait)
+
+    def _tell(self, callback, *args):
+        # Call a callback that is not about a message; it must not pump either.
+        if callback:
+            p = self._protocol
+            inside = p.inside
+            p.inside = True
+            try:
+                callback(*args)
+            finally:
+                p.inside = inside
 
     def _no_link(self):
         return LinkLost(ENOTCONN, "not connected: %s" % self._error)
@@ -401,12 +403,12 @@ class MQTTClient:
         p = self._protocol
         was = p.state
         if not callback and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
-            e = LinkLost(e.errno, "link lost: %s" % (e.args[-1] if e.args else "no reason given"))
+            e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else "link lost")
         p.inside = False
         self.close()
         self._error = e
-        if was == _UP and self.on_disconnect:
-            self.on_disconnect(e)
+        if was == _UP:
+            self._tell(self.on_disconnect, e)
         return e
 
     def _tell_refused(self):

@@ -1,6 +1,6 @@
 # MQTT 3.1.1 control packets <-> bytes. No I/O, no clock; once a Reader is made only errors allocate.
 #
-# put_* write one packet into a buffer at an offset and return where it ends, or 0 where there is no room for it.
+# put_* write one packet into a buffer that has room for it, and return where it ends.
 # A Reader takes the stream in any pieces and tells one packet after the other.
 
 from struct import pack_into
@@ -62,7 +62,7 @@ def to_bytes(value, what):
 
 def to_text(value, what, rule=None, hint=""):
     """The same for a UTF-8 string (1.5.3), about which `rule` may say more."""
-    text = bytes(to_bytes(value, what))
+    text = to_bytes(value, what)
     if not is_utf8(text) or (rule and not rule(text)):
         raise ValueError("%s must be UTF-8 without U+0000%s: %r" % (what, hint, value))
     return text
@@ -70,13 +70,6 @@ def to_text(value, what, rule=None, hint=""):
 
 def put_header(buf, at, head, length):
     """The fixed header of a packet whose `length` bytes follow it -> where they begin (2.2.3)."""
-    more = length >> 7
-    size = 2
-    while more:
-        more >>= 7
-        size += 1
-    if at + size + length > len(buf):
-        return 0
     buf[at] = head
     at += 1
     while length > 127:
@@ -130,19 +123,21 @@ def put_connect(buf, client, clean_session):
 
 
 def put_publish(buf, at, head, topic_name, payload, packet_id):
-    """PUBLISH; `head` is its first byte, `packet_id` 0 at QoS 0 (3.3)."""
+    """PUBLISH; `head` is its first byte, `packet_id` 0 at QoS 0. 0 if there is no room behind `at`, ValueError if the
+    whole buffer would not do (3.3)."""
     n = len(topic_name)
     end = n + len(payload) + (4 if packet_id else 2)
-    if end < 128:  # as put_header, without the call
-        if at + 2 + end > len(buf):
+    size = end + (2 if end < 0x80 else 3 if end < 0x4000 else 4 if end < 0x200000 else 5)
+    if at + size > len(buf):
+        if at:
             return 0
+        raise ValueError("a message of %d bytes is too large for max_packet" % size)
+    if end < 0x80:  # as put_header, without the call
         buf[at] = head
         buf[at + 1] = end
         at += 2
     else:
         at = put_header(buf, at, head, end)
-        if not at:
-            return 0
     end += at
     buf[at] = n >> 8
     buf[at + 1] = n & 0xFF
@@ -170,14 +165,13 @@ def put_filters(buf, head, packet_id, subscriptions):
     for s in subscriptions:
         n += 2 + len(s.topic_filter) + with_qos
     at = put_header(buf, 0, head, n)
-    if at:
-        pack_into(">H", buf, at, packet_id)
-        at += 2
-        for s in subscriptions:
-            at = _put_field(buf, at, s.topic_filter)
-            if with_qos:
-                buf[at] = s.qos
-                at += 1
+    pack_into(">H", buf, at, packet_id)
+    at += 2
+    for s in subscriptions:
+        at = _put_field(buf, at, s.topic_filter)
+        if with_qos:
+            buf[at] = s.qos
+            at += 1
     return at
 
 

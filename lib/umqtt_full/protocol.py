@@ -120,6 +120,10 @@ class Protocol:
         for slot in store.pubrels:
             self._used = put_ack(self._tx, self._used, _PUBREL, store.packet_ids[slot])
         self.state = _UP
+        if self.client.on_connect:
+            self.inside = True
+            self.client.on_connect(present)
+            self.inside = False
 
     # Outward
 
@@ -149,6 +153,8 @@ class Protocol:
     def wrote(self, n, now):
         # The transport took n more bytes.
         self.last_sent = now
+        if self.state == _CONNECTING:
+            self.last_heard = now
         n += self.off
         self.off = n
         if self._slot >= 0:
@@ -161,10 +167,6 @@ class Protocol:
         elif n == self.end:
             self._from = n
 
-    def full(self, end=0):
-        # Would a packet that ends there leave no room for another acknowledgement?
-        return (end or self._used) + 4 > len(self._tx)
-
     def publish(self, topic_name, payload, retain):
         # At QoS 0 -> was it taken? If not, there is no connection, or no room: write first.
         if self.state == _UP:
@@ -173,12 +175,13 @@ class Protocol:
             if 0 < end <= len(tx) - 4:
                 self._used = end
                 return True
+            if not self._used:
+                raise ValueError("message is too large for max_packet")
         return False
 
     def ping(self, now):
-        end = put_header(self._tx, self._used, _PINGREQ, 0)
-        if end and not self.full(end):
-            self._used = end
+        if self._used + 6 <= len(self._tx):
+            self._used = put_header(self._tx, self._used, _PINGREQ, 0)
             self.last_sent = now
             if not self._pinged:
                 self._pinged = True
@@ -311,8 +314,8 @@ class Protocol:
 
     def due_ms(self, now):
         # In how many ms tick() must be called again.
-        if self.state != _UP:
-            return _IDLE_MS
+        if not self.state or self._used:
+            return _IDLE_MS  # nothing to keep alive, or something else to write first
         due = self.interval - ((now - self.last_sent) & _TICKS)
         if self._pinged:
             return max(0, min(due, self._patience - ((now - self._ping_at) & _TICKS)))

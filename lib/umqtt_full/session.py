@@ -6,6 +6,8 @@
 # Place in `store.publishes`:       the first `sent` were wholly written on this connection, the others follow in
 #                                   their order as the window lets them.
 
+from array import array
+
 from . import const
 from .codec import bad, put_publish
 from .errors import Full
@@ -36,7 +38,7 @@ class Session:
         self.ready = False  # may next_slot() have one?
         self.packet_id = 0  # the last one given out
         self.others = {}  # packet ids in use elsewhere: by SUBSCRIBE and UNSUBSCRIBE
-        self._received = [0] * received  # QoS 2 packet ids handed over and not yet released; 0: free
+        self._received = array("H", bytes(2 * received))
         self.stray_acks = 0  # acknowledgements of what was not, or no longer, unfinished
         self.maybe_doubled = 0  # QoS 2 messages begun in a session that the peer then forgot
 
@@ -47,7 +49,8 @@ class Session:
         self.ready = True
         if not session_present:
             # The peer knows nothing of it any more: what it released is done, what it may have taken starts anew.
-            self._received = [0] * len(self._received)
+            for i in range(len(self._received)):
+                self._received[i] = 0
             while store.pubrels:
                 store.remove(store.pubrels, 0)
             for slot in store.publishes:
@@ -67,7 +70,7 @@ class Session:
                 return n
 
     def publish(self, topic_name, payload, retain, qos):
-        # Promise a message -> its packet id. Raises Full.
+        # Promise a message -> its packet id. Full if there is no room, ValueError if there never would be.
         store = self.store
         slot = store.lend()
         if slot < 0:
@@ -76,10 +79,7 @@ class Session:
         head = _PUBLISH | qos << 1
         if retain:
             head |= 1
-        length = put_publish(store.buffer(slot), 0, head, topic_name, payload, packet_id)
-        if not length:
-            raise ValueError("message is larger than max_packet=%d" % store.size)
-        store.keep(slot, packet_id, head, length)
+        store.keep(slot, packet_id, head, put_publish(store.buffer(slot), 0, head, topic_name, payload, packet_id))
         self.ready = True
         return packet_id
 
@@ -123,30 +123,31 @@ class Session:
                 return 0
         bad(kind, "packet id %d is not sent yet, or awaits another answer" % packet_id)
 
-    # Inward
+    # Inward. Of a QoS 2 message handed over and not yet released the packet id is kept, at its place in a ring, for
+    # brokers give them out one after the other. They may leave as many unreleased as they had queued.
 
     def accepts(self, message):
         # Is this PUBLISH to be handed over? A repeated one of QoS 2 is not [MQTT-4.3.3-2].
         if message.qos == 2:
-            if message.packet_id in self._received:
+            received = self._received
+            n = received[message.packet_id % len(received)]
+            if n:
+                if n != message.packet_id:
+                    bad(_PUBLISH, "more unreleased QoS 2 messages than received=%d" % len(received))
                 return False
-            if 0 not in self._received:
-                bad(_PUBLISH, "more QoS 2 messages unreleased than received=%d" % len(self._received))
         return True
 
     def handed_over(self, message):
         # -> the first byte of its acknowledgement, or 0. Only now is a QoS 2 message's id kept: before, it would be
         # lost with a callback that raises.
         if message.qos == 2:
-            received = self._received
-            if message.packet_id not in received:
-                received[received.index(0)] = message.packet_id
+            self._received[message.packet_id % len(self._received)] = message.packet_id
             return _PUBREC
         return _PUBACK if message.qos else 0
 
     def released(self, packet_id):
         # PUBREL came in: the id is free for a new message -> the first byte of the answer, known or not.
         received = self._received
-        if packet_id in received:
-            received[received.index(packet_id)] = 0
+        if received[packet_id % len(received)] == packet_id:
+            received[packet_id % len(received)] = 0
         return _PUBCOMP
