@@ -548,12 +548,10 @@ def test_connect_has_a_time_limit():
 def test_waiting_for_a_slow_connack_costs_nothing():
     """Neither the keep-alive nor what an earlier connection left behind makes connect() spin until the answer comes."""
     for keepalive in (0, 1, 5):
-        rig = Rig(keepalive=keepalive)
-        rig.broker.delay(CONNACK, 8000)
+        rig = Rig(keepalive=keepalive, link={"latency_ms": 4000})
         assert took(rig, rig.client.connect) == (8000, False)
         rig.client.close()
         rig.clock.advance(100_000)
-        rig.broker.delay(CONNACK, 8000)
         assert took(rig, rig.client.connect) == (8000, False)
         rig.client.close()
         rig.clock.advance(100_000)
@@ -880,3 +878,130 @@ def test_callbacks_that_publish_to_a_peer_that_stops_reading():
     assert rig.clock.now <= 6000
     assert rig.is_closed()
     rig.t.check()
+
+
+def _pumping_calls(client):
+    return (
+        client.connect,
+        client.reconnect,
+        client.disconnect,
+        client.poll,
+        client.check_msg,
+        client.wait_msg,
+        client.flush,
+    )
+
+
+def refusals(rig, refused):
+    """Make every call that waits; each must be refused with a word on it. Adds to refused."""
+    for call in _pumping_calls(rig.client):
+        assert "callback" in str(raises(RuntimeError, call))
+        refused.append(call)
+
+
+def test_on_message_and_on_connect_never_pump():
+    refused = []
+    rig = Rig()
+    rig.client.on_connect = lambda _: refusals(rig, refused)
+    rig.client.connect()
+    assert len(refused) == 7
+    rig.client.on_message = lambda _: refusals(rig, refused)
+    rig.broker.say(publish_packet(b"t", b"x"))
+    rig.pump()
+    assert len(refused) == 14
+    rig.check()
+
+
+def test_on_wait_never_pumps():
+    """Else a watchdog's callback would move the deadline of the call that waits."""
+    refused = []
+    rig = connected()
+    rig.client.on_wait = lambda: refusals(rig, refused)
+    assert took(rig, rig.client.poll, 500) == (500, False)
+    assert len(refused) == 7
+    rig.check()
+
+
+def test_on_disconnect_never_pumps():
+    refused = []
+    rig = connected()
+    rig.client.on_disconnect = lambda _: refusals(rig, refused)
+    rig.t.wire.end()
+    raises(LinkLost, rig.pump)
+    assert len(refused) == 7
+    rig.client.on_disconnect = None
+    rig.client.connect()
+    rig.check()
+
+
+def test_publishing_in_on_wait_moves_no_deadline():
+    rig = connected(timeout_ms=3000)
+    rig.client.on_wait = lambda: rig.client.publish(b"t", b"alive")
+    rig.t.stop_reading(after=40)
+    ms, e = took(rig, rig.client.wait_msg, timeout_ms=60_000)
+    assert isinstance(e, TimedOut) and 3000 <= ms <= 8000, (ms, e)
+    rig = connected()
+    rig.client.on_wait = lambda: rig.client.publish(b"t", b"alive")
+    assert took(rig, rig.client.wait_msg, timeout_ms=5000) == (5000, None)
+    rig.check()
+
+
+def test_birth_message_and_subscription_in_on_connect():
+    rig = Rig()
+
+    def born(session_present):
+        rig.client.publish(b"status", b"up", True, 1)
+        rig.client.subscribe(b"in", 1)
+
+    rig.client.on_connect = born
+    rig.client.set_last_will(b"status", b"down", True, 1)
+    for _ in range(3):
+        rig.client.connect(False)
+        rig.pump(100)
+        assert rig.broker.retained[b"status"] == (b"up", 1)
+        rig.broker.publish(b"in", b"hello", 1)
+        rig.pump(100)
+        rig.client.close()
+        assert rig.broker.retained[b"status"] == (b"down", 1)
+    assert rig.payloads() == [b"hello"] * 3
+    rig.client.connect(False)
+    rig.client.disconnect()
+    assert rig.broker.wills == 3
+    rig.check()
+
+
+def test_a_callback_that_closes_the_link():
+    rig = connected(clean_session=False)
+    rig.client.subscribe(b"in", 1)
+    rig.client.on_message = lambda _: rig.client.close()
+    rig.broker.publish(b"in", b"x", 1)
+    took(rig, rig.pump, 100)
+    assert rig.is_closed()
+    rig.client.on_message = rig.note
+    rig.client.reconnect()
+    rig.pump(100)
+    assert [(one[1], one[4]) for one in rig.messages] == [(b"x", True)]  # it was not acknowledged: it comes again
+    rig.check()
+
+
+def test_callbacks_that_change_subscriptions():
+    """Every matching callback is called once, also when one of them subscribes or unsubscribes."""
+    rig = connected()
+    calls = []
+
+    def first(m):
+        calls.append("first")
+        rig.client.unsubscribe(b"in/a")
+        rig.client.subscribe(b"in/+", 0, second)
+
+    def second(m):
+        calls.append("second")
+
+    rig.client.subscribe(b"in/a", 0, first)
+    rig.broker.publish(b"in/a", b"")
+    rig.pump(100)
+    assert calls == ["first"]
+    rig.broker.publish(b"in/a", b"")
+    rig.pump(100)
+    assert calls == ["first", "second"]
+    rig.check()
