@@ -153,8 +153,6 @@ class Protocol:
     def wrote(self, n, now):
         # The transport took n more bytes.
         self.last_sent = now
-        if self.state == _CONNECTING:
-            self.last_heard = now
         n += self.off
         self.off = n
         if self._slot >= 0:
@@ -314,7 +312,7 @@ class Protocol:
 
     def due_ms(self, now):
         # In how many ms tick() must be called again.
-        if not self.state or self._used:
+        if self.state != _UP or self._used:
             return _IDLE_MS  # nothing to keep alive, or something else to write first
         due = self.interval - ((now - self.last_sent) & _TICKS)
         if self._pinged:
