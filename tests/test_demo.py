@@ -1,7 +1,9 @@
 """`umq demo`: it sees all it should and ends in time; and it says so when it does not."""
 
 import os
+import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -69,7 +71,7 @@ def test_the_demo_sees_everything_in_time(temporary):
         "commands at QoS 2 and their answers",
         "the node came back by itself",
         "while it was away: each answered exactly once",
-        "none lost over the broker's restart",
+        "at QoS 1: none lost over the broker's restart",
         "the will arrived",
         'retained status "offline"',
         "while the node was dead: each answered exactly once",
@@ -78,6 +80,36 @@ def test_the_demo_sees_everything_in_time(temporary):
         assert what in summary, what
     assert "\x1b" not in output, "colours are for a terminal"
     assert list(temporary.iterdir()) == [], "nothing is left behind"
+
+
+def spoilt_firmware(tmp_path, *changes):
+    """A copy of firmware/ whose node.py is changed: (what it says, what it shall say), ..."""
+    firmware = tmp_path / "firmware"
+    shutil.copytree(ROOT / "firmware", firmware)
+    source = (firmware / "node.py").read_text()
+    for right, wrong in changes:
+        assert right in source
+        source = source.replace(right, wrong)
+    (firmware / "node.py").write_text(source)
+    return str(firmware)
+
+
+def test_what_is_lost_or_doubled_fails_the_demo(tmp_path):
+    answer = "self._waiting.append((self._answer_topic, answer, 2))"
+    firmware = spoilt_firmware(
+        tmp_path, ("self._summary_count += 1", "self._summary_count += 2"), (answer, f"{answer}; {answer}")
+    )
+    status, output = run("--firmware", firmware)
+    assert status == 1
+    assert re.search(r"not seen  summaries \[1, 3.* were lost", output)
+    assert re.search(r"not seen  commands sent at QoS 2 .*: answered \[2, 2", output)
+
+
+def test_a_status_that_is_not_retained_fails_the_demo(tmp_path):
+    firmware = spoilt_firmware(tmp_path, ('b"online", True', 'b"online", False'))
+    status, output = run("--firmware", firmware, "--limit", "3")
+    assert status == 1
+    assert 'not seen  retained status "online", but []' in output
 
 
 def test_a_node_that_cannot_start_fails_the_demo(tmp_path, temporary):
@@ -100,6 +132,22 @@ def test_no_node_to_boot_is_one_clear_line(tmp_path):
     status, output = run("--firmware", str(tmp_path))
     assert status == 1
     assert output == f"umq: {tmp_path} has no main.py to boot: give the node's directory with --firmware\n"
+
+
+@pytest.mark.parametrize("no_color, coloured", [("", True), ("1", False)])
+def test_colours_are_for_a_terminal_and_no_color_is_respected(tmp_path, monkeypatch, no_color, coloured):
+    (tmp_path / "main.py").write_text("")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    ours, its = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "umq", "demo", "--firmware", str(tmp_path)], stdout=its, stderr=its
+        )
+        assert process.wait(timeout=20) == 1
+        assert (b"\x1b[" in os.read(ours, 100_000)) == coloured
+    finally:
+        os.close(ours)
+        os.close(its)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -31,16 +31,20 @@ def mosquitto_is_there(need):
 class Node:
     """The firmware as a process, and what it has printed."""
 
-    def __init__(self, directory, bits=64, arguments=("config.json",), **keys):
+    def __init__(self, directory, arguments=("config.json",), board=None, **keys):
         directory.mkdir(exist_ok=True)
+        pretended = directory / "board"
+        pretended.mkdir()
+        for name, source in (board or {}).items():
+            (pretended / f"{name}.py").write_text(source)
         config = dict(client_id="node-1", server="127.0.0.1", topic=TOPIC, interval_ms=100, summary_every=2)
         (directory / "config.json").write_text(json.dumps(dict(config, **keys)))
         self.output = ""
         self._news = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            [*micropython.command(bits), str(ROOT / "firmware" / "main.py"), *arguments],
+            [*micropython.command(), str(ROOT / "firmware" / "main.py"), *arguments],
             cwd=directory,
-            env=dict(os.environ, MICROPYPATH=f".frozen:{ROOT / 'lib'}"),
+            env=dict(os.environ, MICROPYPATH=f"{pretended}:.frozen:{ROOT / 'lib'}"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -337,6 +341,90 @@ def test_it_connects_over_tls(tls_broker, start_node, certificates):
 def test_a_broker_of_another_ca_is_not_trusted(tls_broker, start_node, certificates):
     node = start_node(server="localhost", port=tls_broker.port, tls_ca=str(certificates.other_ca_der))
     assert "TLS" in node.until_said("cannot connect")
+
+
+# A board: its radio needs a second try, its clock is unset until NTP answers the second time, and its watchdog says
+# when it would have bitten.
+BOARD = {
+    "network": """
+class WLAN:
+    IF_STA = 0
+    tries = 0
+    def __init__(self, interface):
+        pass
+    def active(self, on):
+        pass
+    def connect(self, ssid, key):
+        WLAN.tries += 1
+    def isconnected(self):
+        return WLAN.tries >= 2
+    def status(self):
+        return 1
+    def ifconfig(self):
+        return ("192.0.2.7", "", "", "")
+""",
+    "time": """
+from utime import *
+import utime
+is_set = False
+def gmtime():
+    return utime.gmtime() if is_set else (2000, 1, 1, 0, 0, 0, 5, 1)
+""",
+    "ntptime": """
+import time
+tries = 0
+def settime():
+    global tries
+    tries += 1
+    if tries < 2:
+        raise OSError(110)
+    time.is_set = True
+""",
+    "machine": """
+import time
+class WDT:
+    def __init__(self, timeout):
+        self.timeout = timeout
+        self.fed = time.ticks_ms()
+        print("watchdog of %d ms" % timeout)
+    def feed(self):
+        now = time.ticks_ms()
+        if time.ticks_diff(now, self.fed) > self.timeout:
+            print("watchdog: bitten after %d ms" % time.ticks_diff(now, self.fed))
+        self.fed = now
+""",
+}
+
+
+def test_on_a_board_it_joins_the_wifi_sets_the_clock_and_feeds_the_watchdog(tls_broker, start_node, certificates):
+    node = start_node(
+        board=BOARD,
+        server="localhost",
+        port=tls_broker.port,
+        tls_ca=str(certificates.ca_der),
+        wifi_ssid="home",
+        wifi_passphrase=SECRET,
+        wifi_join_ms=1000,
+        watchdog_ms=1900,
+    )
+    node.until_said("watchdog of 1900 ms")
+    node.until_said("wifi: cannot join")
+    node.until_said("wifi: up, address 192.0.2.7")
+    node.until_said("clock: no time from")
+    node.until_said("node: connected")
+    tls_broker.stop()
+    node.until_said("kept until the link is back")
+    node.until_said("kept until the link is back")
+    tls_broker.start()
+    node.until_said("node: connected")
+    assert node.stop() == 0
+    assert "bitten" not in node.output
+
+
+def test_on_a_board_wifi_must_be_configured(start_node):
+    node = start_node(board=BOARD)
+    assert node.until_ended() == 1
+    assert node.output == 'node: config.json: "wifi_ssid" is missing: give the name of the Wi-Fi network\n'
 
 
 @pytest.mark.parametrize("which, words", [("ca_pem", "no certificate in DER"), (None, "cannot be read")])
