@@ -224,6 +224,8 @@ class MQTTClient:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
             _check_qos(item_qos)
             item = to_text(item, "topic filter", is_topic_filter, ", 1 to 65535 bytes, + and # whole levels, # last")
+            if len(item) + 10 > self._protocol.reader.max_packet:
+                raise ValueError("topic filter is too long for max_packet")
             wanted.append((bytes(item), item_qos))
         if not wanted:
             raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]

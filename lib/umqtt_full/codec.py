@@ -18,6 +18,9 @@ _PINGRESP = const(0xD0)
 _EPROTO = const(71)
 _SEEN_MAX = const(128)
 
+# Boards refuse a memoryview of wider items by themselves, and do not know their width.
+_ITEMSIZE = hasattr(memoryview(b""), "itemsize")
+
 # The first bytes, flags and all, that may reach a client, beside PUBLISH [MQTT-2.2.2-1].
 _HEADS = b"\x20\x40\x50\x62\x70\x90\xb0\xd0"
 
@@ -55,7 +58,9 @@ def to_bytes(value, what):
     """Text or bytes from the caller, as bytes; `what` it is names it in the TypeError."""
     if isinstance(value, str):
         return value.encode()
-    if isinstance(value, (bytes, bytearray, memoryview)) and getattr(value, "itemsize", 1) == 1:
+    if isinstance(value, (bytes, bytearray)):
+        return value
+    if isinstance(value, memoryview) and (not _ITEMSIZE or value.itemsize == 1):
         return value
     raise TypeError("%s must be str or bytes, not %s" % (what, type(value)))
 

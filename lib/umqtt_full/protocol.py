@@ -110,10 +110,9 @@ class Protocol:
             if self._clean:
                 bad(_CONNACK, "session present after clean session")  # [MQTT-3.2.2-1]
         else:
-            # Ask again for all, and nothing is left to leave.
-            self.subscriptions = [s for s in self.subscriptions if s.granted != _LEAVE]
             for s in self.subscriptions:
-                s.granted = _ASK
+                if s.granted >= 0:
+                    s.granted = _ASK
         self._asking = self._stale = True
         self.session.connected(present)
         store = self.session.store
@@ -193,8 +192,6 @@ class Protocol:
     def subscribe(self, topic_filter, qos, callback, on):
         # Register; the SUBSCRIBE goes out with the next output(), and again whenever the broker has no session. on:
         # if false, it is an UNSUBSCRIBE, and what still comes in is a message without a callback of its own.
-        if len(topic_filter) + 14 > len(self._tx):
-            raise ValueError("topic filter is too long for max_packet")
         self._forget(topic_filter)
         s = Subscription(topic_filter, qos, callback, _ASK if on else _LEAVE)
         self.subscriptions.append(s)

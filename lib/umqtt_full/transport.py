@@ -72,12 +72,11 @@ class Transport:
         for info in found:
             try:
                 self._connect(info, start, timeout_ms, on_wait)
-                error = None
                 break
             except OSError as e:
                 self.close()
                 error = e
-        if error:
+        else:
             raise error
         s = stream(self.sock)
         self.readinto = s.readinto
