@@ -337,7 +337,7 @@ class MQTTClient:
         p = self._protocol
         t = self.transport
         try:
-            while p.output():
+            while p.off < p.end or p.output():
                 before = t.ticks_ms()
                 n = t.write(p.out, p.off, p.end - p.off)
                 now = t.ticks_ms()
@@ -350,7 +350,8 @@ class MQTTClient:
                 self._stalled = -1
                 if (now - before) & _TICKS >= _STALLED_MS:
                     raise LinkLost(ETIMEDOUT, "a write stalled, its bytes are lost")
-                p.wrote(n, now)
+                if p.wrote(n, now):
+                    break
         except BaseException as e:
             raise self._failed(e)
         return True

@@ -132,12 +132,12 @@ def put_publish(buf, at, head, topic_name, payload, packet_id):
     whole buffer would not do (3.3)."""
     n = len(topic_name)
     end = n + len(payload) + (4 if packet_id else 2)
-    size = end + (2 if end < 0x80 else 3 if end < 0x4000 else 4 if end < 0x200000 else 5)
-    if at + size > len(buf):
+    size = 2 if end < 0x80 else 3 if end < 0x4000 else 4 if end < 0x200000 else 5
+    if at + size + end > len(buf):
         if at:
             return 0
-        raise ValueError("a message of %d bytes is too large for max_packet" % size)
-    if end < 0x80:  # as put_header, without the call
+        raise ValueError("a message of %d bytes is too large for max_packet" % (size + end))
+    if size == 2:  # as put_header, without the call
         buf[at] = head
         buf[at + 1] = end
         at += 2

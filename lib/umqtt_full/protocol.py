@@ -63,6 +63,7 @@ class Protocol:
         # until the transport took it; meanwhile more may gather behind it. The last 4 bytes are for acknowledgements:
         # a callback can fill the rest and the message it was called for still has its answer.
         self._tx = bytearray(max_packet + 4)
+        self._room = max_packet
         self._slot = -1  # the slot being written, -1: it is _tx
         self._asking = False  # is there a subscription to ask for?
         self._clean = True  # does CONNECT ask for a clean session?
@@ -150,29 +151,36 @@ class Protocol:
         return False
 
     def wrote(self, n, now):
-        # The transport took n more bytes.
+        # The transport took n more bytes -> is nothing left to write, as far as that is plain?
         self.last_sent = now
         n += self.off
-        self.off = n
         if self._slot >= 0:
             self.session.store.heads[self._slot] |= 8  # DUP, should it be sent again
             if n == self.end:
                 self._slot = -1
                 self.session.sent += 1
+                n = self.end = 0
         elif n == self._used:
-            self._from = self._used = self.off = self.end = 0
+            n = self._from = self._used = self.end = 0
+            self.off = 0
+            return not self.session.ready and not self._asking
         elif n == self.end:
             self._from = n
+        self.off = n
+        return False
 
     def publish(self, topic_name, payload, retain):
         # At QoS 0 -> was it taken? If not, there is no connection, or no room: write first.
         if self.state == _UP:
-            tx = self._tx
-            end = put_publish(tx, self._used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
-            if 0 < end <= len(tx) - 4:
+            used = self._used
+            end = put_publish(self._tx, used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
+            if 0 < end <= self._room:
                 self._used = end
+                if not used and self._slot < 0:
+                    self.out = self._tx  # as output() would
+                    self.end = end
                 return True
-            if not self._used:
+            if not used:
                 raise ValueError("message is too large for max_packet")
         return False
 
