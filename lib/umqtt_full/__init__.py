@@ -17,8 +17,11 @@ _WHERE = {"MQTTClient": "client", "RamStore": "store", "Transport": "transport"}
 
 
 def __getattr__(name):
-    module = __import__("umqtt_full." + _WHERE.get(name, "errors"), None, None, (name,))
-    if name[0] > "Z" or not hasattr(module, name):
+    # A class of its module, an error, or a module itself.
+    where = _WHERE.get(name) or ("errors" if name[0] < "_" else name)
+    try:
+        module = __import__("umqtt_full." + where, None, None, (where,))
+        value = globals()[name] = module if where == name else getattr(module, name)
+    except ImportError:
         raise AttributeError(name)
-    value = globals()[name] = getattr(module, name)
     return value

@@ -145,16 +145,18 @@ class MQTTClient:
         else when the exchange is complete. OSError: it is kept and goes out with the next connection; at QoS 0 it may
         be lost. Full: it was not taken.
         """
-        if topic is not self._topic:
-            self._topic_name = _topic_name(topic)
+        if topic is self._topic:
+            name = self._topic_name
+        else:
+            name = self._topic_name = _topic_name(topic)
             self._topic = topic if isinstance(topic, (bytes, str)) else self
         if not isinstance(msg, bytes):
             msg = to_bytes(msg, "message")
         if qos:
             _check_qos(qos)
-            return self._promise(msg, retain, qos, wait, timeout_ms)
+            return self._promise(name, msg, retain, qos, wait, timeout_ms)
         p = self._protocol
-        while not p.publish(self._topic_name, msg, retain):
+        while not p.publish(name, msg, retain):
             if p.state != _UP:
                 raise self._no_link()
             self._drain(timeout_ms)
@@ -164,18 +166,18 @@ class MQTTClient:
             if (p.last_sent - p.last_heard) & _TICKS >= p.interval:
                 self._work(False)  # or who only publishes would never learn that nobody listens
 
-    def _promise(self, msg, retain, qos, wait, timeout_ms):
+    def _promise(self, name, msg, retain, qos, wait, timeout_ms):
         p = self._protocol
         session = self.session
         if p.inside:
-            return session.publish(self._topic_name, msg, retain, qos)
+            return session.publish(name, msg, retain, qos)
         self._begin(timeout_ms)
         try:
             while session.store.lend() < 0 and p.state and self._turn():
                 pass
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)
-        packet_id = session.publish(self._topic_name, msg, retain, qos)
+        packet_id = session.publish(name, msg, retain, qos)
         if wait:
             if p.state and self._write() and self._dry:
                 self._rest("acknowledgement")
