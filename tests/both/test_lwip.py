@@ -5,6 +5,7 @@ from emulated import Sink
 from emulated_lwip import Board, LwIP
 from emulated_rig import Rig, raises, took
 from umqtt_full import LinkLost, TimedOut
+from umqtt_full.robust import MQTTClient as RobustClient
 
 
 def on_board(board=None, nodelay=False, clean_session=False, strict=True, **options):
@@ -370,3 +371,24 @@ def test_a_socket_of_somebody_else_shares_the_buffer():
     raises(LinkLost, rig.client.publish, b"t", b"x", qos=1)
     assert rig.t.stalls == 1
     survives(rig, b"x")
+
+
+def test_an_outage_of_the_network_and_the_robust_client():
+    """Half an hour without a link: the robust client comes back by itself, promises and subscriptions kept."""
+    rig = Rig(kind=LwIP, maker=RobustClient, timeout_ms=5000, keepalive=30)
+    rig.client.server = "10.0.0.1"
+    rig.client.connect(False)
+    rig.client.subscribe(b"in", 2)
+    for qos in (1, 2):
+        payload = bytes((qos,))
+        rig.t.take_link_down()
+        rig.clock.after(1800_000, rig.t.bring_link_up)
+        begin = rig.clock.now
+        rig.client.publish(b"t", payload, qos=qos)
+        assert 1800_000 <= rig.clock.now - begin <= 1900_000
+        assert rig.broker.count(payload) == 1
+        rig.broker.publish(b"in", payload, qos)
+        rig.client.wait_msg()
+        assert rig.payloads()[-1] == payload
+    assert rig.t.board.sockets == 1
+    rig.check()
