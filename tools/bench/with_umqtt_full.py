@@ -55,7 +55,7 @@ def _count(message):
 
 
 def receive(run):
-    client = MQTTClient(CLIENT_ID, HOST, run.port, received=run.messages)
+    client = MQTTClient(CLIENT_ID, HOST, run.port)
     client.on_message = _count
     run.begin()
     client.connect(clean_session=False)

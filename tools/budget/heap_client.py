@@ -14,15 +14,14 @@ def used():
     return gc.mem_alloc()
 
 
-def buffer_bytes(max_packet, inflight, chunk):
+def buffer_bytes(max_packet, inflight, received, chunk):
     # What the parameters ask for: a window to read into; what came in, and the topic name and payload out of it; what
-    # goes out; and each unfinished message.
-    return chunk + 3 * (chunk + max_packet) + (max_packet + 4) + inflight * max_packet
+    # goes out; each unfinished message; and the packet ids of QoS 2 messages received and not yet released.
+    return chunk + 3 * (chunk + max_packet) + (max_packet + 4) + inflight * max_packet + 2 * received
 
 
-MAX_PACKET = 1024
-INFLIGHT = 4
-CHUNK = 512
+# The defaults.
+SIZES = {"max_packet": 1024, "inflight": 4, "received": 1024, "chunk": 512}
 
 port = int(sys.argv[1])
 client = None
@@ -31,9 +30,9 @@ before = used()
 from umqtt_full import MQTTClient, Transport  # noqa: E402, F401
 
 imported = used() - before
-client = MQTTClient(b"budget", "127.0.0.1", port, max_packet=MAX_PACKET, inflight=INFLIGHT, chunk=CHUNK)
+client = MQTTClient(b"budget", "127.0.0.1", port, **SIZES)
 made = used() - before - imported
 client.connect()
 connected = used() - before - imported
 client.disconnect()
-print(imported, made, connected, buffer_bytes(MAX_PACKET, INFLIGHT, CHUNK))
+print(imported, made, connected, buffer_bytes(**SIZES))
