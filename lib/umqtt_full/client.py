@@ -5,7 +5,7 @@ from errno import ECONNRESET, ENOTCONN, ETIMEDOUT
 from . import const
 from .codec import to_bytes, to_text
 from .errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
-from .protocol import Protocol
+from .protocol import Protocol, Subscription
 from .session import Session
 from .store import RamStore
 from .topics import is_topic_filter, is_topic_name
@@ -17,8 +17,8 @@ _REFUSED = const(0x80)
 # A write that took as long as this has lost its bytes, whatever it returned (lwIP).
 _STALLED_MS = const(9000)
 
-def _topic_name(topic):
-    return to_text(topic, "topic name", is_topic_name, ", + and #, 1 to 65535 bytes")
+_TOPIC_NAME = "topic name (1 to 65535 bytes, no + or #)"
+_TOPIC_FILTER = "topic filter (1 to 65535 bytes, + and # fill a level, # the last)"
 
 
 def _check_qos(qos):
@@ -65,7 +65,7 @@ class MQTTClient:
 
             transport = Transport(online)
         elif online:
-            raise ValueError("online is for the default transport; this one must ask itself")
+            transport.online = online
         self.transport = transport
         self.session = Session(store or RamStore(inflight, max_packet), inflight, received)
         self._protocol = Protocol(self, self.session, chunk, max_packet)
@@ -88,7 +88,8 @@ class MQTTClient:
         _check_qos(qos)
         self.will = None
         if topic is not None:
-            self.will = bytes(_topic_name(topic)), bytes(to_bytes(msg, "will message")), qos, bool(retain)
+            topic = bytes(to_text(topic, _TOPIC_NAME, is_topic_name))
+            self.will = topic, bytes(to_bytes(msg, "will message")), qos, bool(retain)
 
     def connect(self, clean_session=True, timeout=None, timeout_ms=None):
         """Open the link and the session, within timeout seconds or timeout_ms -> session_present.
@@ -148,7 +149,7 @@ class MQTTClient:
         if topic is self._topic:
             name = self._topic_name
         else:
-            name = self._topic_name = _topic_name(topic)
+            name = self._topic_name = to_text(topic, _TOPIC_NAME, is_topic_name)
             self._topic = topic if isinstance(topic, (bytes, str)) else self
         if not isinstance(msg, bytes):
             msg = to_bytes(msg, "message")
@@ -221,18 +222,18 @@ class MQTTClient:
 
     def _ask(self, topic, qos, callback, wait, timeout_ms, answer):
         # Register what is asked for, which the protocol sends; wait for the answers -> what was granted
-        wanted = []
+        p = self._protocol
+        asked = []
         for item in topic if isinstance(topic, list) else [topic]:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
             _check_qos(item_qos)
-            item = to_text(item, "topic filter", is_topic_filter, ", 1 to 65535 bytes, + and # whole levels, # last")
-            if len(item) + 10 > self._protocol.reader.max_packet:
+            item = bytes(to_text(item, _TOPIC_FILTER, is_topic_filter))
+            if len(item) + 10 > p.reader.max_packet:
                 raise ValueError("topic filter is too long for max_packet")
-            wanted.append((bytes(item), item_qos))
-        if not wanted:
+            asked.append(Subscription(item, item_qos, callback, answer == "SUBACK"))
+        if not asked:
             raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
-        p = self._protocol
-        asked = [p.subscribe(item, item_qos, callback, answer == "SUBACK") for item, item_qos in wanted]
+        p.ask(asked)
         if p.state == _UP and not p.inside:
             self._begin(timeout_ms)
             self._write()
@@ -293,7 +294,7 @@ class MQTTClient:
         # A call that may wait begins; its time is over after timeout_ms.
         p = self._protocol
         if p.inside:
-            raise RuntimeError("a callback must not wait: publish and subscribe in it, poll outside")
+            raise RuntimeError("a callback must not wait")
         self._start = self.transport.ticks_ms()
         self._limit = self.timeout_ms if timeout_ms is None else timeout_ms
         return p

@@ -65,11 +65,11 @@ def to_bytes(value, what):
     raise TypeError("%s must be str or bytes, not %s" % (what, type(value)))
 
 
-def to_text(value, what, rule=None, hint=""):
+def to_text(value, what, rule=None):
     """The same for a UTF-8 string (1.5.3), about which `rule` may say more."""
     text = to_bytes(value, what)
     if not is_utf8(text) or (rule and not rule(text)):
-        raise ValueError("%s must be UTF-8 without U+0000%s: %r" % (what, hint, value))
+        raise ValueError("%r is no %s: UTF-8 without U+0000" % (value, what))
     return text
 
 
@@ -128,12 +128,12 @@ def put_connect(buf, client, clean_session):
 
 
 def put_publish(buf, at, head, topic_name, payload, packet_id):
-    """PUBLISH; `head` is its first byte, `packet_id` 0 at QoS 0. 0 if there is no room behind `at`, ValueError if the
-    whole buffer would not do (3.3)."""
+    """PUBLISH; `head` is its first byte, `packet_id` 0 at QoS 0. The last 4 bytes of `buf` stay free. 0 if there is no
+    room behind `at`, ValueError if the whole buffer would not do (3.3)."""
     n = len(topic_name)
     end = n + len(payload) + (4 if packet_id else 2)
     size = 2 if end < 0x80 else 3 if end < 0x4000 else 4 if end < 0x200000 else 5
-    if at + size + end > len(buf):
+    if at + size + end > len(buf) - 4:
         if at:
             return 0
         raise ValueError("a message of %d bytes is too large for max_packet" % (size + end))
@@ -245,7 +245,7 @@ class Reader:
             if head & 14 == 8:
                 bad(head, "DUP at QoS 0")  # [MQTT-3.3.1-2]
         elif head not in _HEADS:
-            bad(head, "no client may get a first byte of 0x%02x" % head)  # [MQTT-2.2.2-2]
+            bad(head, "first byte 0x%02x" % head)  # [MQTT-2.2.2-2]
         # The remaining length: one to four bytes, padded ones among them (2.2.3).
         length = shift = 0
         while True:
@@ -258,7 +258,7 @@ class Reader:
                 break
             shift += 7
             if shift == 28:
-                bad(head, "remaining length of more than 4 bytes")
+                bad(head, "remaining length over 4 bytes")
         start += 1
         end = start + length
         if end - at > self.max_packet:
@@ -297,7 +297,7 @@ class Reader:
         end -= start
         n = 2 + (payload[0] << 8 | payload[1]) if end > 1 else 2
         if n == 2 or n + (2 if head & 6 else 0) > end:
-            bad(head, "no topic name, or one that runs past its end")  # [MQTT-4.7.3-1]
+            bad(head, "topic name empty, or past the packet's end")  # [MQTT-4.7.3-1]
         name[:] = payload
         name[n:] = b""
         name[:2] = b""

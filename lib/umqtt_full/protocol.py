@@ -40,11 +40,11 @@ _IDLE_MS = const(60000)
 
 
 class Subscription:
-    def __init__(self, topic_filter, qos, callback, granted):
+    def __init__(self, topic_filter, qos, callback, on):
         self.topic_filter = topic_filter
         self.qos = qos
         self.callback = callback
-        self.granted = granted
+        self.granted = _ASK if on else _LEAVE
         self.hit = False  # does it match the last message's topic?
 
 
@@ -63,7 +63,6 @@ class Protocol:
         # until the transport took it; meanwhile more may gather behind it. The last 4 bytes are for acknowledgements:
         # a callback can fill the rest and the message it was called for still has its answer.
         self._tx = bytearray(max_packet + 4)
-        self._room = max_packet
         self._slot = -1  # the slot being written, -1: it is _tx
         self._asking = False  # is there a subscription to ask for?
         self._clean = True  # does CONNECT ask for a clean session?
@@ -133,7 +132,7 @@ class Protocol:
             return True
         if not self._used and self.state == _UP:
             if self._asking:
-                self._asking = self._ask(_SUBSCRIBE, _ASK) or self._ask(_UNSUBSCRIBE, _LEAVE)
+                self._asking = self._put(_SUBSCRIBE, _ASK) or self._put(_UNSUBSCRIBE, _LEAVE)
             session = self.session
             if session.ready and not self._used:
                 slot = session.next_slot()
@@ -174,14 +173,12 @@ class Protocol:
         if self.state == _UP:
             used = self._used
             end = put_publish(self._tx, used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
-            if 0 < end <= self._room:
+            if end:
                 self._used = end
                 if not used and self._slot < 0:
                     self.out = self._tx  # as output() would
                     self.end = end
                 return True
-            if not used:
-                raise ValueError("message is too large for max_packet")
         return False
 
     def ping(self, now):
@@ -197,21 +194,21 @@ class Protocol:
         self._used = put_header(self._tx, 0, _DISCONNECT, 0)
         self.state = _CLOSED
 
-    def subscribe(self, topic_filter, qos, callback, on):
-        # Register; the SUBSCRIBE goes out with the next output(), and again whenever the broker has no session. on:
-        # if false, it is an UNSUBSCRIBE, and what still comes in is a message without a callback of its own.
-        self._forget(topic_filter)
-        s = Subscription(topic_filter, qos, callback, _ASK if on else _LEAVE)
-        self.subscriptions.append(s)
+    def ask(self, subscriptions):
+        # Register them, each instead of one with the same filter; the SUBSCRIBE goes out with the next output(), and
+        # again whenever the broker has no session. One to leave is an UNSUBSCRIBE, whose messages have no callback of
+        # their own any more.
+        for s in subscriptions:
+            self._forget(s.topic_filter)
+            self.subscriptions.append(s)
         self._asking = True
-        return s
 
     def _forget(self, topic_filter):
         # A new list: a callback may be running over the old one.
         self.subscriptions = [s for s in self.subscriptions if s.topic_filter != topic_filter]
         self._stale = True
 
-    def _ask(self, head, state):
+    def _put(self, head, state):
         # SUBSCRIBE or UNSUBSCRIBE, with as many filters as fit, for the subscriptions in this state -> any?
         room = len(self._tx) - 11
         batch = []
@@ -293,7 +290,7 @@ class Protocol:
         codes = self.reader.codes if kind == _SUBACK else bytes(len(batch))
         # An id and a number of codes that were asked for [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-3.10.4-4]
         if not batch or len(codes) != len(batch) or (batch[0].granted == _ASKED) != (kind == _SUBACK):
-            bad(kind, "%d codes with packet id %d were not asked for" % (len(codes), packet_id))
+            bad(kind, "packet id %d or its %d codes not asked for" % (packet_id, len(codes)))
         for s in batch:
             s.granted = codes[0]
             codes = codes[1:]

@@ -121,7 +121,7 @@ class Session:
                     return _PUBREL
                 store.remove(store.publishes, place)
                 return 0
-        bad(kind, "packet id %d is not sent yet, or awaits another answer" % packet_id)
+        bad(kind, "packet id %d does not await it" % packet_id)
 
     # Inward. Of a QoS 2 message handed over and not yet released the packet id is kept, at its place in a ring, for
     # brokers give them out one after the other. They may leave as many unreleased as they had queued.

@@ -11,8 +11,7 @@ class RamStore:
     """Unfinished packets in memory, lost with it: `slots` (1 to 255) of at most `size` bytes each."""
 
     def __init__(self, slots, size):
-        self.size = size
-        self._buffers = [bytearray(size) for _ in range(slots)]
+        self._buffers = [bytearray(size + 4) for _ in range(slots)]  # put_publish leaves 4 bytes free
         self.packet_ids = [0] * slots  # 0: the slot is free
         self.lengths = [0] * slots
         self.heads = bytearray(slots)
