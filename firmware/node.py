@@ -1,7 +1,7 @@
 """The node: says that it is there, reports what it measures, and does as it is told.
 
 <topic>/status     "online", or "offline" by its will; retained
-<topic>/birth      what the node is; JSON, retained
+<topic>/birth      what the node is, once it takes commands; JSON, retained
 <topic>/telemetry  every reading; JSON, QoS 0: one lost is replaced by the next
 <topic>/summary    numbered, over the readings since the summary before; JSON, QoS 1: kept while the link is down
 <topic>/command    what to do; QoS 2: done exactly once
@@ -64,6 +64,7 @@ class Node:
         self._telemetry_line = Line(192)
         self._summary_line = Line(192)
         self._waiting = []  # (topic name, message, QoS), for the main loop to publish
+        self._is_announced = False  # has this connection's birth message been published?
         self._is_told = True  # has the last reading been published as telemetry?
         self._uptime_ms = 0  # since the last whole second
         self._uptime_s = 0
@@ -86,9 +87,15 @@ class Node:
 
         Raises MQTTException when the broker refuses this node at the start, or its subscription at any time.
         """
+        client = self._client
+        # Registered before the first connection, and made again whenever the broker has forgotten it.
+        client.subscribe(self._command_topic, 2, self._command)
         self._connect()
         while True:
-            self._client.poll(self._due_ms())
+            if not self._is_announced:
+                client.subscribe(self._command_topic, 2, self._command)  # now with the broker's word for it
+                self._announce(False)
+            client.poll(self._due_ms())
             self._work()
             self._publish_waiting()
             if not self._is_told:
@@ -107,8 +114,6 @@ class Node:
 
     def _connect(self):
         client = self._client
-        # Registered before the first connection, and made again whenever the broker has forgotten it.
-        client.subscribe(self._command_topic, 2, self._command)
         try:
             client.connect(False)
         except OSError as error:
@@ -123,11 +128,18 @@ class Node:
     # What the client tells
 
     def _connected(self, session_present):
-        # At QoS 0, because only the connection matters here: should it fail before these
-        # have arrived, the will speaks, and they are said again on the next one.
-        self._client.publish(self._status_topic, b"online", True, 0)
-        self._client.publish(self._birth_topic, self._birth(session_present), True, 0)
         self._log("node: connected, " + ("session resumed" if session_present else "new session"))
+        # At QoS 0, because only the connection matters here: should it fail before this
+        # has arrived, the will speaks, and it is said again on the next one.
+        self._client.publish(self._status_topic, b"online", True, 0)
+        self._is_announced = False
+        if session_present:
+            self._announce(True)
+
+    def _announce(self, session_present):
+        # The birth message says that commands reach the node: in a new session only once it has subscribed.
+        self._is_announced = True
+        self._client.publish(self._birth_topic, self._birth(session_present), True, 0)
 
     def _disconnected(self, error):
         self._log("node: link lost: " + _words(error))
