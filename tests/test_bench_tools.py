@@ -132,6 +132,7 @@ def test_bench_says_when_a_library_cannot_be_had(monkeypatch, tmp_path):
 def test_bench_keeps_processors_awake_only_while_it_runs():
     with Cpus() as cpus:
         loops = list(cpus._loops)
+        cpus.keep_awake(True)
         assert all(loop.poll() is None for loop in loops)
         assert all(os.sched_getscheduler(loop.pid) == os.SCHED_IDLE for loop in loops)
     assert all(loop.poll() is not None for loop in loops)

@@ -10,6 +10,7 @@ from umq.errors import UserError
 _COMMANDS = {
     "setup": "make sure of mosquitto and MicroPython",
     "demo": "run the firmware here, through a real broker, and watch it",
+    "pack": "compile the library for boards, the blocking client in one file",
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
 }

@@ -44,6 +44,11 @@ class Cell:
     far: bool = False  # behind the delay
     times: int = 1  # how often that is done for one measurement
 
+    @property
+    def waits(self):
+        """Does each message wait for the answer to the last?"""
+        return self.qos > 0 and self.window == 1
+
 
 CELLS = (
     Cell("pub0", "pub0", 0, 1, 300_000),
@@ -161,6 +166,7 @@ class _Bench:
         rates = {}
         for number in range(rounds):
             for cell in cells:
+                self._cpus.keep_awake(cell.waits)
                 for program in programs:
                     if cell.name in program.cells and not program.trouble:
                         self._progress(f"round {number + 1} of {rounds}: {cell.title}, {program.name}")

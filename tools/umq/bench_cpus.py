@@ -1,13 +1,16 @@
 """Which processor does what while we measure: the broker one, the program under test another.
 
 Left to itself the system moves both about, at times onto one processor, and a round trip then takes anything between
-10 and 100 microseconds. A board and its broker never share a processor, so here they do not either. And a processor
-that has nothing to do goes to sleep; waking it takes longer than a broker's answer. A loop of the lowest priority
-keeps both awake: it runs only when nothing else wants to.
+10 and 100 microseconds. A board and its broker never share a processor, so here they do not either.
+
+And a processor that has nothing to do goes to sleep. Where one message waits for the answer to the last, waking both
+would take most of the time; there a loop of the lowest priority keeps them awake. It runs only when nothing else wants
+to. Where messages stream nobody sleeps for long, and the loops would only be in the way.
 """
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -36,12 +39,18 @@ class Cpus:
                 self._loops.append(loop)
                 os.sched_setaffinity(loop.pid, {cpu})
                 os.sched_setscheduler(loop.pid, os.SCHED_IDLE, os.sched_param(0))
+            self.keep_awake(False)
         return self
 
     def __exit__(self, *_exception):
         for loop in self._loops:
             loop.kill()
             loop.wait()
+
+    def keep_awake(self, awake):
+        """Begin or cease to keep both processors from sleeping."""
+        for loop in self._loops:
+            loop.send_signal(signal.SIGCONT if awake else signal.SIGSTOP)
 
     @contextlib.contextmanager
     def starting_broker(self):
@@ -61,5 +70,5 @@ class Cpus:
 
     def __str__(self):
         if self.apart:
-            return "broker and program on a processor each, both kept awake"
+            return "broker and program on a processor each"
         return "processors as the system gives them"
