@@ -1,40 +1,63 @@
-"""What MicroPython has built in and CPython has not, so that the same library runs on both."""
+"""What MicroPython has and CPython has not, so that the same library runs on both: its const, and of its select,
+socket and time what the transport uses, with its names and its None where something would block."""
 
-import ssl
-import time
+import select as _select
+import socket as _socket
+import ssl as _ssl
+import time as _time
+
+_WOULD_BLOCK = (BlockingIOError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
 
 
 def const(value):
     return value
 
 
-def ticks_ms():
-    """Milliseconds since some moment, wrapping at 2**30 as on a 32-bit board."""
-    return int(time.monotonic() * 1000) & 0x3FFFFFFF
+class time:
+    sleep_ms = staticmethod(lambda ms: _time.sleep(ms / 1000))
+    ticks_ms = staticmethod(lambda: int(_time.monotonic() * 1000) & 0x3FFFFFFF)
 
 
-class Socket:
-    """A non-blocking socket with the methods and the None of MicroPython's."""
+class select:
+    POLLIN = _select.POLLIN
+    POLLOUT = _select.POLLOUT
+    POLLERR = _select.POLLERR
+    POLLHUP = _select.POLLHUP
 
-    def __init__(self, sock):
-        self._sock = sock
-        self.close = sock.close
-        self.fileno = sock.fileno
-
-    def readinto(self, buf):
-        try:
-            return self._sock.recv_into(buf)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-
-    def write(self, buf, offset, size):
-        try:
-            return self._sock.send(memoryview(buf)[offset : offset + size])
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-        except BrokenPipeError as e:
-            raise ConnectionResetError(*e.args) from e
+    class poll:
+        def __init__(self):
+            poll = _select.poll()
+            self.register = poll.register
+            self.modify = poll.modify
+            self.unregister = poll.unregister
+            self.ipoll = poll.poll
 
 
-def sleep_ms(ms):
-    time.sleep(ms / 1000)
+class socket:
+    SOCK_STREAM = _socket.SOCK_STREAM
+    getaddrinfo = staticmethod(_socket.getaddrinfo)
+
+    class socket:
+        def __init__(self, *kind, wrapped=None):
+            self._sock = sock = wrapped or _socket.socket(*kind)
+            self.setblocking = sock.setblocking
+            self.setsockopt = sock.setsockopt
+            self.connect = sock.connect
+            self.close = sock.close
+            self.fileno = sock.fileno
+
+        def readinto(self, buf):
+            try:
+                return self._sock.recv_into(buf)
+            except _WOULD_BLOCK:
+                return None
+
+        def write(self, buf, offset, size):
+            try:
+                return self._sock.send(memoryview(buf)[offset : offset + size])
+            except _WOULD_BLOCK:
+                return None
+
+        def secured(self, context, **options):
+            """The same over TLS."""
+            return socket.socket(wrapped=context.wrap_socket(self._sock, **options))

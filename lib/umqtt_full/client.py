@@ -17,13 +17,14 @@ _REFUSED = const(0x80)
 # A write that took as long as this has lost its bytes, whatever it returned (lwIP).
 _STALLED_MS = const(9000)
 
+_UNCHANGING = (bytes, str)
 _TOPIC_NAME = "topic name (1 to 65535 bytes, no + or #)"
 _TOPIC_FILTER = "topic filter (1 to 65535 bytes, + and # fill a level, # the last)"
 
 
 def _check_qos(qos):
-    if qos not in (0, 1, 2):
-        raise ValueError("qos must be 0, 1 or 2, not %r" % (qos,))
+    if qos not in b"\0\1\2":  # TypeError for what is no int
+        raise ValueError("qos must be 0, 1 or 2")
 
 
 class MQTTClient:
@@ -58,8 +59,8 @@ class MQTTClient:
         self.timeout_ms = timeout_ms
         self.on_message = self.on_connect = self.on_disconnect = self.on_wait = None
         self.will = None
-        if not 64 <= max_packet >= 4 * inflight > 0 < received or chunk < 16 or timeout_ms < 1:
-            raise ValueError("max_packet >= 64 and 4 * inflight; chunk >= 16; inflight, received, timeout_ms >= 1")
+        if not 64 <= max_packet >= 4 * inflight > 0 < received or chunk < 16 or timeout_ms | 0 < 1:
+            raise ValueError("max_packet >= 64 and 4 * inflight, chunk >= 16, all others >= 1")
         if transport is None:
             from .transport import Transport
 
@@ -78,18 +79,17 @@ class MQTTClient:
         self._error = "connect() first"
 
     def __repr__(self):
-        up = "" if self.is_connected() else "not "
-        return "<MQTTClient %s, %sconnected to %s>" % (self.client_id, up, self.server)
+        return "<MQTTClient %s, connected to %s: %s>" % (self.client_id, self.server, self.is_connected())
 
     # Connecting
 
     def set_last_will(self, topic, msg=b"", retain=False, qos=0):
         """The message that the broker publishes when this client is lost, from the next connect() on; None: none."""
         _check_qos(qos)
-        self.will = None
         if topic is not None:
             topic = bytes(to_text(topic, _TOPIC_NAME, is_topic_name))
-            self.will = topic, bytes(to_bytes(msg, "will message")), qos, bool(retain)
+            topic = topic, bytes(to_bytes(msg, "will message")), qos, bool(retain)
+        self.will = topic
 
     def connect(self, clean_session=True, timeout=None, timeout_ms=None):
         """Open the link and the session, within timeout seconds or timeout_ms -> session_present.
@@ -97,8 +97,8 @@ class MQTTClient:
         A clean session forgets all unfinished messages on both sides [MQTT-3.1.2-6]. Subscriptions are made again,
         unfinished messages sent again. MQTTException if the broker refuses: args[0] is its return code.
         """
-        if timeout:
-            timeout_ms = int(timeout * 1000)
+        if timeout is not None:
+            timeout_ms = int(timeout * 1000.0)
         p = self._begin(timeout_ms)
         self.close()
         p.start(clean_session, self.timeout_ms)
@@ -150,10 +150,10 @@ class MQTTClient:
             name = self._topic_name
         else:
             name = self._topic_name = to_text(topic, _TOPIC_NAME, is_topic_name)
-            self._topic = topic if isinstance(topic, (bytes, str)) else self
+            self._topic = topic if isinstance(topic, _UNCHANGING) else self
         if not isinstance(msg, bytes):
             msg = to_bytes(msg, "message")
-        if qos:
+        if qos != 0:
             _check_qos(qos)
             return self._promise(name, msg, retain, qos, wait, timeout_ms)
         p = self._protocol
@@ -174,7 +174,7 @@ class MQTTClient:
             return session.publish(name, msg, retain, qos)
         self._begin(timeout_ms)
         try:
-            while session.store.lend() < 0 and p.state and self._turn():
+            while 0 not in session.store.packet_ids and p.state and self._turn():
                 pass
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)
@@ -223,6 +223,9 @@ class MQTTClient:
     def _ask(self, topic, qos, callback, wait, timeout_ms, answer):
         # Register what is asked for, which the protocol sends; wait for the answers -> what was granted
         p = self._protocol
+        wait = wait and p.state == _UP and not p.inside
+        if wait:
+            self._begin(timeout_ms)
         asked = []
         for item in topic if isinstance(topic, list) else [topic]:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
@@ -235,11 +238,10 @@ class MQTTClient:
             raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
         p.ask(asked)
         if p.state == _UP and not p.inside:
-            self._begin(timeout_ms)
             self._write()
-            for s in asked:
-                while wait and s.granted < 0:
-                    self._turn(answer)
+        for s in asked:
+            while wait and s.granted < 0 and s in p.subscriptions:
+                self._turn(answer)
         self._tell_refused()
         return [s.granted if s.granted >= 0 else None for s in asked]
 
@@ -296,7 +298,7 @@ class MQTTClient:
         if p.inside:
             raise RuntimeError("a callback must not wait")
         self._start = self.transport.ticks_ms()
-        self._limit = self.timeout_ms if timeout_ms is None else timeout_ms
+        self._limit = self.timeout_ms if timeout_ms is None else timeout_ms | 0
         return p
 
     def _turn(self, what=None, one=False):

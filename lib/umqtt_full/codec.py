@@ -18,6 +18,7 @@ _PINGRESP = const(0xD0)
 _EPROTO = const(71)
 _SEEN_MAX = const(128)
 
+_BYTES = (bytes, bytearray)
 # Boards refuse a memoryview of wider items by themselves, and do not know their width.
 _ITEMSIZE = hasattr(memoryview(b""), "itemsize")
 
@@ -27,9 +28,11 @@ _HEADS = b"\x20\x40\x50\x62\x70\x90\xb0\xd0"
 
 def bad(head, words):
     """Raise the ProtocolError that names the packet, whose first byte is `head`, and its fault."""
-    names = "type 0,CONNECT,CONNACK,PUBLISH,PUBACK,PUBREC,PUBREL,PUBCOMP,SUBSCRIBE,SUBACK,UNSUBSCRIBE,UNSUBACK"
-    names = (names + ",PINGREQ,PINGRESP,DISCONNECT,type 15").split(",")
-    raise ProtocolError(_EPROTO, names[head >> 4] + ": " + words)
+    names = (
+        "type 0,CONNECT,CONNACK,PUBLISH,PUBACK,PUBREC,PUBREL,PUBCOMP,"
+        "SUBSCRIBE,SUBACK,UNSUBSCRIBE,UNSUBACK,PINGREQ,PINGRESP,DISCONNECT,type 15"
+    )
+    raise ProtocolError(_EPROTO, names.split(",")[head >> 4] + ": " + words)
 
 
 def is_utf8(text):
@@ -56,10 +59,13 @@ def is_utf8(text):
 
 def to_bytes(value, what):
     """Text or bytes from the caller, as bytes; `what` it is names it in the TypeError."""
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, (bytes, bytearray)):
+    if isinstance(value, _BYTES):
         return value
+    if isinstance(value, str):
+        try:
+            return value.encode()
+        except UnicodeError:  # on CPython, and its repr would tell all of a password
+            raise ValueError("%s is no Unicode" % what)
     if isinstance(value, memoryview) and (not _ITEMSIZE or value.itemsize == 1):
         return value
     raise TypeError("%s must be str or bytes, not %s" % (what, type(value)))
@@ -68,8 +74,10 @@ def to_bytes(value, what):
 def to_text(value, what, rule=None):
     """The same for a UTF-8 string (1.5.3), about which `rule` may say more."""
     text = to_bytes(value, what)
+    if isinstance(text, memoryview):
+        text = bytes(text)
     if not is_utf8(text) or (rule and not rule(text)):
-        raise ValueError("%r is no %s: UTF-8 without U+0000" % (value, what))
+        raise ValueError("%r is no %s: UTF-8 without U+0000" % (value[:40], what))
     return text
 
 
@@ -117,7 +125,7 @@ def put_connect(buf, client, clean_session):
         n += 2 + len(field)
         if len(field) > 65535 or n + 5 > len(buf):
             raise ValueError("CONNECT is too large for max_packet")
-    if not 0 <= client.keepalive <= 65535:
+    if not isinstance(client.keepalive, int) or not 0 <= client.keepalive <= 65535:
         raise ValueError("keepalive must be 0 to 65535 s")
     at = _put_field(buf, put_header(buf, 0, _CONNECT, n), b"MQTT")
     pack_into(">BBH", buf, at, 4, flags, client.keepalive)

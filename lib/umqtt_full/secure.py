@@ -3,8 +3,6 @@
 import sys
 import time
 
-from .transport import stream
-
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 
@@ -44,9 +42,12 @@ def context(ssl, ssl_params):
 
 def wrap(transport, made, ssl_params, host):
     # Put TLS between the transport and its socket. The certificate must be for this host.
-    transport.sock = made.wrap_socket(
-        transport.sock, server_hostname=ssl_params.get("server_hostname", host), do_handshake_on_connect=False
-    )
+    sock = transport.sock
+    host = ssl_params.get("server_hostname", host)
+    if _MICROPYTHON:
+        transport.sock = made.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    else:
+        transport.sock = sock.secured(made, server_hostname=host, do_handshake_on_connect=False)
     handshake = _Handshake(transport)
     transport.readinto = handshake.readinto
     transport.write = handshake.write
@@ -58,7 +59,7 @@ class _Handshake:
 
     def __init__(self, transport):
         self._transport = transport
-        self._stream = stream(transport.sock)
+        self._stream = transport.sock
 
     def readinto(self, buf):
         try:

@@ -72,9 +72,9 @@ class Session:
     def publish(self, topic_name, payload, retain, qos):
         # Promise a message -> its packet id. Full if there is no room, ValueError if there never would be.
         store = self.store
-        slot = store.lend()
-        if slot < 0:
+        if 0 not in store.packet_ids:
             raise Full(0, "no room for another unfinished message")
+        slot = store.packet_ids.index(0)
         packet_id = self.next_id()
         head = _PUBLISH | qos << 1
         if retain:

@@ -1,16 +1,18 @@
 # Where unfinished packets are kept: those sent, or to be sent, at QoS 1 and 2, until the last acknowledgement.
 #
-# A PUBLISH lies in a slot as it goes out on the wire: written into the buffer of the slot that lend() gives, it takes
-# its place at the end of `publishes` with keep(). Its PUBREC moves the slot with release() to the end of `pubrels`,
-# where it stands for the PUBREL that awaits PUBCOMP; remove() frees it. Both queues hold slot numbers, oldest first
-# [MQTT-4.6.0-1] [MQTT-4.6.0-4]. What a session reads most it reads directly: packet_ids, lengths, and heads, the
-# first byte of each PUBLISH, in which it sets DUP.
+# A PUBLISH lies in a slot as it goes out on the wire: written into the buffer of a free slot, whose packet id is 0, it
+# takes its place at the end of `publishes` with keep(). Its PUBREC moves the slot with release() to the end of
+# `pubrels`, where it stands for the PUBREL that awaits PUBCOMP; remove() frees it. Both queues hold slot numbers, the
+# oldest first [MQTT-4.6.0-1] [MQTT-4.6.0-4]. What a session reads most it reads directly: packet_ids, lengths, and
+# heads, the first byte of each PUBLISH, in which it sets DUP.
 
 
 class RamStore:
     """Unfinished packets in memory, lost with it: `slots` (1 to 255) of at most `size` bytes each."""
 
     def __init__(self, slots, size):
+        if not 0 < slots < 256:
+            raise ValueError("slots must be 1 to 255")
         self._buffers = [bytearray(size + 4) for _ in range(slots)]  # put_publish leaves 4 bytes free
         self.packet_ids = [0] * slots  # 0: the slot is free
         self.lengths = [0] * slots
@@ -25,11 +27,6 @@ class RamStore:
         self.pubrels[:] = b""
         for slot in range(len(self.lengths)):
             self.packet_ids[slot] = 0
-
-    def lend(self):
-        # -> a free slot, or -1
-        ids = self.packet_ids
-        return ids.index(0) if 0 in ids else -1
 
     def buffer(self, slot):
         # -> the packet, to be written or sent

@@ -11,7 +11,7 @@ _LONGEST = const(65535)
 
 
 def is_topic_name(name):
-    """May a message be published to `name` (bytes)? [MQTT-4.7.1-1] [MQTT-4.7.3-1] [MQTT-4.7.3-3]"""
+    """May a message be published to `name` (bytes or bytearray)? [MQTT-4.7.1-1] [MQTT-4.7.3-1] [MQTT-4.7.3-3]"""
     return 0 < len(name) <= _LONGEST and b"+" not in name and b"#" not in name
 
 

