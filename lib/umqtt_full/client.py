@@ -23,7 +23,7 @@ _TOPIC_FILTER = "topic filter (1 to 65535 bytes, + and # fill a level, # the las
 
 
 def _check_qos(qos):
-    if qos not in b"\0\1\2":  # TypeError for what is no int
+    if not isinstance(qos, int) or not 0 <= qos <= 2:
         raise ValueError("qos must be 0, 1 or 2")
 
 
