@@ -137,16 +137,19 @@ def test_the_undisturbed_story():
 
 
 def test_end_of_stream_at_every_byte():
+    """[MQTT-3.1.2-4] [MQTT-4.4.0-1]"""
     for at in range(_lengths()[0]):
         assert _tell(Plan(cut_in=at)).errors > 0
 
 
 def test_error_at_every_byte_read():
+    """[MQTT-3.1.2-4] [MQTT-4.4.0-1]"""
     for at in range(_lengths()[0]):
         _tell(Plan(cut_in=at, in_error=ECONNRESET if at % 2 else NO_ERRNO))
 
 
 def test_error_at_every_byte_written():
+    """[MQTT-3.1.2-4] [MQTT-4.4.0-1]"""
     for at in range(_lengths()[1]):
         _tell(Plan(cut_out=at, out_error=ECONNRESET if at % 2 else NO_ERRNO))
 

@@ -63,6 +63,7 @@ class Acknowledger:
 
 
 def test_packet_ids_past_65535_with_one_in_use():
+    """[MQTT-2.3.1-2] [MQTT-2.3.1-3]"""
     peer = Acknowledger(stuck=3)
     t = Emulated(peer, record=False)
     client = MQTTClient(b"me", "broker", transport=t)
@@ -81,7 +82,8 @@ def test_packet_ids_past_65535_with_one_in_use():
 
 
 def test_ids_of_other_packets_are_passed_over_too():
-    """SUBSCRIBE takes an id of the same space, skips what is in use, and is skipped while it waits."""
+    """SUBSCRIBE takes an id of the same space, skips what is in use, and is skipped while it waits.
+    [MQTT-2.3.1-2] [MQTT-2.3.1-3]"""
     rig = Rig(inflight=8)
     c = rig.client
     c.connect(False)
@@ -144,6 +146,7 @@ def test_a_stalled_write_across_the_wrap():
 
 
 def test_keep_alive_across_the_wrap():
+    """[MQTT-3.1.2-23]"""
     for start in _STARTS:
         rig = Rig(start, keepalive=10)
         rig.client.connect()
@@ -216,12 +219,14 @@ def _half_a_day(start, every_ms, keepalive):
 
 
 def test_twelve_hours_idle():
+    """[MQTT-3.1.2-23]"""
     for start in (0, _WRAP - 6 * _HOUR):
         rig = _half_a_day(start, 0, 60)
         assert 720 <= rig.broker.pings <= 1440, rig.broker.pings
 
 
 def test_twelve_hours_busy():
+    """[MQTT-3.1.2-23]"""
     rig = _half_a_day(_WRAP - 6 * _HOUR, 40_000, 60)
     assert rig.broker.pings == 0
     rig = _half_a_day(0, 150_000, 30)

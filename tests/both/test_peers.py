@@ -60,6 +60,7 @@ def says(rig, data, *words):
 
 
 def test_a_resumed_session_is_accepted():
+    """[MQTT-3.2.2-2]"""
     rig = connected(clean_session=False)
     seen = []
     rig.client.on_connect = seen.append
@@ -71,6 +72,7 @@ def test_a_resumed_session_is_accepted():
 
 
 def test_packet_id_0_is_never_sent():
+    """[MQTT-2.3.1-1]"""
     rig = connected()
     while rig.client.session.next_id() < 65533:
         pass
@@ -114,6 +116,7 @@ def test_no_assert_carries_the_protocol():
 
 
 def test_remaining_length_of_five_bytes():
+    """[MQTT-4.8.0-1]"""
     for head in (0x30, 0x20, 0x40, 0xD0):
         says(connected(), bytes((head, 0x80, 0x80, 0x80, 0x80, 0x01)), "remaining length")
         says(connected(), bytes((head, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F)), "remaining length")
@@ -126,6 +129,7 @@ def test_remaining_length_of_256_megabytes():
 
 
 def test_qos_3_is_refused():
+    """[MQTT-3.1.2-14] [MQTT-3.3.1-4] [MQTT-3-8.3-4]"""
     says(connected(), b"\x36\x06\x00\x01a\x00\x01x", "PUBLISH", "QoS 3")
     rig = connected()
     for call in (
@@ -142,6 +146,7 @@ def test_qos_3_is_refused():
 
 
 def test_topic_longer_than_its_packet():
+    """[MQTT-4.8.0-1]"""
     for data in (
         b"\x30\x05\x00\x09abc",
         b"\x30\x05\xff\xffabc",
@@ -167,6 +172,7 @@ def test_empty_topic_name():
 
 
 def test_suback_that_refuses():
+    """[MQTT-3.9.3-2]"""
     rig = connected()
     rig.broker.reject(b"no/#")
     e = raises(MQTTException, rig.client.subscribe, b"no/#", 1)
@@ -181,6 +187,7 @@ def test_suback_that_refuses():
 
 
 def test_granted_qos_reaches_the_caller():
+    """[MQTT-3.8.4-5] [MQTT-3.9.3-1]"""
     rig = connected()
     rig.broker.reject(b"low", 0)
     assert rig.client.subscribe(b"low", 2) == 0
@@ -233,6 +240,7 @@ def test_a_missing_acknowledgement_is_bounded():
 
 
 def test_a_resend_keeps_id_and_sets_dup():
+    """[MQTT-2.3.1-3] [MQTT-3.3.1-1]"""
     for qos in (1, 2):
         rig = connected(clean_session=False)
         rig.broker.ignore(PUBLISH)
@@ -260,6 +268,7 @@ def test_an_untried_message_goes_without_dup():
 
 
 def test_a_released_message_is_not_published_again():
+    """[MQTT-4.3.3-1]"""
     rig = connected(clean_session=False)
     rig.broker.cut_on(PUBREL)
     packet_id = rig.client.publish(b"t", b"x", qos=2, wait=False)
@@ -300,7 +309,7 @@ def test_subscriptions_are_not_repeated_to_a_broker_that_has_them():
 
 
 def test_a_busy_subscriber_still_pings():
-    """The keep-alive counts what is sent, not what arrives."""
+    """The keep-alive counts what is sent, not what arrives. [MQTT-3.1.2-23]"""
     rig = connected(keepalive=10)
     rig.client.subscribe(b"in", 0)
 
@@ -330,6 +339,7 @@ def test_a_client_that_only_receives_qos_1_does_not_ping_in_vain():
 
 
 def test_pings_go_out_while_an_acknowledgement_is_awaited():
+    """[MQTT-3.1.2-23]"""
     rig = connected(keepalive=4, timeout_ms=30_000)
     rig.broker.delay(PUBACK, 20_000)
     rig.client.publish(b"t", b"x", qos=1)
@@ -595,7 +605,8 @@ def test_nobody_listens():
 
 
 def test_a_short_connack_is_a_clear_error():
-    """Closed before the answer is complete, answered with something else, or with bytes that mean nothing."""
+    """Closed before the answer is complete, answered with something else, or with bytes that mean nothing.
+    [MQTT-3.2.0-1]"""
     for n in range(4):
         rig = Rig()
         rig.t.plans = [Plan(cut_in=n)]
@@ -618,6 +629,7 @@ def test_a_short_connack_is_a_clear_error():
 
 
 def test_refused_connections_name_the_code():
+    """[MQTT-3.1.2-2] [MQTT-3.1.3-8]"""
     words = ("", "version", "identifier", "unavailable", "password", "authorized")
     for code in range(1, 6):
         rig = Rig()
@@ -631,12 +643,14 @@ def test_refused_connections_name_the_code():
 
 
 def test_session_present_after_a_clean_session_is_refused():
+    """[MQTT-3.2.2-1]"""
     rig = Rig()
     rig.broker.instead(CONNACK, b"\x20\x02\x01\x00")
     ends_with_protocol_error(rig, ("CONNACK",), rig.client.connect)
 
 
 def test_qos_2_both_ways():
+    """[MQTT-4.3.3-1] [MQTT-4.3.3-2]"""
     rig = connected(clean_session=False)
     rig.client.subscribe(b"in", 2)
     rig.client.publish(b"out", b"ours", qos=2)
@@ -695,6 +709,7 @@ def test_acknowledgements_do_not_pile_up():
 
 
 def test_an_error_in_a_callback_does_not_kill_the_client():
+    """[MQTT-4.8.0-2]"""
     rig = connected(clean_session=False)
     rig.client.subscribe(b"in", 2)
     for qos in (0, 1, 2):
@@ -754,7 +769,8 @@ def test_wait_msg_returns_after_one_message():
 
 
 def test_answers_out_of_turn():
-    """Unknown ids are answered or counted; the wrong kind for a known id ends the connection."""
+    """Unknown ids are answered or counted; the wrong kind for a known id ends the connection.
+    [MQTT-3.8.4-2] [MQTT-3.10.4-4]"""
     rig = connected()
     for data, answer in (
         (ack_packet(PUBREC, 77), ack_packet(PUBREL, 77)),

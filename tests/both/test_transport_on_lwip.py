@@ -35,6 +35,8 @@ def took(net, function, *arguments, **options):
 
 
 def test_every_quality_both_ways():
+    """[MQTT-7.1.2-1]"""
+
     def story(net, broker, client):
         got = []
         client.on_message = lambda m: got.append((bytes(m.payload), m.qos))
