@@ -13,6 +13,7 @@ _COMMANDS = {
     "pack": "compile the library for boards, the blocking client in one file",
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
+    "statements": "the table of the standard's statements and the tests that show them",
 }
 
 
@@ -31,7 +32,7 @@ def _run(argv):
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: python -m umq COMMAND [-h] ...\n")
         for name, what_it_does in _COMMANDS.items():
-            print(f"  {name:8} {what_it_does}")
+            print(f"  {name:10} {what_it_does}")
         return 0 if argv else 2
     name = argv[0]
     if name not in _COMMANDS:

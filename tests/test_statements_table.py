@@ -1,0 +1,68 @@
+"""tests/STATEMENTS.md: complete, and as the tests are now."""
+
+import pytest
+
+from umq import statements
+from umq.errors import UserError
+
+
+def test_the_table_is_up_to_date():
+    page = (statements.TESTS / "STATEMENTS.md").read_text()
+    assert page == statements.table(statements.TESTS), "run `python -m umq statements`"
+
+
+def test_every_statement_has_a_test_or_a_reason():
+    """And the list is as long as the standard's own, for what binds clients."""
+    listed = statements.listed(statements.TESTS / "statements.tsv")
+    shown = statements.shown_by(statements.TESTS)
+    assert len(listed) == 89
+    assert {statement for statement, _, reason in listed if not reason} == set(shown)
+    assert [statement for statement, _, reason in listed if reason] == [f"[MQTT-6.0.0-{n}]" for n in (1, 2, 3, 4)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "statements.tsv").write_text("[MQTT-1.0.0-1]\tone\t\n[MQTT-1.0.0-2]\ttwo\tnot ours\n")
+    (tmp_path / "test_it.py").write_text('def test_one():\n    """Shows it. [MQTT-1.0.0-1]"""\n')
+    return tmp_path
+
+
+def says(folder):
+    return pytest.raises(UserError, statements.table, folder).value.args[0]
+
+
+def test_a_table(folder):
+    (folder / "both").mkdir()
+    (folder / "both" / "test_more.py").write_text(
+        'def test_two():\n    """[MQTT-1.0.0-1]"""\ndef test_three():\n    """[MQTT-1.0.0-1]"""\ndef test_four(): 1\n'
+    )
+    rows = statements.table(folder).splitlines()[-2:]
+    assert rows == [
+        "| [MQTT-1.0.0-1] | one | both/test_more.py: test_two, test_three<br>test_it.py: test_one |",
+        "| [MQTT-1.0.0-2] | two | No test: not ours |",
+    ]
+
+
+def test_a_statement_with_neither_test_nor_reason(folder):
+    (folder / "test_it.py").unlink()
+    assert "[MQTT-1.0.0-1] must have either" in says(folder)
+
+
+def test_a_statement_with_both(folder):
+    (folder / "test_it.py").write_text('def test_one():\n    """[MQTT-1.0.0-1] [MQTT-1.0.0-2]"""\n')
+    assert "[MQTT-1.0.0-2] must have either" in says(folder)
+
+
+def test_an_unknown_statement(folder):
+    (folder / "test_it.py").write_text('def test_one():\n    """[MQTT-1.0.0-1] [MQTT-9.0.0-1]"""\n')
+    assert says(folder) == "[MQTT-9.0.0-1], which test_it.py names, is not in statements.tsv"
+
+
+def test_a_broken_list(folder):
+    for text, words in (
+        ("[MQTT-1.0.0-1] one\n", "line 1: not an id"),
+        ("[MQTT-1.0.0-1]\tone\t\nMQTT-1\ttwo\t\n", "line 2: not an id"),
+        ("[MQTT-1.0.0-1]\tone\t\n" * 2, "[MQTT-1.0.0-1] is there twice"),
+    ):
+        (folder / "statements.tsv").write_text(text)
+        assert words in says(folder)

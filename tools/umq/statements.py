@@ -1,0 +1,79 @@
+"""python -m umq statements: tests/STATEMENTS.md, the standard's statements and the tests that show each.
+
+A test names the statements that it shows by their ids in its docstring, such as [MQTT-3.1.0-1]. What they say, and why
+some have no test, is in tests/statements.tsv.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+from umq.errors import UserError
+
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+_ID = re.compile(r"\[MQTT-[\d.-]+\]")
+_HEAD = """\
+# What MQTT 3.1.1 demands of a client, and the tests that show it
+
+Made by `python -m umq statements` from `statements.tsv`, where the statements are put in short words of our own, and
+from the ids in the docstrings of the tests; `make test` fails when it is out of date. What binds brokers alone is left
+out. The files in `both/` run on CPython and on 64-bit and 32-bit MicroPython.
+
+| Statement | In short | Shown by |
+|---|---|---|
+"""
+
+
+def add_arguments(parser):
+    pass
+
+
+def run(args):
+    page = TESTS / "STATEMENTS.md"
+    text = table(TESTS)
+    page.write_text(text)
+    print(f"{page.name}: {text.count('| [MQTT-')} statements, {text.count('No test:')} of them without a test")
+    return 0
+
+
+def table(folder):
+    """The page for the tests in `folder`. UserError if an id is unknown, or lacks both test and reason."""
+    shown = shown_by(folder)
+    rows = []
+    for statement, words, reason in listed(folder / "statements.tsv"):
+        tests = shown.pop(statement, {})
+        if bool(tests) == bool(reason):
+            raise UserError(f"{statement} must have either a test or, in statements.tsv, a reason why it has none")
+        places = [f"{file}: {', '.join(names)}" for file, names in tests.items()]
+        rows.append(f"| {statement} | {words} | {'<br>'.join(places) or 'No test: ' + reason} |\n")
+    if shown:
+        statement, tests = sorted(shown.items())[0]
+        raise UserError(f"{statement}, which {sorted(tests)[0]} names, is not in statements.tsv")
+    return _HEAD + "".join(rows)
+
+
+def listed(path):
+    """The statements in their order: (id, words, why there is no test)."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        fields = line.split("\t")
+        if len(fields) != 3 or not _ID.fullmatch(fields[0]) or not fields[1]:
+            raise UserError(f"{path.name}, line {number}: not an id, words, and a reason or none, with tabs between")
+        found.append(tuple(fields))
+    ids = [one[0] for one in found]
+    for statement in ids:
+        if ids.count(statement) > 1:
+            raise UserError(f"{path.name}: {statement} is there twice")
+    return found
+
+
+def shown_by(folder):
+    """{id: {file: [names of its tests]}} as the docstrings say."""
+    shown = {}
+    for path in sorted(folder.rglob("test_*.py")):
+        for node in ast.parse(path.read_text(), path).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                for statement in _ID.findall(ast.get_docstring(node) or ""):
+                    names = shown.setdefault(statement, {}).setdefault(path.relative_to(folder).as_posix(), [])
+                    names.append(node.name)
+    return shown
