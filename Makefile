@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit bench budget lint format clean
+.PHONY: help setup demo test test-32bit mpy bench budget lint format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -21,7 +21,7 @@ help: ## list these targets
 setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto and MicroPython
 	@$(VENV) -m umq setup
 
-demo: setup ## watch the firmware run here, through a real broker: about half a minute
+demo: setup ## watch the firmware run here, through a real broker: ten seconds
 	@$(VENV) -m umq demo $(ARGS)
 
 test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
@@ -29,6 +29,9 @@ test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
 
 test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetched from Debian (Linux x86-64)
 	@$(VENV) -m pytest -q tests/test_on_micropython.py -k 32-bit $(ARGS)
+
+mpy: $(INSTALLED) ## compile the library for boards into build/mpy, the client in one file
+	@$(VENV) -m umq pack $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries
 	@$(VENV) -m umq bench $(ARGS)

@@ -1,0 +1,78 @@
+"""The library as it goes onto boards: the package that mip installs, and the one that `make mpy` packs."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from umq import pack
+from umq.errors import UserError
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_MODULES = {path.name for path in (_PROJECT / "lib/umqtt_full").glob("*.py")} - {"_cpython.py"}
+
+_EXCHANGE = """
+import sys
+import umqtt_full
+from umqtt_full import Full, LinkLost, MQTTException, ProtocolError, RamStore, TimedOut, Transport
+from umqtt_full.robust import MQTTClient
+
+assert umqtt_full.__version__
+got = []
+client = MQTTClient("packed", "127.0.0.1", int(sys.argv[1]))
+client.on_message = lambda m: got.append(bytes(m.payload))
+client.connect()
+client.subscribe("packed/#", 2)
+for qos in (0, 1, 2):
+    client.publish("packed/topic", b"%d" % qos, qos=qos)
+while len(got) < 3:
+    assert client.poll(5000)
+client.disconnect()
+assert sorted(got) == [b"0", b"1", b"2"], got
+print("ok")
+"""
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("packed")
+    pack.pack(directory)
+    return directory
+
+
+def test_the_package_for_mip_lists_every_module_of_a_board():
+    package = json.loads((_PROJECT / "package.json").read_text())
+    assert {target for target, _ in package["urls"]} == {f"umqtt_full/{name}" for name in _MODULES}
+    assert all((_PROJECT / source).is_file() for _, source in package["urls"])
+    assert f'__version__ = "{package["version"]}"' in (_PROJECT / "lib/umqtt_full/__init__.py").read_text()
+
+
+def test_what_is_packed_is_the_whole_library(packed):
+    files = {path.stem for path in (packed / "umqtt_full").iterdir()}
+    together = {f"{name}.py" for name in pack.TOGETHER}
+    assert files == {name.removesuffix(".py") for name in _MODULES - together}
+
+
+def test_what_is_packed_works(packed, broker, micropython, tmp_path):
+    script = tmp_path / "exchange.py"
+    script.write_text(_EXCHANGE)
+    says = subprocess.run(
+        [*micropython, str(script), str(broker.port)],
+        env={**os.environ, "MICROPYPATH": f"{packed}:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert says.stdout.strip() == "ok", says.stdout + says.stderr
+
+
+def test_two_modules_with_one_name_for_different_things_are_refused(monkeypatch, tmp_path):
+    (tmp_path / "__init__.py").write_text('__version__ = "0"\n')
+    for name, value in (("one", 1), ("two", 2)):
+        (tmp_path / f"{name}.py").write_text(f"from . import const\n\n_SIZE = const({value})\n")
+    monkeypatch.setattr(pack, "_LIBRARY", tmp_path)
+    monkeypatch.setattr(pack, "TOGETHER", ("one", "two"))
+    with pytest.raises(UserError, match="_SIZE"):
+        pack.one_source()
