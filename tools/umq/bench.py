@@ -46,8 +46,8 @@ class Cell:
 
     @property
     def waits(self):
-        """Does each message wait for the answer to the last?"""
-        return self.qos > 0 and self.window == 1
+        """Does each message wait for the answer to the last, and for little else?"""
+        return self.qos > 0 and self.window == 1 and not self.far
 
 
 CELLS = (
