@@ -269,7 +269,7 @@ class Protocol:
             for s in self.subscriptions:
                 s.hit = matches(s.topic_filter, m.topic_name)
             self._stale = False
-        if self.session.accepts(m):
+        if m.qos < 2 or self.session.accepts(m):
             self.inside = True  # and stays so if a callback raises: by that its errors are known from ours
             general = self.client.on_message
             for s in self.subscriptions:

@@ -127,23 +127,20 @@ class Session:
     # brokers give them out one after the other. They may leave as many unreleased as they had queued.
 
     def accepts(self, message):
-        # Is this PUBLISH to be handed over? A repeated one of QoS 2 is not [MQTT-4.3.3-2].
-        if message.qos == 2:
-            received = self._received
-            n = received[message.packet_id % len(received)]
-            if n:
-                if n != message.packet_id:
-                    bad(_PUBLISH, "more unreleased QoS 2 messages than received=%d" % len(received))
-                return False
-        return True
+        # Is this PUBLISH of QoS 2 to be handed over? A repeated one is not [MQTT-4.3.3-2].
+        received = self._received
+        n = received[message.packet_id % len(received)]
+        if n and n != message.packet_id:
+            bad(_PUBLISH, "more unreleased QoS 2 messages than received=%d" % len(received))
+        return not n
 
     def handed_over(self, message):
         # -> the first byte of its acknowledgement, or 0. Only now is a QoS 2 message's id kept: before, it would be
         # lost with a callback that raises.
-        if message.qos == 2:
-            self._received[message.packet_id % len(self._received)] = message.packet_id
-            return _PUBREC
-        return _PUBACK if message.qos else 0
+        if message.qos < 2:
+            return _PUBACK if message.qos else 0
+        self._received[message.packet_id % len(self._received)] = message.packet_id
+        return _PUBREC
 
     def released(self, packet_id):
         # PUBREL came in: the id is free for a new message -> the first byte of the answer, known or not.
