@@ -1,6 +1,6 @@
 """MQTT 3.1.1 for microcontrollers: publisher and subscriber at QoS 0, 1 and 2, without allocating.
 
-    from umqtt_full import MQTTClient
+Begin with `from umqtt_full import MQTTClient`.
 """
 
 import sys

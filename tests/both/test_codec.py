@@ -198,7 +198,7 @@ def test_publish_is_encoded():
 def test_publish_behind_another_packet():
     """Written where it is told to; 0 where there is no room behind, an error where there never would be. A few bytes
     may be kept free for an acknowledgement."""
-    for n in (130, 300):
+    for n in (0, 20, 130, 300):
         whole = publish_packet(b"a/b", bytes(n), 1, packet_id=9)
         for room in range(len(whole) + 9):
             buf = bytearray(_MARK * (5 + room))
