@@ -277,6 +277,13 @@ def test_a_will_that_is_too_large():
         rig.client.connect()
         rig.check()
     rig = Rig(max_packet=70000, inflight=1)
+
+    def too_long():
+        rig.client.set_last_will(b"t", bytes(65536))
+        rig.client.connect()
+
+    wrong(too_long)
+    assert rig.t.opens == 0
     rig.client.set_last_will(b"t", bytes(65535))
     rig.client.connect()
     assert len(rig.broker.connects[0].will[1]) == 65535

@@ -64,6 +64,10 @@ TEXTS = (
     (b"\xc3a", False),
     (b"\xe2\x82a", False),
     (b"\xe2a\xac", False),
+    (b"\xe2\x82\x7f", False),
+    (b"\xe2\x82\xc0", False),
+    (b"\xf0\x9f\x98\x7f", False),
+    (b"\xf0\x9f\x98\xc0", False),
     (b"\xf0\x9f\x98a", False),
 )
 
