@@ -26,11 +26,16 @@ class select:
 
     class poll:
         def __init__(self):
-            poll = _select.poll()
+            self._poll = poll = _select.poll()
             self.register = poll.register
             self.modify = poll.modify
-            self.unregister = poll.unregister
             self.ipoll = poll.poll
+
+        def unregister(self, sock):
+            try:
+                self._poll.unregister(sock)
+            except KeyError:
+                pass
 
 
 class socket:

@@ -113,7 +113,7 @@ class MQTTClient:
 
     def reconnect(self, timeout_ms=None):
         """connect() that asks for the session that was."""
-        return self.connect(False, timeout_ms=timeout_ms)
+        return self.connect(False) if timeout_ms is None else self.connect(False, timeout_ms=timeout_ms)
 
     def disconnect(self, timeout_ms=None):
         """Say goodbye, so that the will is not published, and close. Nothing happens where no link is."""
@@ -123,6 +123,16 @@ class MQTTClient:
             p.disconnect()
             while not self._write():
                 self._rest("room to write")
+            # Read on to the end, for a second at most: to close with bytes unread resets the connection, and the
+            # broker may meet that before it has read our goodbye.
+            self._begin(1000)
+            try:
+                for _ in range(1000):
+                    n = self.transport.readinto(p.reader.window)
+                    if n == 0 or (n is None and not self._rest(None)):
+                        break
+            except OSError:
+                pass
         self.close()
 
     def is_connected(self):
@@ -350,11 +360,11 @@ class MQTTClient:
                     if self._stalled < 0:
                         self._stalled = now
                     elif (now - self._stalled) & _TICKS >= self.timeout_ms:
-                        raise TimedOut(ETIMEDOUT, "the broker takes no bytes for %d ms" % self.timeout_ms)
+                        raise TimedOut(ETIMEDOUT, "no bytes taken for %d ms" % self.timeout_ms)
                     return False
                 self._stalled = -1
                 if (now - before) & _TICKS >= _STALLED_MS:
-                    raise LinkLost(ETIMEDOUT, "a write stalled, its bytes are lost")
+                    raise LinkLost(ETIMEDOUT, "a write stalled")
                 if p.wrote(n, now):
                     break
         except BaseException as e:

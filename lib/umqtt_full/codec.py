@@ -171,13 +171,13 @@ def put_ack(buf, at, head, packet_id):
     return at + 4
 
 
-def put_filters(buf, head, packet_id, subscriptions):
-    """SUBSCRIBE or UNSUBSCRIBE at the start of `buf`, for objects that have a topic_filter and a qos (3.8, 3.10)."""
+def put_filters(buf, at, head, packet_id, subscriptions):
+    """SUBSCRIBE or UNSUBSCRIBE, for objects that have a topic_filter and a qos (3.8, 3.10)."""
     with_qos = head == _SUBSCRIBE
     n = 2
     for s in subscriptions:
         n += 2 + len(s.topic_filter) + with_qos
-    at = put_header(buf, 0, head, n)
+    at = put_header(buf, at, head, n)
     pack_into(">H", buf, at, packet_id)
     at += 2
     for s in subscriptions:

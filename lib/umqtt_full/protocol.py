@@ -132,7 +132,7 @@ class Protocol:
             return True
         if not self._used and self.state == _UP:
             if self._asking:
-                self._asking = self._put(_SUBSCRIBE, _ASK) or self._put(_UNSUBSCRIBE, _LEAVE)
+                self._asking = self._put_asked()
             session = self.session
             if session.ready and not self._used:
                 slot = session.next_slot()
@@ -195,22 +195,27 @@ class Protocol:
         self.state = _CLOSED
 
     def ask(self, subscriptions):
-        # Register them, each instead of one with the same filter; the SUBSCRIBE goes out with the next output(), and
-        # again whenever the broker has no session. One to leave is an UNSUBSCRIBE, whose messages have no callback of
-        # their own any more.
+        # Register them, each instead of one with the same filter. What does not fit now goes out with a later output(),
+        # and all of it again whenever the broker has no session. One to leave is an UNSUBSCRIBE; its messages have no
+        # callback of their own any more.
         for s in subscriptions:
             self._forget(s.topic_filter)
             self.subscriptions.append(s)
         self._asking = True
+        if self.state == _UP:
+            self._put_asked()
 
     def _forget(self, topic_filter):
         # A new list: a callback may be running over the old one.
         self.subscriptions = [s for s in self.subscriptions if s.topic_filter != topic_filter]
         self._stale = True
 
+    def _put_asked(self):
+        return self._put(_SUBSCRIBE, _ASK) or self._put(_UNSUBSCRIBE, _LEAVE)
+
     def _put(self, head, state):
         # SUBSCRIBE or UNSUBSCRIBE, with as many filters as fit, for the subscriptions in this state -> any?
-        room = len(self._tx) - 11
+        room = len(self._tx) - self._used - 11
         batch = []
         for s in self.subscriptions:
             if s.granted == state:
@@ -223,7 +228,7 @@ class Protocol:
             return False
         packet_id = self.session.next_id()
         self.session.others[packet_id] = batch
-        self._used = put_filters(self._tx, head, packet_id, batch)
+        self._used = put_filters(self._tx, self._used, head, packet_id, batch)
         return True
 
     # Inward
@@ -318,5 +323,7 @@ class Protocol:
             return _IDLE_MS  # nothing to keep alive, or something else to write first
         due = self.interval - ((now - self.last_sent) & _TICKS)
         if self._pinged:
-            return max(0, min(due, self._patience - ((now - self._ping_at) & _TICKS)))
-        return max(0, min(due, self.interval - ((now - self.last_heard) & _TICKS)))
+            other = self._patience - ((now - self._ping_at) & _TICKS)
+        else:
+            other = self.interval - ((now - self.last_heard) & _TICKS)
+        return max(0, min(due, other))

@@ -24,7 +24,7 @@ class MQTTClient(_MQTTClient):
         """Wait before attempt i of a reconnect: at random, at most DELAY seconds, then twice, 4 ... 64 times that, so
         that a fleet does not return all at once. It begins anew when a link has held for 30 s."""
         t = self.transport
-        ms = (self.DELAY * 1000 << min(self._attempts, 6)) * int.from_bytes(os.urandom(2), "big") >> 16
+        ms = (int(self.DELAY * 1000) << min(self._attempts, 6)) * int.from_bytes(os.urandom(2), "big") >> 16
         self._attempts += 1
         start = t.ticks_ms()
         while True:
@@ -46,7 +46,7 @@ class MQTTClient(_MQTTClient):
         i = 0
         while True:
             try:
-                session_present = self.connect(False, None, timeout_ms)
+                session_present = super().reconnect(timeout_ms)
                 self._up_at = self.transport.ticks_ms()
                 return session_present
             except (OSError, MQTTException) as e:

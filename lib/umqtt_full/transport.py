@@ -4,7 +4,7 @@
 # Another object may take its place in a client: one with open, readinto, write, wait, close and ticks_ms as here.
 
 import sys
-from errno import ECONNABORTED, EINPROGRESS, ENOTCONN, ETIMEDOUT
+from errno import EINPROGRESS, ENOTCONN, ETIMEDOUT
 
 from . import const
 
@@ -98,8 +98,7 @@ class Transport:
             on_wait()
         self._poll.unregister(sock)
         if events & (select.POLLERR | select.POLLHUP):
-            sock.readinto(bytearray(1))  # tells the reason
-            raise OSError(ECONNABORTED, "connection refused")
+            sock.readinto(bytearray(1))  # raises the reason
         if _NODELAY:
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
 
@@ -129,8 +128,5 @@ class Transport:
         sock = self.sock
         self.sock = None
         if sock:
-            try:
-                self._poll.unregister(sock)
-            except (OSError, KeyError):
-                pass  # it was not registered yet
+            self._poll.unregister(sock)
             sock.close()

@@ -179,9 +179,7 @@ class _Poll:
         self._sockets[sock] = events
 
     def unregister(self, sock):
-        if sock not in self._sockets:
-            raise error(2)
-        del self._sockets[sock]
+        self._sockets.pop(sock, None)  # what is not registered is no error on MicroPython
 
     def ipoll(self, ms=-1):
         if len(self._sockets) > 1:

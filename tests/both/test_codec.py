@@ -232,20 +232,20 @@ def test_acknowledgements_are_encoded():
 def test_subscribe_is_encoded():
     """[MQTT-2.2.2-1] [MQTT-3.8.1-1] [MQTT-3-8.3-4]"""
     one = [Subscribed(b"a/#", 2)]
-    assert sent(put_filters, 0x82, 10, one) == b"\x82\x08\x00\x0a\x00\x03a/#\x02"
+    assert sent(put_filters, 0, 0x82, 10, one) == b"\x82\x08\x00\x0a\x00\x03a/#\x02"
     some = [Subscribed(b"+", 1), Subscribed(b"$SYS/#", 0), Subscribed(b"\xc3\xa9", 2)]
     body = b"\xff\xff\x00\x01+\x01\x00\x06$SYS/#\x00\x00\x02\xc3\xa9\x02"
-    assert sent(put_filters, 0x82, 65535, some) == packet(0x82, body)
+    assert sent(put_filters, 0, 0x82, 65535, some) == packet(0x82, body)
     many = [Subscribed(b"f" * 40, i % 3) for i in range(10)]
     body = b"\x00\x01" + b"".join([field(s.topic_filter) + bytes((s.qos,)) for s in many])
-    assert sent(put_filters, 0x82, 1, many) == packet(0x82, body)
+    assert sent(put_filters, 0, 0x82, 1, many) == packet(0x82, body)
 
 
 def test_unsubscribe_is_encoded():
     """[MQTT-2.2.2-1] [MQTT-3.10.1-1] [MQTT-3.10.3-1]"""
     some = [Subscribed(b"a/#"), Subscribed(b"+")]
-    assert sent(put_filters, 0xA2, 0x1234, some[:1]) == b"\xa2\x07\x12\x34\x00\x03a/#"
-    assert sent(put_filters, 0xA2, 0x1234, some) == b"\xa2\x0a\x12\x34\x00\x03a/#\x00\x01+"
+    assert sent(put_filters, 0, 0xA2, 0x1234, some[:1]) == b"\xa2\x07\x12\x34\x00\x03a/#"
+    assert sent(put_filters, 0, 0xA2, 0x1234, some) == b"\xa2\x0a\x12\x34\x00\x03a/#\x00\x01+"
 
 
 def test_ping_and_disconnect_are_encoded():
