@@ -24,7 +24,7 @@ _LEFT_OUT = ("__init__", "_cpython")
 _HERE = ("", *TOGETHER, *_LEFT_OUT)
 
 _OURS = re.compile(r"( *)from \.(\w*) import .*\n")
-_IMPORT = re.compile(r"(import|from) \w")
+_IMPORT = re.compile(r"(from \w+ import |import )(.*)\n")
 _DEFINITION = re.compile(r"(?:def |class )?(\w+)(?:\(| = )")
 
 
@@ -61,10 +61,10 @@ def one_source():
                 if ours[1]:
                     lines.append(ours[1] + "pass\n")
                 continue
-            if _IMPORT.match(line):
-                if line in seen:
-                    continue
-                seen[line] = line
+            if imported := _IMPORT.fullmatch(line):
+                names = [name for name in imported[2].split(", ") if imported[1] + name not in seen]
+                seen.update((imported[1] + name, line) for name in names)
+                line = imported[1] + ", ".join(names) + "\n" if names else ""
             elif (definition := _DEFINITION.match(line)) and not line[0].isspace():
                 first = seen.setdefault(definition[1], line)
                 if first is not line:
