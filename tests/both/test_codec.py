@@ -219,6 +219,13 @@ def test_publish_behind_another_packet():
         assert put_publish(buf, 0, 0x32, b"a/b", bytes(n), 9) == len(whole) and buf[: len(whole)] == whole
 
 
+def test_the_size_of_a_message_that_is_too_large():
+    for n in (127, 128, 16383, 16384):
+        size = len(packet(PUBLISH, bytes(n)))
+        e = raises(ValueError, put_publish, bytearray(size - 1), 0, 0x30, b"a", bytes(n - 3), 0)
+        assert " %d bytes" % size in str(e), e
+
+
 def test_acknowledgements_are_encoded():
     """[MQTT-2.2.2-1] [MQTT-3.6.1-1]"""
     for head in (PUBACK, PUBREC, PUBREL | 2, PUBCOMP):
@@ -338,6 +345,13 @@ def test_remaining_length_may_be_padded():
             assert decoded(data, [at]) == [told]
 
 
+def test_long_topic_names():
+    for n in (127, 128, 129, 255, 256, 257, 300, 1000):
+        name = b"".join([b"%03d/" % i for i in range(250)])[:n]
+        told = (PUBLISH, name, b"hi", 1, False, False, 7)
+        assert decoded(publish_packet(name, b"hi", 1, packet_id=7) * 2, (), 64, 1100) == [told, told]
+
+
 def test_remaining_length_of_two_and_three_bytes():
     for n in (127, 128, 16383, 16384, 20000):
         data = publish_packet(b"a", bytes(n - 3))
@@ -364,7 +378,7 @@ def test_a_packet_over_the_limit_is_refused_before_it_is_all_here():
         (2097157, b"\x40\x80\x80\x80\x01"),
     ):
         reader = Reader(64, 100)
-        e = raises(ProtocolError, feed, reader, data[:5])
+        e = raises(ProtocolError, feed, reader, b"\xd0\x00\xd0\x00" + data[:5])
         assert str(size) in e.args[1] and "max_packet" in e.args[1], e.args
     for data in (publish_packet(b"a", bytes(100 - 5)), packet(SUBACK, b"\x00\x01" + bytes(100 - 4))):
         assert len(data) == 100 and len(decoded(data + b"\xd0\x00", (), 64, 100)) == 2
