@@ -40,7 +40,7 @@ class Script:
         self._printed = []
         self._news = queue.SimpleQueue()
         self._process = subprocess.Popen(
-            [*runtime, str(_RUN), module, function, json.dumps(options)],
+            [*runtime, str(_RUN), module, function],
             env=dict(os.environ, PYTHONPATH=str(_LIB), MICROPYPATH=f".frozen:{_LIB}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -51,6 +51,7 @@ class Script:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self.tell(json.dumps(options))
 
     def _read(self):
         for line in self._process.stdout:

@@ -92,4 +92,4 @@ def raises(exception, function, *args, **kwargs):
         function(*args, **kwargs)
     except exception as e:
         return e
-    raise AssertionError("%s was not raised" % exception.__name__)
+    raise AssertionError("%r was not raised" % (exception,))

@@ -1,6 +1,9 @@
 # Runs one function of one module of this folder, on CPython or on MicroPython:
 #
-#   run.py MODULE FUNCTION OPTIONS    the function's one argument is a Rig made of the options, a JSON object
+#   run.py MODULE FUNCTION
+#
+# The first line of its input is a JSON object: the options of the Rig which is the function's one argument. (Not on the
+# command line: MicroPython's unix port dies of an argument of more than 255 bytes.)
 
 import sys
 
@@ -10,4 +13,4 @@ import json  # noqa: E402
 
 from rig import Rig  # noqa: E402
 
-getattr(__import__(sys.argv[1]), sys.argv[2])(Rig(json.loads(sys.argv[3])))
+getattr(__import__(sys.argv[1]), sys.argv[2])(Rig(json.loads(sys.stdin.readline())))
