@@ -34,7 +34,7 @@ class select:
         def unregister(self, sock):
             try:
                 self._poll.unregister(sock)
-            except KeyError:
+            except (KeyError, ValueError):  # it was not registered; or is closed
                 pass
 
 

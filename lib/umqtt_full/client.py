@@ -38,7 +38,8 @@ class MQTTClient:
     whether the network is up.
 
     Callbacks are plain attributes: on_message(message), on_connect(session_present), on_disconnect(error), on_wait().
-    Within one, publish, subscribe, unsubscribe and ping return at once; calls that wait raise RuntimeError.
+    Within one, publish, subscribe, unsubscribe and ping return at once; calls that wait raise RuntimeError. One that
+    raises closes the link: catch Full where you publish at QoS 1 or 2.
 
     OSError (LinkLost, TimedOut, ProtocolError): the link is closed; connect again. MQTTException: refused.
     """
@@ -108,7 +109,7 @@ class MQTTClient:
             while p.state != _UP:
                 self._turn("CONNACK")
         except BaseException as e:
-            raise self._failed(e, p.inside)
+            raise self._failed(e)
         return p.session_present
 
     def reconnect(self, timeout_ms=None):
@@ -116,7 +117,8 @@ class MQTTClient:
         return self.connect(False) if timeout_ms is None else self.connect(False, timeout_ms=timeout_ms)
 
     def disconnect(self, timeout_ms=None):
-        """Say goodbye, so that the will is not published, and close. Nothing happens where no link is."""
+        """Say goodbye, so that the will is not published, and close: in the time, and up to 1 s more for the broker to
+        close too. Nothing happens where no link is."""
         p = self._begin(timeout_ms)
         if p.state == _UP:
             self._drain(timeout_ms)
@@ -153,7 +155,7 @@ class MQTTClient:
 
         At QoS 0 -> None once it is written. At QoS 1 and 2 the message is kept from now on until the broker has
         acknowledged it, over any number of connections, and publish returns its packet id: with wait=False at once,
-        else when the exchange is complete. OSError: it is kept and goes out with the next connection; at QoS 0 it may
+        else when the exchange is complete. OSError: it is kept and goes out after the next reconnect(); at QoS 0 it may
         be lost. Full: it was not taken.
         """
         if topic is self._topic:
@@ -329,10 +331,10 @@ class MQTTClient:
                     if not one or kind != _PUBLISH:
                         continue
                 written = self._write()
-                self._held = kind < 0 and not written  # what has come in must wait for room to answer it
+                self._held = kind < 0  # what has come in must wait for room to answer it
                 if kind < 0 and written:
                     continue
-                if came or self._held:
+                if came or kind < 0:
                     return came
                 n = self.transport.readinto(p.reader.window)
                 if n == 0:
@@ -345,7 +347,10 @@ class MQTTClient:
                 p.reader.feed(n)
                 self._dry = n < len(p.reader.window) and getattr(self.transport, "drains", False)
         except BaseException as e:
-            raise self._failed(e, p.inside)
+            if p.inside:
+                p.inside = False
+                self._error = e  # a callback's stays what it is
+            raise self._failed(e)
 
     def _write(self):
         # Write until all is written or the transport takes no more -> was it all?
@@ -363,9 +368,10 @@ class MQTTClient:
                         raise TimedOut(ETIMEDOUT, "no bytes taken for %d ms" % self.timeout_ms)
                     return False
                 self._stalled = -1
+                done = p.wrote(n, now)
                 if (now - before) & _TICKS >= _STALLED_MS:
                     raise LinkLost(ETIMEDOUT, "a write stalled")
-                if p.wrote(n, now):
+                if done:
                     break
         except BaseException as e:
             raise self._failed(e)
@@ -415,14 +421,13 @@ class MQTTClient:
     def _no_link(self):
         return LinkLost(ENOTCONN, "not connected: %s" % self._error)
 
-    def _failed(self, e, callback=False):
+    def _failed(self, e):
         # The link is of no use any more: close it -> the error to raise. An OSError of the transport becomes LinkLost;
         # a callback's stays what it is, so do our own.
         p = self._protocol
         was = p.state
-        if not callback and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
+        if e is not self._error and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
             e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else "link lost")
-        p.inside = False
         self.close()
         self._error = e
         if was == _UP:
@@ -431,8 +436,9 @@ class MQTTClient:
 
     def _tell_refused(self):
         # A SUBSCRIBE was refused: whoever waits or polls is told.
-        if self._protocol.refused:
-            topic_filter = self._protocol.refused.pop(0)
+        p = self._protocol
+        if p.refused and not p.inside:
+            topic_filter = p.refused.pop(0)
             e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % topic_filter.decode())
             e.topic_filter = topic_filter
             raise e

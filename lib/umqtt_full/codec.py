@@ -62,10 +62,8 @@ def to_bytes(value, what):
     if isinstance(value, _BYTES):
         return value
     if isinstance(value, str):
-        try:
-            return value.encode()
-        except UnicodeError:  # on CPython, and its repr would tell all of a password
-            raise ValueError("%s is no Unicode" % what)
+        # A lone surrogate is refused where text must be UTF-8. CPython's own error would tell all of a password.
+        return value.encode("utf-8", "surrogatepass")
     if isinstance(value, memoryview) and (not _ITEMSIZE or value.itemsize == 1):
         return value
     raise TypeError("%s must be str or bytes, not %s" % (what, type(value)))
@@ -123,7 +121,7 @@ def put_connect(buf, client, clean_session):
     n = 10
     for field in fields:
         n += 2 + len(field)
-        if len(field) > 65535 or n + 5 > len(buf):
+        if len(field) > 65535 or n + 9 > len(buf):
             raise ValueError("CONNECT is too large for max_packet")
     if not isinstance(client.keepalive, int) or not 0 <= client.keepalive <= 65535:
         raise ValueError("keepalive must be 0 to 65535 s")

@@ -107,8 +107,8 @@ class Protocol:
             raise MQTTException(code, "CONNECT refused: " + words.split(",")[code - 1])
         present = self.session_present = code > 0
         if present:
-            if self._clean:
-                bad(_CONNACK, "session present after clean session")  # [MQTT-3.2.2-1]
+            if self._clean or self._used:  # or CONNECT is not all written yet
+                bad(_CONNACK, "session present, not asked for")  # [MQTT-3.2.2-1]
         else:
             for s in self.subscriptions:
                 if s.granted >= 0:
@@ -285,9 +285,8 @@ class Protocol:
                 general(m)
             self.inside = False
             self.messages = self.messages + 1 & _TICKS
-            if self.state != _UP:
-                return 0  # the callback closed the connection
-        return self.session.handed_over(m)
+        head = self.session.handed_over(m)
+        return head if self.state == _UP else 0  # the callback may have closed the connection
 
     def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK
@@ -314,13 +313,13 @@ class Protocol:
             self.last_heard = now
         elif self._pinged and (now - self._ping_at) & _TICKS >= self._patience:
             raise TimedOut(ETIMEDOUT, "no PINGRESP for %d ms" % self._patience)
-        if not self.due_ms(now):
+        if not self.due_ms(now) and (not self._pinged or (now - self.last_sent) & _TICKS >= self.interval):
             self.ping(now)
 
     def due_ms(self, now):
         # In how many ms tick() must be called again.
         if self.state != _UP or self._used:
-            return _IDLE_MS  # nothing to keep alive, or something else to write first
+            return self.interval  # nothing to keep alive, or something else to write first
         due = self.interval - ((now - self.last_sent) & _TICKS)
         if self._pinged:
             other = self._patience - ((now - self._ping_at) & _TICKS)

@@ -24,8 +24,7 @@ class MQTTClient(_MQTTClient):
         """Wait before attempt i of a reconnect: at random, at most DELAY seconds, then twice, 4 ... 64 times that, so
         that a fleet does not return all at once. It begins anew when a link has held for 30 s."""
         t = self.transport
-        ms = (int(self.DELAY * 1000) << min(self._attempts, 6)) * int.from_bytes(os.urandom(2), "big") >> 16
-        self._attempts += 1
+        ms = (int(self.DELAY * 1000) << min(self._attempts - 1, 6)) * int.from_bytes(os.urandom(2), "big") >> 16
         start = t.ticks_ms()
         while True:
             left = ms - ((t.ticks_ms() - start) & _TICKS)
@@ -45,6 +44,9 @@ class MQTTClient(_MQTTClient):
             self._attempts = 0
         i = 0
         while True:
+            if self._attempts:
+                self.delay(i)
+            self._attempts += 1
             try:
                 session_present = super().reconnect(timeout_ms)
                 self._up_at = self.transport.ticks_ms()
@@ -52,7 +54,6 @@ class MQTTClient(_MQTTClient):
             except (OSError, MQTTException) as e:
                 self.log(True, e)
                 i += 1
-                self.delay(i)
 
     def _survive(self, e):
         # In a callback nothing can wait: the call that runs it connects again.

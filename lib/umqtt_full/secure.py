@@ -48,7 +48,7 @@ def wrap(transport, made, ssl_params, host):
         transport.sock = made.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     else:
         transport.sock = sock.secured(made, server_hostname=host, do_handshake_on_connect=False)
-    handshake = _Handshake(transport)
+    handshake = _Handshake(transport, sock)
     transport.readinto = handshake.readinto
     transport.write = handshake.write
     transport.shaking = True
@@ -57,32 +57,33 @@ def wrap(transport, made, ssl_params, host):
 class _Handshake:
     # Every read and write takes it forward; the first bytes written are its end.
 
-    def __init__(self, transport):
+    def __init__(self, transport, sock):
         self._transport = transport
+        self._sock = sock
         self._stream = transport.sock
 
     def readinto(self, buf):
         try:
             return self._stream.readinto(buf)
         except (OSError, ValueError) as e:
-            raise _explained(e)
+            raise self._explained(e)
 
     def write(self, buf, offset, size):
         try:
             n = self._stream.write(buf, offset, size)
         except (OSError, ValueError) as e:
-            raise _explained(e)
+            raise self._explained(e)
         if n:
             self._transport.readinto = self._stream.readinto
             self._transport.write = self._stream.write
             self._transport.shaking = False
         return n
 
-
-def _explained(e):
-    # The failed handshake as an OSError that says what to do.
-    words = "TLS: %s" % (e.args[-1] if e.args else e)
-    year = time.gmtime()[0]
-    if year < 2024:
-        words += "; the clock says %d, so no certificate is valid: set it first (NTP)" % year
-    return OSError(e.errno if isinstance(e, OSError) else None, words)
+    def _explained(self, e):
+        # The failed handshake as an OSError that says what to do.
+        self._sock.close()  # MicroPython leaves it open when a handshake has failed
+        words = "TLS: %s" % (e.args[-1] if e.args else e)
+        year = time.gmtime()[0]
+        if year < 2024:
+            words += "; the clock says %d, so no certificate is valid: set it first (NTP)" % year
+        return OSError(e.errno if isinstance(e, OSError) else None, words)

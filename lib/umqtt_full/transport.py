@@ -39,7 +39,7 @@ class Transport:
         self.ticks_ms = time.ticks_ms
         self._poll = select.poll()
         self._events = 0
-        self._known = {}  # host: its addresses, for when a look-up fails later
+        self._known = {}  # (host, port): its addresses, for when a look-up fails later
         self.close()
 
     def open(self, host, port, ssl, ssl_params, timeout_ms, on_wait):
@@ -56,10 +56,11 @@ class Transport:
             on_wait()
             if (self.ticks_ms() - start) & _TICKS >= timeout_ms:
                 raise OSError(ENOTCONN, "the network is down")
+        where = host, port
         try:
-            found = self._known[host] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+            found = self._known[where] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         except OSError as e:
-            found = self._known.get(host)
+            found = self._known.get(where)
             if not found:
                 raise OSError(e.errno, "look-up of %s failed" % host)
         error = None
