@@ -14,29 +14,39 @@ def context(ssl, ssl_params):
     for name in ssl_params:
         if name not in ("server_hostname", "cadata", "cert_reqs", "key", "cert"):
             raise ValueError("ssl_params: unknown key %r" % name)
-    if hasattr(ssl, "wrap_socket"):
-        return ssl
     unverified = ssl_params.get("cert_reqs", 2) == 0
+    if hasattr(ssl, "wrap_socket"):
+        if ssl.verify_mode == 0 and not unverified:  # as MicroPython's ssl.SSLContext begins
+            raise ValueError("the SSLContext verifies nothing: set verify_mode, or say so in ssl_params: cert_reqs=0")
+        return ssl
     cadata = ssl_params.get("cadata")
+    if _MICROPYTHON and not cadata and not unverified:
+        raise ValueError("ssl=True: MicroPython has no root certificates: pass an SSLContext, or cadata=CA in DER")
+    what = "cadata is no CA certificate" + (" in DER" if _MICROPYTHON else "")
+    try:
+        made = _made(cadata, unverified)
+        what = "cert or key cannot be loaded"
+        if "cert" in ssl_params:
+            made.load_cert_chain(ssl_params["cert"], ssl_params.get("key"))
+    except (OSError, ValueError, TypeError) as e:
+        raise ValueError("ssl_params: %s: %s" % (what, e))
+    return made
+
+
+def _made(cadata, unverified):
     if _MICROPYTHON:
         import tls
 
-        if not cadata and not unverified:
-            raise ValueError("ssl=True: MicroPython has no root certificates: pass an SSLContext, or cadata=CA in DER")
         made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        if unverified:
-            made.verify_mode = tls.CERT_NONE
-        else:
+        if cadata:
             made.load_verify_locations(cadata)
     else:
         import ssl as tls
 
         made = tls.create_default_context(cadata=cadata)
-        if unverified:
-            made.check_hostname = False
-            made.verify_mode = tls.CERT_NONE
-    if "cert" in ssl_params:
-        made.load_cert_chain(ssl_params["cert"], ssl_params.get("key"))
+        made.check_hostname = not unverified
+    if unverified:
+        made.verify_mode = tls.CERT_NONE
     return made
 
 
