@@ -18,29 +18,32 @@ import pytest
 RUNTIMES = ["cpython", "micropython-64", "micropython-32"]
 PATIENCE_S = 30
 _TESTS = Path(__file__).resolve().parent
-_RUN = _TESTS / "on_mosquitto" / "run.py"
+ON_MOSQUITTO = _TESTS / "on_mosquitto"
 _LIB = _TESTS.parent / "lib"
 
 
 def command(request, runtime):
     """The argv prefix of one of RUNTIMES; the test is skipped, in CI fails, where there is none."""
     if runtime == "cpython":
-        return [sys.executable, "-uB", "-W", "error"]
+        return [sys.executable, "-uB", "-Werror"]
     return request.getfixturevalue({"micropython-64": "micropython", "micropython-32": "micropython32"}[runtime])
 
 
-class Script:
-    """A function of a module in tests/on_mosquitto, running: `with Script(runtime, "wills", "lost", port=...)`.
+class Process:
+    """A program that runs, and what it prints. The end of its `with` block waits for its end, and is a failure with all
+    that it printed if that was not a good one; an endless program is ended there.
 
-    The end of the block waits for the function to return; where it raised, the test fails with all that it printed.
+    news   what the lines that heard() returns begin with; it returns what follows
     """
 
-    def __init__(self, runtime, module, function, **options):
-        self._told = f"{module}.{function}"
+    def __init__(self, argv, news="", endless=False):
+        self._argv = argv
+        self._begins = news
+        self._endless = endless
         self._printed = []
         self._news = queue.SimpleQueue()
         self._process = subprocess.Popen(
-            [*runtime, str(_RUN), module, function],
+            argv,
             env=dict(os.environ, PYTHONPATH=str(_LIB), MICROPYPATH=f".frozen:{_LIB}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -51,17 +54,16 @@ class Script:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.tell(json.dumps(options))
 
     def _read(self):
         for line in self._process.stdout:
             self._printed.append(line)
-            if line.startswith("> "):
-                self._news.put(line[2:].strip())
+            if line.startswith(self._begins):
+                self._news.put(line[len(self._begins) :].strip())
         self._news.put(None)
 
     def heard(self):
-        """The next line that it says with rig.say()."""
+        """The next of its lines."""
         try:
             said = self._news.get(timeout=PATIENCE_S)
         except queue.Empty:
@@ -77,7 +79,7 @@ class Script:
             self._fail(f"said {heard!r} where {words!r} was awaited")
 
     def tell(self, words="go on"):
-        """A line for its rig.hear()."""
+        """A line for its input."""
         try:
             self._process.stdin.write(words + "\n")
         except BrokenPipeError:
@@ -86,14 +88,14 @@ class Script:
     def _fail(self, words):
         self._process.kill()
         self._reader.join()
-        pytest.fail(f"{self._told} {words}; it printed:\n{''.join(self._printed)}", pytrace=False)
+        pytest.fail(f"{self._title()} {words}; it printed:\n{''.join(self._printed)}", pytrace=False)
 
     def __enter__(self):
         return self
 
     def __exit__(self, failed, *_):
         try:
-            if failed is None:
+            if failed is None and not self._endless:
                 self._end()
         finally:
             self._process.kill()
@@ -103,7 +105,10 @@ class Script:
                 self._process.stdin.close()
             self._process.stdout.close()
             if failed is not None:
-                print(f"{self._told} printed:\n{''.join(self._printed)}")
+                print(f"{self._title()} printed:\n{''.join(self._printed)}")
+
+    def _title(self):
+        return " ".join(part.rpartition("/")[2] for part in self._argv if not part.startswith("-"))
 
     def _end(self):
         try:
@@ -112,6 +117,15 @@ class Script:
             self._fail("does not come to its end")
         if status:
             self._fail(f"ended with status {status}")
+
+
+class Script(Process):
+    """A function of a module in tests/on_mosquitto: `with Script(runtime, "sessions", "wills", port=...)`. What it says
+    with rig.say() is heard here, and what is told here it hears with rig.hear()."""
+
+    def __init__(self, runtime, module, function, **options):
+        super().__init__([*runtime, str(ON_MOSQUITTO / "run.py"), module, function], "> ")
+        self.tell(json.dumps(options))
 
 
 def until(condition, what):

@@ -5,13 +5,12 @@ import itertools
 import json
 import re
 import socket
-import threading
 from pathlib import Path
 
 import pytest
-from paho.mqtt import client as paho
 
 import runtime_scripts
+from paho_end import Paho
 from runtime_scripts import Script, until
 from umq import mosquitto, ports
 from umq.mosquitto import Mosquitto
@@ -249,40 +248,10 @@ def test_robust_calls_over_a_restart(runtime, need, tmp_path, name):
 # The other end is paho-mqtt
 
 
-class Paho:
-    """A connected client of paho-mqtt with the messages that it got, each (topic, payload, qos, retain)."""
-
-    def __init__(self, port, name):
-        self.messages = []
-        self._subscribed = threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=f"{name}-paho")
-        self._client.max_inflight_messages_set(100)
-        self._client.on_message = lambda _client, _data, m: self.messages.append((m.topic, m.payload, m.qos, m.retain))
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-
-    def subscribe(self, topic_filter, qos):
-        self._subscribed.clear()
-        self._client.subscribe(topic_filter, qos)
-        assert self._subscribed.wait(runtime_scripts.PATIENCE_S)
-
-    def publish(self, topic, payload, qos=0, retain=False):
-        return self._client.publish(topic, payload, qos, retain)
-
-    def of(self, topic):
-        return [m for m in self.messages if m[0] == topic]
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
 @pytest.fixture
-def other(open_broker, name):
-    other = Paho(open_broker.port, name)
-    yield other
-    other.close()
+def other(open_broker):
+    with Paho(open_broker.port) as connected:
+        yield connected
 
 
 @pytest.fixture
@@ -294,7 +263,7 @@ def echo(runtime, open_broker, name):
 
 
 def test_echoes_of_what_paho_publishes(echo, other, name):
-    other.subscribe(f"{name}/out/#", 2)
+    other.subscribe(f"{name}/out/#")
     sizes = [0, 1, 2, *range(90, 130), 16300, 16384]
     payloads = [bytes((i + size) & 0xFF for i in range(size)) for size in sizes]
     payloads += ["ünïcode 温度".encode(), b"\0" * 100, b"\xff" * 100]
@@ -312,7 +281,7 @@ def test_echoes_of_what_paho_publishes(echo, other, name):
 
 
 def test_a_burst_of_1000_from_paho(echo, other, name):
-    other.subscribe(f"{name}/out/#", 2)
+    other.subscribe(f"{name}/out/#")
     for i in range(1000):
         other.publish(f"{name}/in/burst", b"%d" % i, 2)
     until(lambda: len(other.messages) >= 1000, "1000 echoes")
@@ -328,6 +297,6 @@ def test_retained_from_paho_and_back(runtime, open_broker, other, name):
     with Script(runtime, "delivery", "echo", port=open_broker.port, name=name) as script:
         script.until_said("ready")
         other.publish(f"{name}/in/end", b"", 2)
-    other.subscribe(f"{name}/out/#", 2)
+    other.subscribe(f"{name}/out/#")
     until(lambda: other.messages, "the retained echo")
     assert other.messages == [(f"{name}/out/kept", b"kept", 1, True)]
