@@ -59,7 +59,7 @@ class MQTTClient:
         self.ssl_params = ssl_params
         self.timeout_ms = timeout_ms
         self.on_message = self.on_connect = self.on_disconnect = self.on_wait = None
-        self.will = None
+        self.will = self.sock = None
         if not 64 <= max_packet >= 4 * inflight > 0 < received or chunk < 16 or timeout_ms | 0 < 1:
             raise ValueError("max_packet >= 64 and 4 * inflight, chunk >= 16, all others >= 1")
         if transport is None:
@@ -106,6 +106,7 @@ class MQTTClient:
         try:
             port = self.port or (8883 if self.ssl else 1883)
             self.transport.open(self.server, port, self.ssl, self.ssl_params, self._limit, self._waited)
+            self.sock = getattr(self.transport, "sock", None)  # for programs that poll it
             while p.state != _UP:
                 self._turn("CONNACK")
         except BaseException as e:
@@ -247,7 +248,7 @@ class MQTTClient:
                 raise ValueError("topic filter is too long for max_packet")
             asked.append(Subscription(item, item_qos, callback, answer == "SUBACK"))
         if not asked:
-            raise ValueError("at least one topic filter is needed")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
+            raise ValueError("no topic filter")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
         p.ask(asked)
         if p.state == _UP and not p.inside:
             self._write()

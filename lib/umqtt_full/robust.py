@@ -24,7 +24,7 @@ class MQTTClient(_MQTTClient):
         """Wait before attempt i of a reconnect: at random, at most DELAY seconds, then twice, 4 ... 64 times that, so
         that a fleet does not return all at once. It begins anew when a link has held for 30 s."""
         t = self.transport
-        ms = (int(self.DELAY * 1000) << min(self._attempts - 1, 6)) * int.from_bytes(os.urandom(2), "big") >> 16
+        ms = (int(self.DELAY * 1000) << max(0, min(self._attempts - 1, 6))) * int.from_bytes(os.urandom(2), "big") >> 16
         start = t.ticks_ms()
         while True:
             left = ms - ((t.ticks_ms() - start) & _TICKS)
