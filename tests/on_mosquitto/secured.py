@@ -137,7 +137,7 @@ def fresh_context(rig):
 
 
 def wrong_parameters(rig):
-    """ssl_params that cannot serve are a ValueError that names them; a CA in PEM, where only DER is read, among them."""
+    """ssl_params that cannot serve are a ValueError that names them; a CA in PEM, where only DER is read, too."""
     client, _ = _client(rig, True, {"cafile": "ca.pem"})
     equal("cafile" in str(raises(ValueError, client.connect)), True)
     client, _ = _client(rig, True, {"cadata": b"junk"})
