@@ -30,7 +30,7 @@ test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
 test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetched from Debian (Linux x86-64)
 	@$(VENV) -m pytest -q tests/test_on_micropython.py -k 32-bit $(ARGS)
 
-mpy: $(INSTALLED) ## compile the library for boards into build/mpy, the client in one file
+mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client in one file
 	@$(VENV) -m umq pack $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries

@@ -29,7 +29,7 @@ _DEFINITION = re.compile(r"(?:def |class )?(\w+)(?:\(| = )")
 
 
 def add_arguments(parser):
-    parser.add_argument("--to", type=Path, default=_PROJECT / "build" / "mpy", help="the folder to write to")
+    parser.add_argument("--to", type=Path, default=_PROJECT / "build" / "lib", help="the folder to write to")
 
 
 def run(args):
