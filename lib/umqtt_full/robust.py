@@ -85,6 +85,8 @@ class MQTTClient(_MQTTClient):
                     self._survive(e)
         return packet_id
 
+    # The others one by one: a wrapper of *args for all of them would allocate at each call.
+
     def subscribe(self, topic, qos=0, callback=None, wait=True, timeout_ms=None):
         while True:
             try:

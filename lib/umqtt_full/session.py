@@ -38,7 +38,7 @@ class Session:
         self.ready = False  # may next_slot() have one?
         self.packet_id = 0  # the last one given out
         self.others = {}  # packet ids in use elsewhere: by SUBSCRIBE and UNSUBSCRIBE
-        self._received = array("H", bytes(2 * received))
+        self._received = array("H", bytes(2 * received))  # QoS 2 ids not yet released; 0: the place is free
         self.stray_acks = 0  # acknowledgements of what was not, or no longer, unfinished
         self.maybe_doubled = 0  # QoS 2 messages begun in a session that the peer then forgot
 
