@@ -69,7 +69,8 @@ class MQTTClient:
         elif online:
             transport.online = online
         self.transport = transport
-        self.session = Session(store or RamStore(inflight, max_packet), inflight, received)
+        store = store or RamStore(inflight, max_packet)
+        self.session = getattr(store, "Session", Session)(store, inflight, received)
         self._protocol = Protocol(self, self.session, chunk, max_packet)
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
@@ -283,6 +284,7 @@ class MQTTClient:
         """Do what there is to do: read, hand messages over, write, keep alive; wait for it at most timeout_ms. -> did
         a packet come in?"""
         p = self._begin(timeout_ms)
+        self.session.store.sync(True)
         before = p.packets
         while p.packets == before and self._turn():
             pass
@@ -324,12 +326,13 @@ class MQTTClient:
         if not p.state:
             raise self._no_link()
         came = False
+        before = p.messages
         try:
             while True:
                 kind = p.handle()
                 if kind > 0:
                     came = True
-                    if not one or kind != _PUBLISH:
+                    if not one or p.messages == before:
                         continue
                 written = self._write()
                 self._held = kind < 0  # what has come in must wait for room to answer it

@@ -268,7 +268,7 @@ class Reader:
         start += 1
         end = start + length
         if end - at > self.max_packet:
-            bad(head, "%d bytes, over max_packet=%d" % (end - at, self.max_packet))
+            return self.large(head, start, end)
         if end > have:
             return 0
         self._at = end
@@ -290,6 +290,10 @@ class Reader:
                     if n > 2 and n != 0x80:
                         bad(head, "return code 0x%02x" % n)  # [MQTT-3.9.3-2]
         return kind
+
+    def large(self, head, start, end):
+        # A packet too large to be held, whose body is to lie there.
+        bad(head, "%d bytes, over max_packet=%d" % (end - self._at, self.max_packet))
 
     def _publish(self, head, start, end):
         buf = self._buf

@@ -52,6 +52,7 @@ class Protocol:
     def __init__(self, client, session, chunk, max_packet):
         self.client = client  # whose on_message(message) is called, and who knows what CONNECT says
         self.session = session
+        session.hand_over = self.hand_over
         self.reader = Reader(chunk, max_packet)
         self.subscriptions = []
         self.refused = []  # topic filters whose SUBACK said 0x80, until somebody is told
@@ -80,7 +81,6 @@ class Protocol:
         n = put_connect(self._tx, self.client, clean_session)
         if clean_session:
             self.session.store.clear()  # [MQTT-3.1.2-6]
-        self.reader.reset()
         self._used = n
         self._clean = clean_session
         # Without a keep-alive the broker is promised nothing, but a dead link must be noticed (3.1.2.10). With one,
@@ -93,6 +93,7 @@ class Protocol:
     def stop(self):
         # The connection is gone; the session stays.
         self.state = _CLOSED
+        self.reader.reset()
         self.out = self._tx
         self.off = self.end = self._from = self._used = 0
         self._slot = -1
@@ -114,8 +115,9 @@ class Protocol:
                 if s.granted >= 0:
                     s.granted = _ASK
         self._asking = self._stale = True
-        self.session.connected(present)
-        store = self.session.store
+        session = self.session
+        session.connected(present)
+        store = session.store
         for slot in store.pubrels:
             self._used = put_ack(self._tx, self._used, _PUBREL, store.packet_ids[slot])
         self.state = _UP
@@ -123,6 +125,7 @@ class Protocol:
             self.inside = True
             self.client.on_connect(present)
             self.inside = False
+        session.released(0)  # nobody else will release what was kept in a session that is no more
 
     # Outward
 
@@ -138,11 +141,13 @@ class Protocol:
                 slot = session.next_slot()
                 if slot >= 0:
                     self._slot = slot
+                    session.store.sync()
                     self.out = session.store.buffer(slot)
                     self.end = session.store.lengths[slot]
                     self.off = 0
                     return True
         if self._used:
+            self.session.store.sync()
             self.out = self._tx
             self.off = self._from
             self.end = self._used
@@ -154,11 +159,16 @@ class Protocol:
         self.last_sent = now
         n += self.off
         if self._slot >= 0:
-            self.session.store.heads[self._slot] |= 8  # DUP, should it be sent again
+            session = self.session
+            session.store.heads[self._slot] |= 8  # DUP, should it be sent again
             if n == self.end:
-                self._slot = -1
-                self.session.sent += 1
-                n = self.end = 0
+                n = 0
+                self.end = session.more(self._slot)
+                if self.end:
+                    self.out = session.chunk
+                else:
+                    self._slot = -1
+                    session.sent += 1
         elif n == self._used:
             n = self._from = self._used = self.end = 0
             self.off = 0
@@ -261,7 +271,7 @@ class Protocol:
             self._pinged = False
         else:
             self._answered(kind, packet_id)
-        if head:
+        if head and self.state == _UP:  # a callback may have closed the connection
             self._used = put_ack(self._tx, self._used, head, packet_id)
         return kind
 
@@ -269,24 +279,37 @@ class Protocol:
         # The callback, then the keeping, then the acknowledgement, whose first byte is returned: a callback that
         # raises leaves the message to come again.
         if self.reader.fresh or self._stale:
-            if not is_topic_name(m.topic_name):
-                bad(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
-            for s in self.subscriptions:
-                s.hit = matches(s.topic_filter, m.topic_name)
-            self._stale = False
+            self._match(m)
         if m.qos < 2 or self.session.accepts(m):
-            self.inside = True  # and stays so if a callback raises: by that its errors are known from ours
-            general = self.client.on_message
-            for s in self.subscriptions:
-                if s.hit and s.callback:
-                    s.callback(m)
-                    general = None
-            if general:
-                general(m)
-            self.inside = False
-            self.messages = self.messages + 1 & _TICKS
-        head = self.session.handed_over(m)
-        return head if self.state == _UP else 0  # the callback may have closed the connection
+            self._call(m)
+        return self.session.handed_over(m)
+
+    def _match(self, m):
+        if not is_topic_name(m.topic_name):
+            bad(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
+        for s in self.subscriptions:
+            s.hit = matches(s.topic_filter, m.topic_name)
+        self._stale = False
+
+    def _call(self, m):
+        self.inside = True  # and stays so if a callback raises: by that its errors are known from ours
+        general = self.client.on_message
+        for s in self.subscriptions:
+            if s.hit and s.callback:
+                s.callback(m)
+                general = None
+        if general:
+            general(m)
+        self.inside = False
+        self.messages = self.messages + 1 & _TICKS
+
+    def hand_over(self, slot):
+        # A message that the store has kept until now
+        m = self.reader.message
+        self.session.store.load(slot, m)
+        self._match(m)
+        self._stale = True  # the next one has the topic of the packet before
+        self._call(m)
 
     def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK

@@ -96,6 +96,10 @@ class Session:
         self.ready = False
         return -1
 
+    def more(self, slot):
+        # Of this PUBLISH all was written that the store has -> how many bytes of `chunk` are next, 0: it is whole.
+        return 0
+
     def acknowledged(self, kind, packet_id):
         # PUBACK, PUBREC or PUBCOMP came in -> the first byte of the packet that answers it, or 0.
         store = self.store

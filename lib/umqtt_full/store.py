@@ -45,6 +45,10 @@ class RamStore:
         self.pubrels.append(self.publishes[place])
         self.publishes[place : place + 1] = b""
 
+    def sync(self, everything=False):
+        # Something goes out: what must be durable before is to be so now; or everything. Here nothing ever is.
+        pass
+
     def remove(self, queue, place):
         self.packet_ids[queue[place]] = 0
         queue[place : place + 1] = b""
