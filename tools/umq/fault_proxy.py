@@ -18,7 +18,8 @@ _CHUNK = 65536
 RESET = "reset"  # it is cut at both ends with RST
 FIN = "fin"  # it is cut at both ends with FIN, in good order
 BLACKHOLE = "blackhole"  # whatever comes is taken and goes nowhere, for a while; then it is cut with RST
-STALL = "stall"  # that direction stands still for a while, and goes on
+# and before that, half way there:
+STALL = "stall"  # that direction stands still for a while
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Plan:
     fault: str = ""
     upward: bool = True  # are the bytes from client to server counted, or those back?
     after: int = 0  # how many of them pass before the fault
-    hold_s: float = 0  # how long a blackhole or a stall lasts
+    hold_s: float = 0  # how long a blackhole lasts
+    stall_s: float = 0  # and how long a stall
     piece: int = 0  # bytes pass in pieces of at most so many; 0: as they come
     delay_s: float = 0  # before each piece
     refuse_s: float = 0  # connections are refused for so long once this one is over
@@ -40,14 +42,17 @@ def random_plans(seed):
 
     def plan():
         return Plan(
-            fault=dice.choices((RESET, FIN, BLACKHOLE, STALL, ""), (40, 30, 8, 12, 10))[0],
+            fault=dice.choices((RESET, FIN, BLACKHOLE), (50, 43, 7))[0],
             upward=dice.random() < 0.5,
             # As likely within a connection's first bytes as among the later ones.
-            after=int(math.exp(dice.uniform(0, math.log(40_000)))) - 1,
+            after=int(math.exp(dice.uniform(0, math.log(12_000)))) - 1,
             hold_s=dice.uniform(0.05, 1.5),
-            piece=dice.choice((0, 0, 0, 1, dice.randint(2, 20), dice.randint(20, 1000))),
-            delay_s=dice.choice((0, 0, 0, dice.uniform(0, 0.003))),
-            refuse_s=dice.choice((0,) * 9 + (dice.uniform(0, 0.3),)),
+            stall_s=dice.choice((0,) * 19 + (dice.uniform(0, 0.4),)),
+            # Either small pieces or a delay: both together take too long.
+            **dice.choice(
+                (*[{}] * 5, {"piece": 1}, {"piece": dice.randint(2, 100)}, {"delay_s": dice.uniform(0, 0.003)})
+            ),
+            refuse_s=dice.choice((0,) * 19 + (dice.uniform(0, 0.3),)),
         )
 
     return plan
@@ -165,25 +170,29 @@ class _Connection:
     async def _pass(self, source, sink, *, upward):
         plan = self._plan
         loop = asyncio.get_running_loop()
-        left = plan.after if plan.fault and plan.upward == upward else math.inf
+        marks = []  # (after how many bytes, what happens)
+        if plan.fault and plan.upward == upward:
+            marks = [(plan.after // 2, STALL)] if plan.stall_s else []
+            marks.append((plan.after, plan.fault))
+        passed = 0
         try:
             while True:
-                if left == 0:
-                    left = math.inf
-                    self._counts[plan.fault] += 1
-                    if plan.fault == STALL:
-                        await asyncio.sleep(plan.hold_s)
-                    elif plan.fault == BLACKHOLE:
+                while marks and passed == marks[0][0]:
+                    _, what = marks.pop(0)
+                    self._counts[what] += 1
+                    if what == STALL:
+                        await asyncio.sleep(plan.stall_s)
+                    elif what == BLACKHOLE:
                         await self._swallow(source)
                         return RESET
                     else:
-                        return plan.fault
-                data = await loop.sock_recv(source, min(left, _CHUNK))
+                        return what
+                data = await loop.sock_recv(source, min(_CHUNK, marks[0][0] - passed) if marks else _CHUNK)
                 if not data:
                     return FIN
                 if not upward:
                     self._tap(data)
-                left -= len(data)
+                passed += len(data)
                 if not self._black:
                     await self._send(sink, data)
         except OSError:
