@@ -41,6 +41,8 @@ def random_plans(seed):
     dice = random.Random(seed)
 
     def plan():
+        # Small pieces or a delay; both together take too long.
+        manners = [{}] * 5 + [{"piece": 1}, {"piece": dice.randint(2, 100)}, {"delay_s": dice.uniform(0, 0.003)}]
         return Plan(
             fault=dice.choices((RESET, FIN, BLACKHOLE), (50, 43, 7))[0],
             upward=dice.random() < 0.5,
@@ -48,10 +50,7 @@ def random_plans(seed):
             after=int(math.exp(dice.uniform(0, math.log(12_000)))) - 1,
             hold_s=dice.uniform(0.05, 1.5),
             stall_s=dice.choice((0,) * 19 + (dice.uniform(0, 0.4),)),
-            # Either small pieces or a delay: both together take too long.
-            **dice.choice(
-                (*[{}] * 5, {"piece": 1}, {"piece": dice.randint(2, 100)}, {"delay_s": dice.uniform(0, 0.003)})
-            ),
+            **dice.choice(manners),
             refuse_s=dice.choice((0,) * 19 + (dice.uniform(0, 0.3),)),
         )
 
