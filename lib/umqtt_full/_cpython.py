@@ -1,16 +1,36 @@
-"""What MicroPython has and CPython has not, so that the same library runs on both: its const, and of its select,
-socket and time what the transport uses, with its names and its None where something would block."""
+"""What MicroPython has and CPython has not, so that the same library runs on both: its const, and of its files, select,
+socket and time what the library uses, with its names and its None where something would block."""
 
+import os as _os
 import select as _select
 import socket as _socket
 import ssl as _ssl
 import time as _time
+from io import open as _open
 
 _WOULD_BLOCK = (BlockingIOError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
 
 
 def const(value):
     return value
+
+
+class open:
+    """A file as MicroPython opens it: a length may follow the buffer, and flush() means the medium."""
+
+    def __init__(self, name, mode):
+        self._file = file = _open(name, mode, buffering=0)
+        self.seek = file.seek
+        self.close = file.close
+
+    def readinto(self, buf, n=None):
+        return self._file.readinto(memoryview(buf)[:n])
+
+    def write(self, buf, n=None):
+        return self._file.write(memoryview(buf)[:n])
+
+    def flush(self):
+        _os.fsync(self._file.fileno())
 
 
 class time:

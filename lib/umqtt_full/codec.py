@@ -213,7 +213,7 @@ class Reader:
         self.message = Message(chunk + max_packet)
         self._buf = bytearray(chunk + max_packet)
         self._at = 0  # where the next packet begins
-        self._seen = bytearray(_SEEN_MAX)  # the last topic name found to be UTF-8: checking it again costs most
+        self.seen = bytearray(_SEEN_MAX)  # the last topic name found to be UTF-8: checking it again costs most
         self.fresh = False  # is the topic name another than the last one?
         self.packet_id = 0  # or CONNACK's two bytes: 1 to 5 is a refusal, 0x100 session present
         self.codes = b""  # SUBACK's return codes, in the order of the filters [MQTT-3.9.3-1]
@@ -222,7 +222,7 @@ class Reader:
     def reset(self):
         # Forget what came in: another connection begins.
         self._buf[:] = b""
-        self._seen[:] = b""
+        self.seen[:] = b""
         self._at = 0
 
     def feed(self, n):
@@ -321,8 +321,8 @@ class Reader:
                 bad(head, "packet id 0")  # [MQTT-2.3.1-1]
             n += 2
         payload[:n] = b""
-        self.fresh = name != self._seen
+        self.fresh = name != self.seen
         if self.fresh:
             if not is_utf8(name):
                 bad(head, "topic name is not UTF-8")  # [MQTT-1.5.3-1] [MQTT-1.5.3-2]
-            self._seen[:] = name if len(name) <= _SEEN_MAX else b""
+            self.seen[:] = name if len(name) <= _SEEN_MAX else b""

@@ -52,8 +52,8 @@ class Protocol:
     def __init__(self, client, session, chunk, max_packet):
         self.client = client  # whose on_message(message) is called, and who knows what CONNECT says
         self.session = session
-        session.hand_over = self.hand_over
-        self.reader = Reader(chunk, max_packet)
+        session.reader = self.reader = Reader(chunk, max_packet)
+        session.hand_over = self._message
         self.subscriptions = []
         self.refused = []  # topic filters whose SUBACK said 0x80, until somebody is told
         self.inside = False  # is a callback running? It must not pump
@@ -279,37 +279,23 @@ class Protocol:
         # The callback, then the keeping, then the acknowledgement, whose first byte is returned: a callback that
         # raises leaves the message to come again.
         if self.reader.fresh or self._stale:
-            self._match(m)
+            if not is_topic_name(m.topic_name):
+                bad(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
+            for s in self.subscriptions:
+                s.hit = matches(s.topic_filter, m.topic_name)
+            self._stale = False
         if m.qos < 2 or self.session.accepts(m):
-            self._call(m)
+            self.inside = True  # and stays so if a callback raises: by that its errors are known from ours
+            general = self.client.on_message
+            for s in self.subscriptions:
+                if s.hit and s.callback:
+                    s.callback(m)
+                    general = None
+            if general:
+                general(m)
+            self.inside = False
+            self.messages = self.messages + 1 & _TICKS
         return self.session.handed_over(m)
-
-    def _match(self, m):
-        if not is_topic_name(m.topic_name):
-            bad(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
-        for s in self.subscriptions:
-            s.hit = matches(s.topic_filter, m.topic_name)
-        self._stale = False
-
-    def _call(self, m):
-        self.inside = True  # and stays so if a callback raises: by that its errors are known from ours
-        general = self.client.on_message
-        for s in self.subscriptions:
-            if s.hit and s.callback:
-                s.callback(m)
-                general = None
-        if general:
-            general(m)
-        self.inside = False
-        self.messages = self.messages + 1 & _TICKS
-
-    def hand_over(self, slot):
-        # A message that the store has kept until now
-        m = self.reader.message
-        self.session.store.load(slot, m)
-        self._match(m)
-        self._stale = True  # the next one has the topic of the packet before
-        self._call(m)
 
     def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK

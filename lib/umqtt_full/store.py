@@ -45,8 +45,8 @@ class RamStore:
         self.pubrels.append(self.publishes[place])
         self.publishes[place : place + 1] = b""
 
-    def sync(self, everything=False):
-        # Something goes out: what must be durable before is to be so now; or everything. Here nothing ever is.
+    def sync(self, now=False):
+        # Something goes out: what must be durable before that is to be so now; or everything. Here nothing ever is.
         pass
 
     def remove(self, queue, place):
