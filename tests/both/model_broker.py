@@ -7,8 +7,9 @@ Strict: every breach of the standard by a client is written down in `violations`
 At a test's command: see `drop`, `repeat`, `wrong_id`, `instead`, `delay`, `cut` for what the broker sends;
 `ignore` and `cut_on` for what it gets; `reject`, `forget`, `stop`, `start`, `publish` and `say`.
 
-What came through is in `taken` (each message that a client handed over, once it is this broker's), so that
-lost and doubled ones can be counted.
+Its account, by which lost and doubled messages can be counted: `taken` has each message that a client handed
+over, once it is this broker's; `given` each one of QoS 1 and 2 that it routed to a client, and how far that has
+come; `unrouted` those of QoS 2 that it had acknowledged and then forgot with their session.
 
 What it leaves out: authentication (`refuse` says no to anybody), limits on size and number, messages that
 expire, bridges, `$SYS`, any transport but the emulated ones. A message matching several filters of one
@@ -238,6 +239,9 @@ class _Out:
         self.packet_id = 0
         self.tried = False
         self.released = False  # PUBREL sent
+        self.received = False  # PUBACK or PUBREC came
+        self.done = False  # PUBACK or PUBCOMP came
+        self.lost = False  # forgotten with its session
 
 
 class Session:
@@ -307,6 +311,8 @@ class Broker:
         self.connects = []  # every CONNECT
         self.taken = []  # (topic, payload, qos, retain) of every message handed over
         self.taken_count = 0
+        self.given = []  # _Out of every message of QoS 1 and 2 for a client
+        self.unrouted = []  # messages of QoS 2 that had their PUBREC when their session was forgotten
         self.pings = 0
         self.expired = 0  # connections ended by the keep-alive
         self.wills = 0
@@ -356,10 +362,8 @@ class Broker:
 
     def forget(self, client_id=None):
         """Lose the session of a client, or all of them; connections stay."""
-        if client_id is None:
-            self.sessions = {}
-        else:
-            self.sessions.pop(client_id, None)
+        for one in list(self.sessions) if client_id is None else [client_id]:
+            self._lose(self.sessions.pop(one, None))
 
     def stop(self, number=None):
         """Close every connection and refuse new ones. number: connections break with this error instead."""
@@ -538,9 +542,16 @@ class Broker:
             if client_id and other.session is not None and other.session.client_id == client_id:
                 self._end(other)
 
+    def _lose(self, session):
+        if session is not None:
+            for one in session.outgoing:
+                one.lost = True
+            self.unrouted.extend(session.received.values())
+
     def _begin_session(self, link, client_id, clean):
         session = self.sessions.get(client_id)
         if clean or session is None or session.clean:
+            self._lose(session)
             session = Session(client_id, clean)
             session.last_id = self._first_id - 1
             self.sessions[client_id] = session
@@ -644,6 +655,8 @@ class Broker:
                 self._violation("%s %d out of order [MQTT-4.6.0-2] [MQTT-4.6.0-3]" % (_NAMES[kind], packet_id))
             link.publishes.remove((packet_id, qos))
             found = [one for one in session.outgoing if one.packet_id == packet_id and one.qos == qos]
+            for one in found:
+                one.received = True
             if qos == 1:
                 self._done(link, found)
             else:
@@ -653,6 +666,7 @@ class Broker:
 
     def _done(self, link, found):
         for one in found:
+            one.done = True
             link.session.outgoing.remove(one)
         self._send_outgoing(link)
 
@@ -732,6 +746,8 @@ class Broker:
         link = self._link_of(session)
         if qos:
             session.outgoing.append(_Out(topic, payload, qos, retain))
+            if self.record:
+                self.given.append(session.outgoing[-1])
             if link is not None:
                 self._send_outgoing(link)
         elif link is not None:
@@ -853,7 +869,7 @@ class Broker:
         self.links.remove(link)
         if link.session is not None and link.session.clean:
             if self.sessions.get(link.session.client_id) is link.session:
-                self.sessions.pop(link.session.client_id)
+                self._lose(self.sessions.pop(link.session.client_id))
         if link.connect is not None and link.connect.will is not None:
             self.wills += 1
             self._route(*link.connect.will)
