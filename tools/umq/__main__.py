@@ -13,6 +13,7 @@ _COMMANDS = {
     "pack": "compile the library for boards, the blocking client in one file",
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
+    "soak": "two nodes exchange messages through a real broker while everything between them breaks",
     "statements": "the table of the standard's statements and the tests that show them",
 }
 

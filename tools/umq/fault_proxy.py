@@ -44,11 +44,11 @@ def random_plans(seed):
         # Small pieces or a delay; both together take too long.
         manners = [{}] * 5 + [{"piece": 1}, {"piece": dice.randint(2, 100)}, {"delay_s": dice.uniform(0, 0.003)}]
         return Plan(
-            fault=dice.choices((RESET, FIN, BLACKHOLE), (50, 43, 7))[0],
+            fault=dice.choices((RESET, FIN, BLACKHOLE), (50, 46, 4))[0],
             upward=dice.random() < 0.5,
             # As likely within a connection's first bytes as among the later ones.
-            after=int(math.exp(dice.uniform(0, math.log(12_000)))) - 1,
-            hold_s=dice.uniform(0.05, 1.5),
+            after=int(math.exp(dice.uniform(0, math.log(40_000)))) - 1,
+            hold_s=dice.uniform(0.05, 1),
             stall_s=dice.choice((0,) * 19 + (dice.uniform(0, 0.4),)),
             **dice.choice(manners),
             refuse_s=dice.choice((0,) * 19 + (dice.uniform(0, 0.3),)),
