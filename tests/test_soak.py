@@ -6,6 +6,7 @@ import pytest
 
 from umq import micropython, mosquitto, soak
 from umq.errors import UserError
+from umq.soak_account import BACKLOG, BrokersWords, Flow
 
 
 def _parsed(*words):
@@ -86,10 +87,10 @@ class _Account:
     """A Flow from ann to bob, to whom as many messages were said as there are marks."""
 
     def __init__(self, marks="++++"):
-        self.words = soak.BrokersWords()
+        self.words = BrokersWords()
         self.bob = _Node("bob")
         ann = _Node("ann")
-        self.flow = soak.Flow(ann, self.bob, len(marks), self.words)
+        self.flow = Flow(ann, self.bob, len(marks), self.words)
         ann.sent.lines = [b"%09d %c" % (number, mark) for number, mark in enumerate(marks.encode())]
         self.flow.read()
 
@@ -189,7 +190,7 @@ def test_the_broker_may_double_only_what_it_published_after_its_pubrel():
 
 
 def test_a_packet_id_used_anew_is_no_breach():
-    words = soak.BrokersWords()
+    words = BrokersWords()
     words.listen()(_publish(1, 7) + _pubrel(7) + _publish(3, 7) + _publish(3, 7, dup=True))
     assert not words.breaches
 
@@ -198,7 +199,7 @@ def test_a_sender_may_go_no_further_than_the_backlog():
     account = _Account("+" * 4)
     account.flow._messages = 1000
     account.flow.let_go_on()
-    assert account.flow.sender.ordered == str(soak._BACKLOG)
+    assert account.flow.sender.ordered == str(BACKLOG)
     account.came(*ALL)
     account.flow.let_go_on()
-    assert account.flow.sender.ordered == str(soak._BACKLOG + 4)
+    assert account.flow.sender.ordered == str(BACKLOG + 4)

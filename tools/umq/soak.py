@@ -13,11 +13,8 @@ Mosquitto 2.0.11, started again, may send the PUBLISH of a message again though 
 
 import collections
 import contextlib
-import itertools
-import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,21 +24,15 @@ from umq import micropython
 from umq.errors import UserError
 from umq.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, random_plans
 from umq.mosquitto import Mosquitto
+from umq.soak_account import BrokersWords, Flow
+from umq.soak_node import QUIET_S, Node
 
-_ROOT = Path(__file__).resolve().parents[2]
-_LIB = _ROOT / "lib"
-_NODE = _ROOT / "tools" / "soak" / "node.py"
 _NAMES = ("ann", "bob")
 
-# So many messages may be on their way to a node: with an open window the broker sends them all at once, and of those of
-# QoS 2 its journal must have room for all.
-_BACKLOG = 64
 _MESSAGES_A_KILL = 800  # on average, and of each node
 _MESSAGES_A_RESTART = 8000
 _FEWEST_RESTARTS = 2
 _STEP_S = 0.01
-_QUIET_S = 30  # without news for so long, what has not come is lost
-_RECORD = 12  # bytes a line of a node's `sent`
 
 
 def add_arguments(parser):
@@ -92,12 +83,14 @@ def run(args):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umq-soak-", dir=memory)))
         soak = Soak(stack, folder, argv, args.durable, messages, seed)
         seconds = soak.run(args.minutes)
+        counts = soak.report()
+        violations = soak.violations()
     print(f"soak of {args.runtime}, durable={args.durable}, seed {seed}")
-    print("\n".join(f"{what:58} {count:9,}" for what, count in soak.report().items()))
+    print("\n".join(f"{what:58} {count:9,}" for what, count in counts.items()))
     print(f"{'seconds':58} {seconds:9.0f}")
-    for violation in soak.violations():
+    for violation in violations:
         print(f"umq: {violation}", file=sys.stderr)
-    return 1 if soak.violations() else 0
+    return 1 if violations else 0
 
 
 class Soak:
@@ -115,7 +108,7 @@ class Soak:
             for name, words in zip(_NAMES, self._words, strict=True)
         ]
         self._nodes = [
-            stack.enter_context(_Node(folder / name, argv, name, peer, durable, proxy, seed))
+            stack.enter_context(Node(folder / name, argv, name, peer, durable, proxy.port, seed))
             for name, peer, proxy in zip(_NAMES, reversed(_NAMES), self._proxies, strict=True)
         ]
         ann, bob = self._nodes
@@ -158,8 +151,8 @@ class Soak:
                     proxy.gentle = True
             else:
                 self._break_something()
-            if now - heard_at > _QUIET_S:
-                self._trouble.append(f"nothing came for {_QUIET_S} s")
+            if now - heard_at > QUIET_S:
+                self._trouble.append(f"nothing came for {QUIET_S} s")
                 break
             for flow in self._flows:
                 flow.let_go_on()
@@ -195,6 +188,15 @@ class Soak:
 
     def done(self):
         return sum(flow.came for flow in self._flows)
+
+    def so_far(self):
+        """In a line."""
+        connections = sum(proxy.counts["connections"] for proxy in self._proxies)
+        kills = sum(node.kills for node in self._nodes)
+        return (
+            f"{self.done():,} messages, {connections:,} connections, {kills:,} nodes killed, "
+            f"broker restarted {self._restarts} times"
+        )
 
     def report(self):
         """What happened and what came of it: {words: number}."""
@@ -234,303 +236,6 @@ class Soak:
         for node in self._nodes:
             broken += node.broken()
         return broken
-
-
-class Flow:
-    """The messages from one node to the other: what was said, and what came of it.
-
-    `words` are the BrokersWords to the receiver.
-    """
-
-    def __init__(self, sender, receiver, messages, words):
-        self.sender = sender
-        self.receiver = receiver
-        self.said = 0  # taken by publish()
-        self.came = 0  # different ones
-        self._messages = messages
-        self._words = words
-        self._next = 0  # the number that the sender says next
-        self._unknown = set()
-        self._full = 0
-        self._times = collections.Counter()  # how often each number came
-        self._last = {1: -1, 2: -1}  # the highest number that came, at each QoS
-        self._newest = None  # the message noted last
-        self._at_risk = collections.Counter()  # the newest one at a kill may come again, each time
-        self._repeats = []  # (number, QoS, dup) of what came again, but for:
-        self._window = 0
-        self._without_dup = []
-        self._disorder = []
-        self._damaged = []
-
-    def read(self):
-        """Take the nodes' new notes into account -> were there any?"""
-        said = self.sender.sent.new()
-        for record in said:
-            number, mark = int(record[:9]), record[10:11]
-            if mark == b"-":
-                self._full += 1
-                continue
-            self._next = number + 1
-            if mark == b"?":
-                self._unknown.add(number)
-            else:
-                self.said += 1
-        got = self.receiver.got.new()
-        for record in got:
-            number, qos, dup = record.rstrip(b"!").split()
-            self._take(int(number), int(qos), dup == b"1")
-            if record.endswith(b"!"):
-                self._damaged.append(int(number))
-        return bool(said or got)
-
-    def _take(self, number, qos, dup):
-        self._newest = number, qos
-        self._times[number] += 1
-        if qos != number % 2 + 1:
-            self._damaged.append(number)
-        if self._times[number] == 1:
-            if number not in self._unknown:
-                self.came += 1
-            if number < self._last[qos]:
-                self._disorder.append(number)
-            self._last[qos] = number
-        elif qos == 2 and self._at_risk[number]:
-            self._at_risk[number] -= 1
-            self._window += 1
-            if not dup:
-                self._without_dup.append(number)
-        else:
-            self._repeats.append((number, qos))
-
-    def killed(self):
-        """The receiver was killed, perhaps in the callback of the message that it noted last."""
-        if self._newest:
-            self._at_risk[self._newest[0]] += self._newest[1] == 2
-
-    def let_go_on(self):
-        """Tell the sender how far it may go."""
-        on_their_way = self.said - self.came
-        self.sender.order(str(min(self._messages, self._next + max(0, _BACKLOG - on_their_way))))
-
-    def enough(self):
-        """The time is over: what is said is said."""
-        self._messages = min(self._messages, self._next)
-
-    def is_said(self):
-        return self._next >= self._messages
-
-    def is_over(self):
-        return self.is_said() and self.came >= self.said
-
-    def counts(self):
-        kept = [number for number in range(self._next) if number not in self._unknown]
-        doubled, breaches = self._doubled()
-        return collections.Counter(
-            {
-                "kept": self.said,
-                "kept 1": sum(number % 2 == 0 for number in kept),
-                "kept 2": sum(number % 2 == 1 for number in kept),
-                "unknown": len(self._unknown),
-                "full": self._full,
-                "lost": len(self._lost()),
-                "doubled 1": sum(qos == 1 for _, qos in self._repeats),
-                "doubled 2": len(doubled),
-                "window": self._window,
-                "breach": breaches,
-                "disorder": len(self._disorder),
-                "damaged": len(self._damaged),
-            }
-        )
-
-    def _lost(self):
-        return [n for n in range(self._next) if n not in self._unknown and not self._times[n]]
-
-    def _doubled(self):
-        """-> the numbers at QoS 2 that came again, and how many more came again by the broker's own breach."""
-        breaches = self._words.breaches.copy()
-        doubled = []
-        for number, qos in self._repeats:
-            if qos == 2:
-                if breaches[number]:
-                    breaches[number] -= 1
-                else:
-                    doubled.append(number)
-        return doubled, sum(qos == 2 for _, qos in self._repeats) - len(doubled)
-
-    def violations(self):
-        who = f"{self.sender.name} to {self.receiver.name}"
-        broken = {
-            "lost": self._lost(),
-            "doubled at QoS 2": self._doubled()[0],
-            "came again after a kill without dup": self._without_dup,
-            "out of order": self._disorder,
-            "damaged": self._damaged,
-        }
-        return [
-            f"{who}: {len(numbers)} {what}: {', '.join(map(str, numbers[:20]))}"
-            for what, numbers in broken.items()
-            if numbers
-        ]
-
-
-class BrokersWords:
-    """What the broker says to one node, over all its connections: listen() is a tap for a FaultProxy."""
-
-    def __init__(self):
-        # number: how often it was published again, as the same packet, after its PUBREL
-        self.breaches = collections.Counter()
-        self._under_way = {}  # packet id: number, of the QoS 2 messages published
-        self._released = set()  # those packet ids whose PUBREL was sent
-
-    def listen(self):
-        """-> a function that takes the bytes of one connection."""
-        unread = bytearray()
-
-        def take(data):
-            unread.extend(data)
-            while packet := _first_packet(unread):
-                head, body, length = packet
-                if head & 0xF6 == 0x34:
-                    self._published(body, bool(head & 8))
-                elif head == 0x62:
-                    self._released.add(int.from_bytes(body))
-                del unread[:length]
-
-        return take
-
-    def _published(self, body, dup):
-        after_topic = 2 + int.from_bytes(body[:2])
-        packet_id = int.from_bytes(body[after_topic : after_topic + 2])
-        number = int(body[after_topic + 2 :].partition(b":")[0])
-        if dup and packet_id in self._released and self._under_way.get(packet_id) == number:
-            self.breaches[number] += 1
-        self._under_way[packet_id] = number
-        self._released.discard(packet_id)
-
-
-def _first_packet(data):
-    """-> (first byte, body, length in all), or None when not all of it is there."""
-    size = 0
-    for i in range(1, len(data)):
-        size |= (data[i] & 127) << 7 * (i - 1)
-        if data[i] < 128:
-            end = i + 1 + size
-            return (data[0], bytes(data[i + 1 : end]), end) if end <= len(data) else None
-    return None
-
-
-class _Notes:
-    """A file that a node writes; new() returns its new whole lines."""
-
-    def __init__(self, path):
-        path.touch()
-        self._file = path.open("rb")
-        self._rest = b""
-
-    def new(self):
-        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        return lines
-
-    def close(self):
-        self._file.close()
-
-
-class _Node:
-    """A process that runs node.py, again and again."""
-
-    def __init__(self, folder, argv, name, peer, durable, proxy, seed):
-        folder.mkdir()
-        self.name = name
-        self.kills = 0
-        self._trouble = []
-        self.sent = _Notes(folder / "sent")
-        self.got = _Notes(folder / "got")
-        self._folder = folder
-        self._argv = argv
-        self._port = proxy.port
-        self._options = {"name": name, "peer": peer, "durable": durable, "folder": str(folder), "received": _BACKLOG}
-        self._seed = seed
-        self._lives = itertools.count()
-        self._ordered = ""
-        self._process = None
-        self._printed = folder / "printed"
-
-    def start(self, port=None, orders="0"):
-        """Start it, towards its proxy or straight to the port."""
-        self.order(self._ordered if self._ordered not in ("", "end") else orders)
-        life = next(self._lives)
-        options = {**self._options, "port": port or self._port, "life": life, "seed": self._seed + life}
-        with self._printed.open("ab") as printed:
-            self._process = subprocess.Popen(
-                [*self._argv, str(_NODE)],
-                env={**os.environ, "PYTHONPATH": str(_LIB), "MICROPYPATH": f"{_LIB}:.frozen"},
-                stdin=subprocess.PIPE,
-                stdout=printed,
-                stderr=printed,
-            )
-        self._process.stdin.write(json.dumps(options).encode() + b"\n")
-        self._process.stdin.close()
-
-    def order(self, orders):
-        """Up to which number it may publish, or "end"."""
-        if orders != self._ordered:
-            self._ordered = orders
-            written = self._folder / "orders.new"
-            written.write_text(orders)
-            written.replace(self._folder / "orders")
-
-    def kill(self):
-        self._process.kill()
-        self._process.wait()
-        self.kills += 1
-
-    def is_alive(self):
-        """If it is not, though nobody killed it, that is trouble."""
-        if self._process.poll() is None:
-            return True
-        self._fail("ended by itself")
-        return False
-
-    def wait_for_end(self):
-        """It was ordered to end: everything of it must be finished by then."""
-        try:
-            self._process.wait(timeout=_QUIET_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            self._fail("does not come to its end")
-            return
-        if self._process.returncode or self._last_words() != "unfinished 0":
-            self._fail("did not come to a good end")
-
-    def broken(self):
-        """What it says went wrong, and what is wrong with it."""
-        return [f"{self.name}: {line}" for line in self._lines() if line.startswith("broken")] + self._trouble
-
-    def torn(self):
-        """How often its journal ended in a torn record when it started."""
-        return sum(line.startswith("journal") for line in self._lines())
-
-    def _fail(self, what):
-        trouble = f"{self.name} {what}: {self._last_words()}"
-        if trouble not in self._trouble:
-            self._trouble.append(trouble)
-
-    def _lines(self):
-        return self._printed.read_text(errors="replace").splitlines()
-
-    def _last_words(self):
-        return (self._lines() or ["it said nothing"])[-1]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_exception):
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-        self.sent.close()
-        self.got.close()
 
 
 class _Progress:
