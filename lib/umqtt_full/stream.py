@@ -12,6 +12,7 @@ from . import const
 from .codec import bad, put_ack, put_header, to_bytes
 from .errors import Full, LinkLost, MQTTException
 from .session import Session
+from .topics import is_topic_name, matches
 
 MORE = 0
 COMPLETE = 1
@@ -321,8 +322,7 @@ class Streams:
         m = self._message
         have = min(have, end)
         reader._publish(head, start, have)  # what is here of the payload is the first piece
-        p._match(m)
-        self._handlers = self._hit()
+        self._handlers = self._match(m)
         if not self._handlers:
             return self._refuse(head, start, end)
         self._begin(m, end - name_end)
@@ -389,7 +389,7 @@ class Streams:
         self._one[0] = handler
         self._begin(m, len(m.payload))
         if m.qos == 2 and handler.folder is not None:
-            if not self._place(m.packet_id):
+            if not [one for one in self._kept if one[0] == m.packet_id]:
                 self._open_file(handler.folder)
                 self._write_file()
                 self._keep_file()
@@ -449,8 +449,14 @@ class Streams:
             for handler in self._handlers:
                 self._client._tell(handler.handler, part)
 
-    def _hit(self):
-        return [s.callback for s in self._protocol.subscriptions if s.hit and isinstance(s.callback, _Handler)]
+    def _match(self, m):
+        # -> the handlers of this message
+        if not is_topic_name(m.topic_name):
+            bad(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
+        p = self._protocol
+        p._stale = True  # it has not seen this topic name
+        found = [s for s in p.subscriptions if isinstance(s.callback, _Handler)]
+        return [s.callback for s in found if matches(s.topic_filter, m.topic_name)]
 
     # In, by way of a file
 
@@ -507,8 +513,6 @@ class Streams:
 
     def _hand_over_file(self, path):
         p = self._protocol
-        p._match(self._message)
-        p._stale = True  # the next one has the topic of the packet before
         part = self._part
         try:
             total = os.stat(path)[6]
@@ -516,7 +520,7 @@ class Streams:
             if e.errno == ENOENT:
                 return  # a handler has renamed it, and a reset or an error came before it was forgotten
             raise self._file_failed(e)
-        self._handlers = self._hit()
+        self._handlers = self._match(self._message)
         self._begin(self._message, total)
         part.offset = total
         part.file = path
