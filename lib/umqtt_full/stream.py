@@ -5,11 +5,12 @@
 # In:  of a PUBLISH over max_packet the reader tells large(). From then on handle() is ours until the packet's end.
 
 import os
+from array import array
 from errno import ENOENT
 from struct import pack_into
 
 from . import const
-from .codec import bad, put_ack, put_header, to_bytes
+from .codec import bad, put_ack, put_header
 from .errors import Full, LinkLost, MQTTException
 from .session import Session
 from .topics import is_topic_name, matches
@@ -24,6 +25,7 @@ _TICKS = const(0x3FFFFFFF)
 _LONGEST = const(268435455)  # the largest remaining length (2.2.3)
 _FOLDER = const(0x4000)
 _WAITED_MS = const(500)
+_UNRELEASED = const(1024)
 _ENOSPC = const(28)  # MicroPython's errno does not name it
 # A board's flush() goes to the flash; a computer's stops in between.
 _fsync = getattr(os, "fsync", None)
@@ -44,7 +46,8 @@ class Part:
     def __init__(self, message):
         self.topic_name = message.topic_name
         self.payload = self.file = None
-        self.state = self.offset = self.total = self.qos = self.packet_id = 0
+        self.state = COMPLETE
+        self.offset = self.total = self.qos = self.packet_id = 0
         self.retain = self.dup = False
 
 
@@ -95,7 +98,7 @@ class Streams:
         self._message = p.reader.message
         self._part = Part(self._message)
         self._none = bytearray()  # the payload of a part that has none
-        self._one = [None]
+        self._one = [None]  # a list to hold one handler
         self._handlers = self._one  # who is told about the message under way
         self._left = -1  # bytes of its payload still to come; -1: there is none
         self._telling = False
@@ -108,7 +111,7 @@ class Streams:
         self._refuse = p.reader.large
         self._promise = session.publish
         self._release = session.released
-        self._hand_over_slot = session.hand_over
+        self._hand_over_message = session.hand_over
         client.close = self._close
         p.publish = self._publish
         p.handle = self._handle
@@ -117,6 +120,8 @@ class Streams:
         session.more = self._more
         session.released = self._released
         session.hand_over = self._hand_over
+        if self._is_journal:
+            session._received = array("H", bytes(2 * _UNRELEASED))  # of its own it needs none
 
     # Out
 
@@ -172,10 +177,12 @@ class Streams:
         buf = store.buffer(slot)
         end = _put_head(buf, head, topic_name, payload.length, packet_id)
         if self._is_journal:
-            path = to_bytes(payload.source, "path")
-            if end + len(path) > len(buf):
-                raise ValueError("topic name and path are too long for the journal's size")
-            store.keep(slot, packet_id, head, end, path)
+            path = payload.source.encode()
+            n = len(path)
+            if n > 255 or end + n + 4 > len(buf):
+                raise ValueError("path is over 255 bytes, or with the topic name over the journal's size")
+            buf[end : end + n] = path
+            store.keep(slot, packet_id, head, end, n)
         else:
             self._sources[slot] = payload.source
             store.keep(slot, packet_id, head, end)
@@ -296,7 +303,8 @@ class Streams:
         """
         if folder is not None:
             folder = folder.rstrip("/")
-            self._remove_leftovers(folder)
+            if not self._protocol.state:
+                self._remove_leftovers(folder)
         return self._client.subscribe(topic_filter, qos, _Handler(self, handler, folder), wait, timeout_ms)
 
     def _large(self, head, start, end):
@@ -327,8 +335,8 @@ class Streams:
             return self._refuse(head, start, end)
         self._begin(m, end - name_end)
         if m.qos == 2:
-            if not Session.accepts(self._session, m):
-                self._handlers = ()  # it has them already [MQTT-4.3.3-2]
+            if (self._is_journal and self._store.kept(m.packet_id) >= 0) or not Session.accepts(self._session, m):
+                self._handlers = ()  # they have it already [MQTT-4.3.3-2]
             else:
                 for handler in self._handlers:
                     if handler.folder is not None:
@@ -380,7 +388,7 @@ class Streams:
         head = Session.handed_over(self._session, m)
         if head and p.state == _UP:
             p._used = put_ack(p._tx, p._used, head, m.packet_id)
-        p.messages = p.messages + 1 & _TICKS
+        self._count()
         return _PUBLISH
 
     def _whole(self, handler, m):
@@ -389,10 +397,7 @@ class Streams:
         self._one[0] = handler
         self._begin(m, len(m.payload))
         if m.qos == 2 and handler.folder is not None:
-            if not [one for one in self._kept if one[0] == m.packet_id]:
-                self._open_file(handler.folder)
-                self._write_file()
-                self._keep_file()
+            self._whole_file(handler, m)
             return
         if m.payload:
             self._tell(m.payload, MORE)
@@ -488,44 +493,81 @@ class Streams:
             self._file.close()
         except OSError as e:
             raise self._file_failed(e)
-        self._kept.append([m.packet_id, bytes(m.topic_name), self._path, m.retain, m.dup])
+        if self._is_journal:
+            m.payload[:] = self._path.encode()
+            self._store.receive(m, True)
+        else:
+            self._kept.append([m.packet_id, bytes(m.topic_name), self._path, m.retain, m.dup])
         self._file = None
 
+    def _whole_file(self, handler, m):
+        # A message that is all here, for a handler that wants a file. A journal has kept it, and its PUBREL has come.
+        is_kept = [one for one in self._kept if one[0] == m.packet_id]  # for another handler
+        if not is_kept:
+            self._open_file(handler.folder)
+            self._write_file()
+            if self._is_journal:
+                self._file.close()
+                self._file = None
+                self._hand_over_file(self._path, self._one)
+            else:
+                self._keep_file()
+
     def _released(self, packet_id):
-        # Session.released; packet id 0: a connection begins, and if no session was present nobody will release.
+        # Session.released; packet id 0: a connection begins.
         kept = self._kept
-        while kept and not packet_id and not self._protocol.session_present:
-            self._hand_over_kept(0)
+        p = self._protocol
+        if not packet_id and p._clean:
+            # What a clean session has forgotten
+            kept.clear()
+            for s in p.subscriptions:
+                if isinstance(s.callback, _Handler) and s.callback.folder is not None:
+                    self._remove_leftovers(s.callback.folder)
+        while kept and not packet_id and not p.session_present:
+            self._hand_over_kept(0)  # nobody else will release it
         for place in range(len(kept)):
             if kept[place][0] == packet_id:
                 self._hand_over_kept(place)
                 break
-        return self._release(packet_id)
+        head = self._release(packet_id)
+        Session.released(self._session, packet_id)
+        return head
 
     def _hand_over_kept(self, place):
         one = self._kept[place]
         m = self._message
         m.packet_id, m.topic_name[:], path, m.retain, m.dup = one
         m.qos = 2
-        one[4] = True  # should the handler raise
-        self._hand_over_file(path)
+        one[4] = True  # should a handler raise
+        self._hand_over_file(path, self._match(m))
         self._kept.pop(place)
+        self._count()
 
-    def _hand_over_file(self, path):
-        p = self._protocol
+    def _hand_over(self, m):
+        # Session.hand_over: a message that a journal has kept, or the path of its file
+        if self._store.files[self._session.handing_over]:
+            self._hand_over_file(bytes(m.payload).decode(), self._match(m))
+            self._count()
+        else:
+            self._hand_over_message(m)
+
+    def _hand_over_file(self, path, handlers):
         part = self._part
         try:
             total = os.stat(path)[6]
         except OSError as e:
             if e.errno == ENOENT:
                 return  # a handler has renamed it, and a reset or an error came before it was forgotten
-            raise self._file_failed(e)
-        self._handlers = self._match(self._message)
+            raise StreamError(e.errno, "file %s: %s" % (path, e))
+        self._handlers = handlers
         self._begin(self._message, total)
         part.offset = total
         part.file = path
         self._tell(self._none, COMPLETE)
         _remove(path)
+
+    def _count(self):
+        p = self._protocol
         p.messages = p.messages + 1 & _TICKS
 
     def _remove_leftovers(self, folder):
@@ -542,8 +584,15 @@ class Streams:
     def _paths(self):
         # -> the paths of the files that are in use
         paths = [one[2] for one in self._kept]
-        if self._file:
-            paths.append(self._path)
+        if self._is_journal:
+            store = self._store
+            m = self._message
+            seen = bytes(store._seen)  # load() is not to say that a callback had them
+            for slot in store.arrived:
+                if store.files[slot]:
+                    store.load(slot, m)
+                    paths.append(bytes(m.payload).decode())
+            store._seen[:] = seen
         return paths
 
 
