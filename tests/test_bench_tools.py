@@ -168,6 +168,18 @@ def test_budget_judges_the_heap_of_messages():
     assert budget.Heap(locked="MemoryError").broken
     assert str(budget.Heap(net=9600, allocated=9600, locked="MemoryError")) == "BROKEN: 48, MemoryError (48)"
     assert str(budget.Heap(allocated=6800)) == "0 (34)"
+    assert str(budget.Heap(compactions=0)) == "BROKEN: 0, no compaction"
+
+
+def test_budget_measures_the_journal(monkeypatch, need, micropython32, capsys):
+    need(mosquitto.find)
+    monkeypatch.setitem(budget.LIMITS, "journal import", budget.Limit(most=1_000_000, aim=1))
+    assert budget.run(_parsed(budget, "--only", "journal")) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "QoS" in line]
+    assert len(rows) == len(budget.JOURNALED)
+    assert all(row.endswith("| ok |") for row in rows)
+    monkeypatch.setitem(budget.LIMITS, "journal import", budget.Limit(most=100, aim=1))
+    assert budget.run(_parsed(budget, "--only", "journal")) == 1
 
 
 @pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])

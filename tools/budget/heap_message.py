@@ -92,8 +92,10 @@ def pinging(client):
     return some
 
 
-def measure(some):
-    some(COUNT // 10)
+def measure(some, compactions=None):
+    # compactions: a function that says how many there have been
+    some(COUNT if compactions else COUNT // 10)
+    begun = compactions() if compactions else 0
     counted = hasattr(micropython, "mem_total")
     gc.collect()
     gc.disable()
@@ -103,6 +105,7 @@ def measure(some):
     net = gc.mem_alloc() - before
     total = micropython.mem_total() - total if counted else -1
     gc.enable()
+    halfway = compactions() if compactions else 0
     verdict = "passes"
     error = None
     micropython.heap_lock()
@@ -114,7 +117,10 @@ def measure(some):
     if error:
         sys.print_exception(error)
         verdict = type(error).__name__
-    print(net, total, verdict)
+    if compactions:
+        print(net, total, verdict, min(halfway - begun, compactions() - halfway))
+    else:
+        print(net, total, verdict)
 
 
 def main(what, port, ca, publisher_port):
@@ -137,4 +143,5 @@ def main(what, port, ca, publisher_port):
             measure(receiving(client, qos, alternating, Publisher(int(publisher_port), qos)))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

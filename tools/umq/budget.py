@@ -29,6 +29,8 @@ MESSAGES = (
     *(f"receive-{qos}-alternating" for qos in range(3)),
     "ping",
 )
+JOURNALED = ("publish-1", "publish-2", "receive-2")
+_PROGRAM_SIZES = (32, 256)  # bytes: the least that LittleFS writes, on an ESP32 and on an RP2040
 _COUNT = 200  # as in heap_message.py
 
 OK = "ok"
@@ -47,6 +49,7 @@ LIMITS = {
     "mpy": Limit(16_000, 13_000),
     "import": Limit(23_000, 18_000),
     "client": Limit(3_000, 3_000),
+    "journal import": Limit(6_000, 4_000),
 }
 
 
@@ -77,12 +80,13 @@ class Heap:
     locked: str = "passes"  # under heap_lock(), or what went wrong
     trouble: str = ""  # why there is no figure
     must_be_there: bool = True
+    compactions: int = 1  # of a journal, in so many messages
 
     @property
     def broken(self):
         if self.trouble:
             return self.must_be_there
-        return self.net > 0 or self.locked != "passes"
+        return self.net > 0 or self.locked != "passes" or not self.compactions
 
     def __str__(self):
         if self.trouble:
@@ -90,6 +94,8 @@ class Heap:
         text = f"{max(self.net, 0) / _COUNT:.3g}"
         if self.locked != "passes":
             text += f", {self.locked}"
+        if not self.compactions:
+            text += ", no compaction"
         if self.allocated > 0:
             text += f" ({self.allocated / _COUNT:.0f})"
         return f"{BROKEN}: {text}" if self.broken else text
@@ -98,8 +104,8 @@ class Heap:
 def add_arguments(parser):
     parser.add_argument(
         "--only",
-        choices=("size", "client", "message"),
-        help="measure only the .mpy files, the heap of code and client, or the heap a message",
+        choices=("size", "client", "message", "journal"),
+        help="measure only the .mpy files, the heap of code and client, the heap a message, or that of the journal",
     )
 
 
@@ -109,23 +115,25 @@ def run(args):
     with tempfile.TemporaryDirectory(prefix="umq-budget-") as directory:
         compiled = Path(directory) / "mpy"
         files = pack(compiled)
-        figures = []
+        figures, tables = [], {}
         if args.only in (None, "size"):
             figures += sizes(files)
-        if args.only in (None, "client", "message"):
+        if args.only != "size":
             with _Bench(Path(directory), compiled) as bench:
                 if args.only in (None, "client"):
                     figures += bench.clients()
-                messages = bench.messages() if args.only in (None, "message") else {}
-        else:
-            messages = {}
+                if args.only in (None, "message"):
+                    tables["bytes net a message (transient)"] = bench.messages()
+                if args.only in (None, "journal"):
+                    figures += bench.journals()
+                    tables["the same with the journal on LittleFS, compactions included"] = bench.journaled()
     if figures:
         print(figures_table(figures))
         broken += sum(figure.verdict == BROKEN for figure in figures)
-    if messages:
-        print(messages_table(messages))
-        broken += sum(heap.broken for heap in messages.values())
-        for trouble, times in Counter(heap.trouble for heap in messages.values() if heap.trouble).items():
+    for title, heaps in tables.items():
+        print(heaps_table(title, heaps))
+        broken += sum(heap.broken for heap in heaps.values())
+        for trouble, times in Counter(heap.trouble for heap in heaps.values() if heap.trouble).items():
             print(f"{times} of them without a figure: {trouble}")
     if broken:
         print(f"umq: {broken} of the figures above {'is' if broken == 1 else 'are'} {BROKEN}", file=sys.stderr)
@@ -149,15 +157,15 @@ def figures_table(figures):
     return _markdown(rows)
 
 
-def messages_table(messages):
-    """The markdown for messages[kind, column] = Heap."""
-    columns = list(dict.fromkeys(column for _, column in messages))
+def heaps_table(title, heaps):
+    """The markdown for heaps[kind, column] = Heap."""
+    columns = list(dict.fromkeys(column for _, column in heaps))
     rows = [
-        ["bytes net a message (transient)", "limit", *columns, ""],
+        [title, "limit", *columns, ""],
         ["---", "---:", *("---:" for _ in columns), "---"],
     ]
-    for kind in dict.fromkeys(kind for kind, _ in messages):
-        row = [messages[kind, column] for column in columns]
+    for kind in dict.fromkeys(kind for kind, _ in heaps):
+        row = [heaps[kind, column] for column in columns]
         rows.append([_in_words(kind), "0", *map(str, row), BROKEN if any(heap.broken for heap in row) else OK])
     return "\n" + _markdown(rows)
 
@@ -217,19 +225,50 @@ class _Bench:
         """Heap of each kind of message on each MicroPython, over TCP and over TLS."""
         doors = {"TCP": (self._plain_port, "-"), "TLS": (self._broker.port, self._certificates.ca_der)}
         return {
-            (kind, f"{bits}-bit {door}"): self._heap(bits, kind, port, ca)
+            (kind, f"{bits}-bit {door}"): self._heap(bits, kind, port, ca, self._plain_port)
             for kind in MESSAGES
             for bits in (32, 64)
             for door, (port, ca) in doors.items()
         }
 
-    def _heap(self, bits, kind, port, ca):
+    def journals(self):
+        """Heap of the journal's code, and of a journal with its files on LittleFS."""
+        figures = []
+        for bits in (32, 64):
+            limit = LIMITS["journal import"] if bits == 32 else None
+            try:
+                made = {size: self._run(bits, "heap_journal.py", "made", size, 0) for size in _PROGRAM_SIZES}
+            except UserError as error:
+                figures.append(Figure(f"heap of the journal, {bits}-bit", str(error), limit, self._must_have(bits)))
+                continue
+            imported, _ = made[_PROGRAM_SIZES[0]]
+            figures.append(
+                Figure(f"heap of the journal's import beside the client's, {bits}-bit", int(imported), limit)
+            )
+            figures += [
+                Figure(f"heap of a journal and its open files, program size {size}, {bits}-bit", int(journal))
+                for size, (_, journal) in made.items()
+            ]
+        return figures
+
+    def journaled(self):
+        """Heap of each kind of message with the journal on LittleFS, over TCP."""
+        return {
+            (kind, f"{bits}-bit, program size {size}"): self._heap(
+                bits, kind, size, self._plain_port, script="heap_journal.py"
+            )
+            for kind in JOURNALED
+            for bits in (32, 64)
+            for size in _PROGRAM_SIZES
+        }
+
+    def _heap(self, bits, kind, *arguments, script="heap_message.py"):
         try:
-            net, allocated, locked = self._run(bits, "heap_message.py", kind, port, ca, self._plain_port)
+            net, allocated, locked, *compactions = self._run(bits, script, kind, *arguments)
         except UserError as error:
             # What it says after its name, which is the same for many.
             return Heap(trouble=str(error).partition(" failed: ")[2] or str(error), must_be_there=self._must_have(bits))
-        return Heap(int(net), int(allocated), locked)
+        return Heap(int(net), int(allocated), locked, compactions=int(compactions[0]) if compactions else 1)
 
     def _must_have(self, bits):
         """Is it a failure when there is no figure for `bits`?"""
