@@ -2,8 +2,7 @@
 
 import collections
 
-# So many messages may be on their way to a node: with an open window the broker sends them all at once, and of those of
-# QoS 2 its journal must have room for all.
+# So many messages may be on their way to a node. Each new connection sends those again that it has not acknowledged.
 BACKLOG = 64
 
 

@@ -1,14 +1,17 @@
 """A node of the soak: a process that runs tools/soak/node.py, is killed, and runs again."""
 
+import collections
 import itertools
 import json
 import os
 import subprocess
 from pathlib import Path
 
-from umq.soak_account import BACKLOG
 
 QUIET_S = 30  # without news for so long, nothing more is to be expected
+# How many messages of QoS 2 a node's journal has room for. With an open window the broker sends all that it has at once,
+# and after a restart those again whose PUBCOMP had not yet come.
+_RECEIVED = 255
 _ROOT = Path(__file__).resolve().parents[2]
 _LIB = _ROOT / "lib"
 _NODE = _ROOT / "tools" / "soak" / "node.py"
@@ -43,7 +46,7 @@ class Node:
         self._folder = folder
         self._argv = argv
         self._port = port
-        self._options = {"name": name, "peer": peer, "durable": durable, "folder": str(folder), "received": BACKLOG}
+        self._options = {"name": name, "peer": peer, "durable": durable, "folder": str(folder), "received": _RECEIVED}
         self._seed = seed
         self._lives = itertools.count()
         self._ordered = ""
@@ -100,7 +103,8 @@ class Node:
 
     def broken(self):
         """What it says went wrong, and what is wrong with it."""
-        return [f"{self.name}: {line}" for line in self._lines() if line.startswith("broken")] + self._trouble
+        lines = collections.Counter(line for line in self._lines() if line.startswith("broken"))
+        return [f"{self.name}: {line} ({times} times)" for line, times in lines.items()] + self._trouble
 
     def torn(self):
         """How often its journal ended in a torn record when it started."""
