@@ -303,6 +303,10 @@ class Streams:
         """
         if folder is not None:
             folder = folder.rstrip("/")
+            try:
+                os.listdir(folder or "/")
+            except OSError as e:
+                raise ValueError("folder %s: %s; make it first" % (folder, e))
             if not self._protocol.state:
                 self._remove_leftovers(folder)
         return self._client.subscribe(topic_filter, qos, _Handler(self, handler, folder), wait, timeout_ms)
@@ -572,12 +576,8 @@ class Streams:
 
     def _remove_leftovers(self, folder):
         # What was cut off in the middle of a message, which comes again from its start
-        try:
-            names = os.listdir(folder or "/")
-        except OSError as e:
-            raise ValueError("folder %s: %s; make it first" % (folder, e))
         kept = [path.rsplit("/", 1)[1] for path in self._paths()]
-        for name in names:
+        for name in os.listdir(folder or "/"):
             if name.startswith("umqtt-") and name.endswith(".in") and name not in kept:
                 _remove(folder + "/" + name)
 
