@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit mpy bench budget soak lint format clean
+.PHONY: help setup demo test test-32bit mpy bench budget wear soak lint format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -38,6 +38,9 @@ bench: setup ## measure messages a second, beside bare sockets and other librari
 
 budget: setup $(EVERYTHING) ## measure heap and size on MicroPython; fails when a limit is broken
 	@$(VENV) -m umq budget $(ARGS)
+
+wear: setup ## measure what the journal does to flash, and how long that lasts
+	@$(VENV) -m umq wear $(ARGS)
 
 soak: setup ## exchange 100 000 messages through a real broker while links, nodes and broker break
 	@$(VENV) -m umq soak $(ARGS)

@@ -1,4 +1,4 @@
-"""The tools that measure: the delay proxy, `make bench` and `make budget`."""
+"""The tools that measure: the delay proxy, `make bench`, `make budget` and `make wear`."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from umq import bench, bench_peers, budget, micropython, mosquitto
+from umq import bench, bench_peers, budget, micropython, mosquitto, wear
 from umq.bench_cpus import Cpus
 from umq.delay_proxy import DelayProxy
 from umq.errors import UserError
@@ -201,3 +201,26 @@ def test_budget_misses_the_32_bit_micropython_only_in_ci(monkeypatch, need, caps
     row = next(line for line in capsys.readouterr().out.splitlines() if "32-bit" in line)
     assert "the 32-bit MicroPython is missing" in row
     assert row.endswith("| BROKEN |" if status else "| missing |")
+
+
+# make wear
+
+
+def test_wear_measures_what_each_message_costs(need, capsys):
+    need(mosquitto.find)
+    need(micropython.command)
+    assert wear.run(_parsed(wear, "--only", "publish-1")) == 0
+    rows = [row.strip("| ").split(" | ") for row in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[1:3] for row in rows] == [[d, str(n)] for d in wear.DURABLE for n in wear.TOGETHER]
+    assert all(0 < float(row[3]) < 10 for row in rows)
+    # To flush less often cannot cost more.
+    erased = [float(row[3]) for row in rows]
+    assert erased[0] >= erased[2] >= erased[4]
+
+
+def test_wear_says_how_long_flash_lasts():
+    # 256 blocks of 100 000 erases each; here a message costs two of them.
+    key = ("publish-2", "poll", 10, "ESP32"), ("publish-2", "poll", 10, "RP2")
+    text = wear.table(dict(zip(key, (wear.Wear(300, 600, 19200), wear.Wear(600, 300, 76800)), strict=True)))
+    row = "| publish QoS 2 | poll | 10 | 2.00 | 2.0 | 64 | 1.0 | 256 | 12.8 million | 24 |"
+    assert text.splitlines()[-1] == row

@@ -14,6 +14,7 @@ _COMMANDS = {
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
     "soak": "two nodes exchange messages through a real broker while everything between them breaks",
+    "wear": "what a message with the journal costs flash, and how long the flash lasts",
     "statements": "the table of the standard's statements and the tests that show them",
 }
 

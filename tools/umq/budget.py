@@ -6,21 +6,16 @@ real Mosquitto, over TCP and over TLS. The exit status is not 0 when a limit is 
 
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import certificates, micropython, mosquitto
+from umq import board_scripts, certificates, micropython, mosquitto
 from umq.errors import UserError
 from umq.pack import pack
 from umq.ports import free_port
-
-_PROJECT = Path(__file__).resolve().parents[2]
-_SCRIPTS = _PROJECT / "tools" / "budget"
-_TIMEOUT_S = 60
 
 MESSAGES = (
     *(f"publish-{qos}" for qos in range(3)),
@@ -280,26 +275,9 @@ class _Bench:
 
     def _run(self, bits, script, *arguments):
         """Run a script of tools/budget on MicroPython; return the words of the last line it prints."""
-        what = f"{script} {arguments[0]} on {bits}-bit MicroPython"
-        try:
-            says = subprocess.run(
-                [*micropython.command(bits), str(_SCRIPTS / script), *map(str, arguments)],
-                env={**os.environ, "MICROPYPATH": f"{self._compiled}:.frozen"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=_TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired:
-            raise UserError(
-                f"{script} {' '.join(map(str, arguments))} did not come to an end on {bits}-bit MicroPython"
-            )
-        lines = says.stdout.strip().splitlines() or ["it printed nothing"]
-        if says.returncode:
-            raise UserError(f"{what} failed: {lines[-1]}")
+        lines = board_scripts.run(self._compiled, script, *arguments, bits=bits)
         traceback = "\n".join(lines[:-1])
         if traceback not in self._shown:
             self._shown.add(traceback)
-            print(f"{what}:\n{traceback}", file=sys.stderr)
+            print(f"{script} {arguments[0]} on {bits}-bit MicroPython:\n{traceback}", file=sys.stderr)
         return lines[-1].split()
