@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from umq import bench, bench_peers, budget, micropython, mosquitto, wear
+from umq import bench, bench_peers, budget, budget_stream, micropython, mosquitto, wear
 from umq.bench_cpus import Cpus
 from umq.delay_proxy import DelayProxy
 from umq.errors import UserError
@@ -180,6 +180,24 @@ def test_budget_measures_the_journal(monkeypatch, need, micropython32, capsys):
     assert all(row.endswith("| ok |") for row in rows)
     monkeypatch.setitem(budget.LIMITS, "journal import", budget.Limit(most=100, aim=1))
     assert budget.run(_parsed(budget, "--only", "journal")) == 1
+
+
+def test_budget_sends_1_mb_through_a_small_heap(need, micropython32, capsys):
+    need(mosquitto.find)
+    assert budget.run(_parsed(budget, "--only", "stream")) == 0
+    rows = [row.strip("| ").split(" | ") for row in capsys.readouterr().out.splitlines()[2:]]
+    peaks = {row[0].strip(): int(row[3].replace(",", "")) for row in rows}
+    assert len(peaks) == 12
+    assert all(peak < 65_536 for name, peak in peaks.items() if name.endswith("32-bit with 64k"))
+
+
+def test_budget_notices_a_payload_that_changed_on_its_way(need, micropython, monkeypatch, tmp_path):
+    monkeypatch.setattr(budget_stream.board_scripts, "run", lambda *_, **__: [f"{'0' * 64} 50000"])
+    monkeypatch.setattr(budget_stream, "_TIMEOUT_MS", 500)  # out: nothing comes
+    with mosquitto.Mosquitto(tmp_path) as broker:
+        found = budget_stream.peaks(tmp_path, broker.port, tmp_path, 64)
+    assert len(found) == 6
+    assert all("SHA-256" in words for words in found.values())
 
 
 @pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])

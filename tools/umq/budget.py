@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import board_scripts, certificates, micropython, mosquitto
+from umq import board_scripts, budget_stream, certificates, micropython, mosquitto
 from umq.errors import UserError
 from umq.pack import pack
 from umq.ports import free_port
@@ -99,8 +99,8 @@ class Heap:
 def add_arguments(parser):
     parser.add_argument(
         "--only",
-        choices=("size", "client", "message", "journal"),
-        help="measure only the .mpy files, the heap of code and client, the heap a message, or that of the journal",
+        choices=("size", "client", "message", "journal", "stream"),
+        help="measure only the .mpy files; the heap of code and client, a message, the journal; or that for 1 MB",
     )
 
 
@@ -122,6 +122,8 @@ def run(args):
                 if args.only in (None, "journal"):
                     figures += bench.journals()
                     tables["the same with the journal on LittleFS, compactions included"] = bench.journaled()
+                if args.only in (None, "stream"):
+                    figures += bench.streams()
     if figures:
         print(figures_table(figures))
         broken += sum(figure.verdict == BROKEN for figure in figures)
@@ -180,6 +182,7 @@ class _Bench:
     """A broker with two doors, TLS and plain, and a MicroPython for 32 and for 64 bits on which scripts run."""
 
     def __init__(self, directory, compiled):
+        self._directory = directory
         self._compiled = compiled
         self._shown = {""}  # the tracebacks of failures under heap_lock(), each shown once
         self._certificates = certificates.make(directory / "certificates")
@@ -256,6 +259,17 @@ class _Bench:
             for bits in (32, 64)
             for size in _PROGRAM_SIZES
         }
+
+    def streams(self):
+        """Heap at its peak while 1 MB passes through a client; SHA-256 must be the same at both ends."""
+        figures = []
+        for bits, heap in budget_stream.HEAPS.items():
+            peaks = budget_stream.peaks(self._compiled, self._plain_port, self._directory, bits)
+            figures += [
+                Figure(f"heap at its peak, {way}, {bits}-bit with {heap}", peak, must_be_there=self._must_have(bits))
+                for way, peak in peaks.items()
+            ]
+        return figures
 
     def _heap(self, bits, kind, *arguments, script="heap_message.py"):
         try:

@@ -25,10 +25,9 @@ class Flow:
         self._times = collections.Counter()  # how often each number came
         self._last = {1: -1, 2: -1}  # the highest number that came, at each QoS
         self._newest = None  # the message noted last
-        self._at_risk = collections.Counter()  # the newest one at a kill may come again, each time
-        self._repeats = []  # (number, QoS, dup) of what came again, but for:
+        self._at_risk = collections.Counter()  # the newest one at a kill may come again with dup, once a kill
+        self._repeats = []  # (number, QoS) of what came again, but for those that were at risk:
         self._window = 0
-        self._without_dup = []
         self._disorder = []
         self._damaged = []
 
@@ -64,11 +63,9 @@ class Flow:
             if number < self._last[qos]:
                 self._disorder.append(number)
             self._last[qos] = number
-        elif qos == 2 and self._at_risk[number]:
+        elif qos == 2 and dup and self._at_risk[number]:
             self._at_risk[number] -= 1
             self._window += 1
-            if not dup:
-                self._without_dup.append(number)
         else:
             self._repeats.append((number, qos))
 
@@ -132,7 +129,6 @@ class Flow:
         broken = {
             "lost": self._lost(),
             "doubled at QoS 2": self._doubled()[0],
-            "came again after a kill without dup": self._without_dup,
             "out of order": self._disorder,
             "damaged": self._damaged,
         }
