@@ -45,5 +45,5 @@ class DurableSession(Session):
 
     def more(self, slot):
         if self.store.extras[slot]:
-            raise RuntimeError("the journal holds a streamed message: make Streams(client) before connect()")
+            raise RuntimeError("a streamed message is kept: make Streams(client) first")
         return 0

@@ -549,7 +549,7 @@ class Streams:
 
     def _hand_over(self, m):
         # Session.hand_over: a message that a journal has kept, or the path of its file
-        if self._store.files[self._session.handing_over]:
+        if self._store.extras[self._session.handing_over]:
             self._hand_over_file(bytes(m.payload).decode(), self._match(m))
             self._count()
         else:
@@ -587,12 +587,12 @@ class Streams:
         if self._is_journal:
             store = self._store
             m = self._message
-            seen = bytes(store._seen)  # load() is not to say that a callback had them
+            heads = bytes(store.heads)  # load() is not to say that a callback had them
             for slot in store.arrived:
-                if store.files[slot]:
+                if store.extras[slot]:
                     store.load(slot, m)
                     paths.append(bytes(m.payload).decode())
-            store._seen[:] = seen
+            store.heads[:] = heads
         return paths
 
 

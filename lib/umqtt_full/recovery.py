@@ -1,0 +1,181 @@
+# How a journal finds what it had kept in its two files. Done once, when it is made; journal.py says what a segment is.
+
+from collections import OrderedDict
+from struct import unpack_from
+
+from . import const
+
+_MAGIC = b"UMQJ\1"
+_HEADER = const(18)
+_BODY = const(8)
+_OVERHEAD = const(12)
+
+_KEPT = const(1)
+_RELEASED = const(2)
+
+_INWARD = const(-2)
+_FREE = const(-1)
+_DUP = const(8)
+
+# Which queue a live record is of: publishes, pubrels, arrived
+_PUBREL = const(1)
+_ARRIVED = const(2)
+
+
+def check(slots, size, received, durable):
+    """The arguments of a Journal; ValueError."""
+    if not 0 < slots < slots + received <= 256:
+        raise ValueError("slots and received must be at least 1 each, together at most 256")
+    if not 16 <= size <= 65000:
+        raise ValueError("size must be 16 to 65000 bytes")
+    if durable not in ("message", "poll", "never"):
+        raise ValueError('durable must be "message", "poll" or "never"')
+
+
+def recover(journal, slots, received):
+    """Open the journal's files and make its tables, with the places asked for and as many as were in use -> the size of
+    the largest body."""
+    older, newer = _Segment(journal, 0), _Segment(journal, 1)
+    if older.generation > newer.generation:
+        older, newer = newer, older
+    # A newer one whose snapshot is not whole is a compaction that was cut: the older one still holds all.
+    best, other = (older, newer) if older.whole and not newer.whole else (newer, older)
+    live = list(best.live.values())
+    inward = len([one for one in live if one[0] == _ARRIVED])
+    slots = max(slots, len(live) - inward)
+    received = max(min(received, 256 - slots), inward)
+    total = slots + received
+    # Numbered anew where there were more of them, or others, before
+    moved = best.slots != slots or max([0] + [one[1] for one in live]) >= total
+    journal._slots = slots
+    journal.packet_ids = [0] * slots + [_FREE] * received
+    journal.lengths = [0] * total
+    journal.heads = bytearray(total)
+    journal.extras = bytearray(total)
+    journal._places = [0] * total
+    for queue, slot, packet_id, n, extra, place, head in live:
+        if moved:
+            slot = journal.packet_ids.index(_FREE if queue == _ARRIVED else 0)
+        journal.packet_ids[slot] = _INWARD - packet_id if queue == _ARRIVED else packet_id
+        journal.lengths[slot] = n - extra
+        journal.heads[slot] = head | _DUP  # it may have been sent, or handed over
+        journal.extras[slot] = extra
+        journal._places[slot] = place
+        journal._live += n + _OVERHEAD
+        (journal.publishes, journal.pubrels, journal.arrived)[queue].append(slot)
+    journal._which = best.which
+    journal._generation = newer.generation
+    journal._end = best.end
+    journal.report = "; ".join([one.report for one in (older, newer) if one.report])
+    if other.size:
+        journal._truncate(other.which)
+    if moved or best.report or not best.whole:
+        journal._compact()
+    return max([one[3] for one in live] or [0])
+
+
+class _Segment:
+    # One of the two files, read as far as it goes
+
+    def __init__(self, journal, which):
+        self.which = which
+        self.generation = self.slots = 0
+        self.whole = False  # is all of its snapshot there?
+        self.live = OrderedDict()  # slot: [queue, slot, packet id, size of the body, extra, its place, its first byte]
+        self.end = _HEADER
+        self.report = ""
+        self._journal = journal
+        self._name = "%s.%d" % (journal._path, which)
+        self._open("r+b")
+        self.size = self._file.seek(0, 2)
+        try:
+            if self.size:
+                self._read()
+        except OSError as e:  # a bad block
+            self._tell("cannot be read at byte %d: %s" % (self.end, e))
+        journal._tails[which] = self.size
+
+    def _open(self, mode):
+        try:
+            self._file = self._journal._open(self._name, mode)
+        except OSError:
+            self._file = self._journal._open(self._name, "w+b")
+        self._journal._files[self.which] = self._file
+
+    def _tell(self, words):
+        self.report = self._name + " " + words
+
+    def _get(self, at, n):
+        found = bytearray(n)
+        self._file.seek(at)
+        return found[: self._file.readinto(found)]
+
+    def _adds_up(self, data, n):
+        # Does the checksum behind n more bytes fit?
+        journal = self._journal
+        if len(data) < n + 4:
+            return False
+        journal._count(data, n)
+        return unpack_from(">I", data, n)[0] == journal._b << 15 | journal._a
+
+    def _read(self):
+        journal = self._journal
+        head = self._get(0, _HEADER)
+        magic = bytes(head[: len(_MAGIC)])
+        if any(magic) and not _MAGIC.startswith(magic):
+            self._set_aside()
+            return
+        journal._a = journal._b = 0
+        if not self._adds_up(head, _HEADER - 4):
+            self._tell("is torn or damaged at its start")
+            return
+        _, self.slots, self.generation, snapshot = unpack_from(">5sBII", head)
+        journal._generation = self.generation
+        while self._record():
+            pass
+        self.whole = self.end >= _HEADER + snapshot
+
+    def _record(self):
+        # Take the next one, if it is one
+        journal = self._journal
+        at = self.end
+        head = self._get(at, _BODY)
+        mark = journal._seed()
+        damaged = len(head) > 0 and head[0] == mark
+        if len(head) == _BODY:
+            _, kind, slot, packet_id, n, extra = unpack_from(">BBBHHB", head)
+            if at + n + _OVERHEAD <= self.size:
+                damaged = head[0] != mark
+                head[0] = mark
+                journal._count(head, _BODY)
+                body = self._get(at + _BODY, n + 4)
+                if self._adds_up(body, n):
+                    if damaged:
+                        self._tell("is damaged at byte %d" % at)
+                    self._take(kind, slot, packet_id, n, extra, at + _BODY, body[0])
+                    self.end = at + n + _OVERHEAD
+                    return True
+                damaged = not damaged
+        # Behind the last record there is nothing, or what an older generation left.
+        if damaged:
+            self._tell("is torn or damaged at byte %d of %d" % (at, self.size))
+        return False
+
+    def _take(self, kind, slot, packet_id, n, extra, place, head):
+        before = self.live.pop(slot, None)
+        if kind == _KEPT:
+            self.live[slot] = [_ARRIVED if slot >= self.slots else 0, slot, packet_id, n, extra, place, head]
+        elif kind == _RELEASED and slot < self.slots:
+            self.live[slot] = [_PUBREL, slot, packet_id, 0, 0, 0, 0]
+        elif kind == _RELEASED and before:
+            before[2] = 0
+            self.live[slot] = before
+
+    def _set_aside(self):
+        # Somebody else's file, or that of a later version
+        copy = self._journal._open(self._name + ".bad", "w+b")
+        for at in range(0, self.size, 512):
+            copy.write(self._get(at, 512))
+        copy.flush()
+        copy.close()
+        self._tell("is no journal of this version: copied to %s.bad" % self._name)
