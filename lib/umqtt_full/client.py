@@ -19,7 +19,6 @@ _STALLED_MS = const(9000)
 
 _UNCHANGING = (bytes, str)
 _TOPIC_NAME = "topic name (1 to 65535 bytes, no + or #)"
-_TOPIC_FILTER = "topic filter (1 to 65535 bytes, + and # fill a level, # the last)"
 
 
 def _check_qos(qos):
@@ -116,7 +115,7 @@ class MQTTClient:
 
     def reconnect(self, timeout_ms=None):
         """connect() that asks for the session that was."""
-        return self.connect(False) if timeout_ms is None else self.connect(False, timeout_ms=timeout_ms)
+        return self.connect(False, None, timeout_ms)
 
     def disconnect(self, timeout_ms=None):
         """Say goodbye, so that the will is not published, and close: in the time, and up to 1 s more for the broker to
@@ -244,7 +243,7 @@ class MQTTClient:
         for item in topic if isinstance(topic, list) else [topic]:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
             _check_qos(item_qos)
-            item = bytes(to_text(item, _TOPIC_FILTER, is_topic_filter))
+            item = bytes(to_text(item, "topic filter (1 to 65535 bytes, + and # fill a level, # the last)", is_topic_filter))
             if len(item) + 10 > p.reader.max_packet:
                 raise ValueError("topic filter is too long for max_packet")
             asked.append(Subscription(item, item_qos, callback, answer == "SUBACK"))

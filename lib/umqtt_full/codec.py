@@ -28,11 +28,9 @@ _HEADS = b"\x20\x40\x50\x62\x70\x90\xb0\xd0"
 
 def bad(head, words):
     """Raise the ProtocolError that names the packet, whose first byte is `head`, and its fault."""
-    names = (
-        "type 0,CONNECT,CONNACK,PUBLISH,PUBACK,PUBREC,PUBREL,PUBCOMP,"
-        "SUBSCRIBE,SUBACK,UNSUBSCRIBE,UNSUBACK,PINGREQ,PINGRESP,DISCONNECT,type 15"
-    )
-    raise ProtocolError(_EPROTO, names.split(",")[head >> 4] + ": " + words)
+    from .words import packet_name
+
+    raise ProtocolError(_EPROTO, packet_name(head) + ": " + words)
 
 
 def is_utf8(text):

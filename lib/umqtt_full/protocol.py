@@ -104,8 +104,9 @@ class Protocol:
 
     def _connack(self, code):
         if 0 < code < 6:
-            words = "protocol version,identifier rejected,server unavailable,bad user name or password,not authorized"
-            raise MQTTException(code, "CONNECT refused: " + words.split(",")[code - 1])
+            from .words import refusal
+
+            raise MQTTException(code, refusal(code))
         present = self.session_present = code > 0
         if present:
             if self._clean or self._used:  # or CONNECT is not all written yet
