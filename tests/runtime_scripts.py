@@ -123,8 +123,8 @@ class Script(Process):
     """A function of a module in tests/on_mosquitto: `with Script(runtime, "sessions", "wills", port=...)`. What it says
     with rig.say() is heard here, and what is told here it hears with rig.hear()."""
 
-    def __init__(self, runtime, module, function, **options):
-        super().__init__([*runtime, str(ON_MOSQUITTO / "run.py"), module, function], "> ")
+    def __init__(self, runtime, module, function, endless=False, **options):
+        super().__init__([*runtime, str(ON_MOSQUITTO / "run.py"), module, function], "> ", endless)
         self.tell(json.dumps(options))
 
 
