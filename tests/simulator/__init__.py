@@ -1,0 +1,6 @@
+"""The simulator: the library, a clock, a network, a flash and a broker in one process, all from one seed.
+
+`flash.py` and `blocks.py` are the storage, `world.py` the node and all around it, `account.py` what must come out,
+`exhaustive.py` every cut of a set of exchanges, `story.py` what a seed makes of it. It runs on CPython and, with
+LittleFS itself, on MicroPython. Beside it stand `emulated.py` and `model_broker.py` of tests/both.
+"""

@@ -1,0 +1,214 @@
+"""What was said and what came of it: the account of one run, by one who knows all, and the judgement on it.
+
+Outward, of each message whose publish() returned or raised LinkLost, TimedOut or ProtocolError: at QoS 1 it arrived
+at least once, at QoS 2 exactly once. One that was refused with Full never arrives. One whose publish() was cut by the
+end of the node, or ended with an error of a callback, may arrive: at QoS 2 once at most. Where the broker forgot the
+session, QoS 2 may double, and what it had acknowledged and not passed on is its loss: both are counted apart.
+
+Inward, of each message that the broker counts as delivered: at QoS 1 a callback returned at least once, at QoS 2
+exactly once. One message may be handed over twice at QoS 2: whose callback had begun, and whose discard was not yet
+durable, when the node's life ended. Then, and whenever a callback gets a message again, `dup` is set.
+
+Order: of one topic and one QoS the first arrivals come in the order of their publish(), and so do the last ones.
+
+With durable="never" all this holds as long as no power is cut. After a power cut it holds for nothing: what is left
+is that the node starts, that nothing hangs and that both sides come to rest.
+"""
+
+# What is known of a message to the broker
+_ASKED = 0  # publish() runs
+KEPT = 1
+REFUSED = 2
+FAILED = 3  # refused because of the flash: a reset may bring it back, for a record may have got there
+UNSURE = 4
+
+
+class _Out:
+    def __init__(self, number, topic, qos, forgets):
+        self.number = number
+        self.topic = topic
+        self.qos = qos
+        self.status = _ASKED
+        self.forgets = forgets  # of the broker, before
+        self.resets = 0  # of the node, before it was refused
+        self.flushes = 0  # of the disk, before it was kept
+
+
+class _In:
+    def __init__(self):
+        self.started = 0  # callbacks that began
+        self.done = 0  # those that returned
+        self.open = False  # began, and the discard is not yet durable
+        self.repeats = 0  # how often it may come again
+        self.order = 0  # the place of its first callback that returned
+
+
+class Account:
+    """durable: that of the journal, None for a store in memory."""
+
+    def __init__(self, durable):
+        self.durable = durable
+        self.out = {}  # payload: _Out
+        self.into = {}  # payload: _In
+        self.void = False  # are promises gone?
+        self.forgets = 0  # how often the broker lost the session
+        self.cleaned = False  # did the node ask for a clean session?
+        self.resets = 0
+        self.wrong = []
+        self.maybe_doubled = 0  # of QoS 2, by a broker that forgot
+        self.lost_by_broker = 0
+        self.repeated = 0  # callbacks of QoS 2 that ran again, as they may
+        self._finished = 0
+
+    # outward
+
+    def asked(self, payload, topic, qos):
+        self.out[payload] = _Out(len(self.out), topic, qos, self.forgets)
+
+    def answered(self, payload, status, flushes):
+        one = self.out[payload]
+        one.status = status
+        one.flushes = flushes
+        one.resets = self.resets
+
+    # inward
+
+    def started(self, message):
+        payload = bytes(message.payload)
+        one = self.into.get(payload)
+        if one is None:
+            one = self.into[payload] = _In()
+        if message.qos:
+            if one.started and not message.dup:
+                self.fault("callback again for %r of QoS %d without dup" % (payload, message.qos))
+            if self.durable == "message":
+                self.flushed()
+            if message.qos == 2:
+                one.open = True
+        one.started += 1
+        return payload
+
+    def finished(self, payload):
+        one = self.into[payload]
+        one.done += 1
+        if one.done == 1:
+            self._finished += 1
+            one.order = self._finished
+
+    def raised(self, payload):
+        self.into[payload].open = False
+
+    def flushed(self):
+        """What was written to flash until now is durable."""
+        for one in self.into.values():
+            if one.open and one.done:
+                one.open = False
+
+    def completed(self, payload):
+        """The broker got PUBCOMP."""
+        if payload in self.into:
+            self.into[payload].open = False
+
+    # the end of a life
+
+    def ended(self, flushes, power):
+        """power: is what was not flushed gone?"""
+        self.resets += 1
+        if power and self.durable == "never":
+            self.void = True
+        for one in self.out.values():
+            if one.status == _ASKED:
+                one.status = UNSURE
+            elif one.status == KEPT and power and self.durable == "poll" and one.flushes == flushes:
+                one.status = UNSURE
+        for one in self.into.values():
+            if one.open:
+                one.open = False
+                one.repeats += 1
+
+    # the judgement
+
+    def fault(self, words):
+        if not self.void:
+            self.wrong.append(words)
+
+    def judge(self, broker):
+        """Every breach of a promise, in words; nothing is left to be done."""
+        taken = {}
+        for _, payload, _, _ in broker.taken:
+            taken[payload] = taken.get(payload, 0) + 1
+        unrouted = [one[1] for one in broker.unrouted]
+        for payload, one in self.out.items():
+            self._judge_out(payload, one, taken.get(payload, 0), payload in unrouted)
+        for payload in taken:
+            if payload not in self.out:
+                self.fault("the broker got %r, which nobody said" % payload)
+        self._judge_order([one[1] for one in broker.taken])
+        given = {}
+        for one in broker.given:
+            given[one.payload] = one
+            self._judge_in(one, self.into.get(one.payload))
+        for payload in self.into:
+            if payload not in given and not payload.startswith(b"z"):
+                self.fault("a callback got %r, which nobody gave" % payload)
+        self._judge_order_in(broker.given)
+        return self.wrong
+
+    def _judge_out(self, payload, one, times, unrouted):
+        least, most = 0, 1
+        if one.status == KEPT and one.qos:
+            least = 1
+        if one.qos == 1 or one.status == _ASKED:
+            most = times
+        if one.status == REFUSED or (one.status == FAILED and one.resets == self.resets):
+            least = most = 0
+        if one.qos == 2 and unrouted:
+            self.lost_by_broker += 1
+            least = 0
+        if one.qos == 2 and times > most > 0:
+            most += self.forgets - one.forgets
+            self.maybe_doubled += times - 1
+        if not least <= times <= most and not (self.cleaned and times < least):
+            self.fault(
+                "%r of QoS %d, %s, came to the broker %d times"
+                % (payload, one.qos, ("", "kept", "refused", "refused by the flash", "unsure")[one.status], times)
+            )
+
+    def _judge_in(self, given, got):
+        done = got.done if got else 0
+        if given.qos == 1:
+            if given.done and not done:
+                self.fault("%r of QoS 1 was acknowledged, and no callback had it" % given.payload)
+            return
+        least = 1 if given.done or given.received else 0
+        if not given.done and self.cleaned:
+            least = 0
+        most = 1 + (got.repeats if got else 0)
+        self.repeated += max(0, done - 1)
+        if not least <= done <= most:
+            self.fault("%r of QoS 2 was handed over %d times" % (given.payload, done))
+
+    def _judge_order(self, payloads):
+        for words, sequence in (("first", payloads), ("last", reversed(payloads))):
+            before = {}  # (topic, QoS): the number of the message before
+            seen = set()
+            for payload in sequence:
+                one = self.out.get(payload)
+                if one is None or not one.qos or payload in seen:
+                    continue
+                seen.add(payload)
+                key = one.topic, one.qos
+                if key in before and (before[key] > one.number) == (words == "first"):
+                    self.fault("%r came out of order (its %s arrival)" % (payload, words))
+                before[key] = one.number
+
+    def _judge_order_in(self, given):
+        before = {}
+        for one in given:
+            got = self.into.get(one.payload)
+            if got is None or not got.done:
+                continue
+            key = one.topic, one.qos
+            if before.get(key, 0) > got.order:
+                self.fault("%r was handed over out of order" % one.payload)
+            before[key] = got.order

@@ -1,0 +1,654 @@
+"""A node with its flash, its network, its broker and its application, on one clock; and what befalls them.
+
+The application is told what to do by methods of `World`: connect, publish, poll and so on. The node's life may end at
+any point at which the world could tell the difference: a call of the library, a call of its transport, an operation of
+its flash, the begin and the end of a callback. It ends by `Gone`; `live()` runs calls and starts the node again.
+
+Whatever befalls it is counted in `injected`, and told in `trace` where that is a list: (ms, who, what).
+
+What it leaves out: more nodes than one, time that code takes, loss below TCP.
+"""
+
+from account import FAILED, KEPT, REFUSED, UNSURE, Account
+from emulated import Clock, Emulated, Failure, Plan, Seeded, error
+from flash import Disk, Gone
+from model_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
+from umqtt_full import journal as journals
+from umqtt_full.client import MQTTClient
+from umqtt_full.errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
+from umqtt_full.store import RamStore
+
+_ME = b"node"
+_PATH = "/journal"
+_LINK_ERRORS = (LinkLost, TimedOut, ProtocolError)
+_OFFLINE = ("connect", "close", "shut_down", "offline")
+_OF_THE_WORLD = ("give", "forget", "restart_broker", "arm")
+_STARTS = 50  # of a node that nothing befalls any more, until it must have come to rest
+_NAMES = (
+    "0 CONNECT CONNACK PUBLISH PUBACK PUBREC PUBREL PUBCOMP SUBSCRIBE SUBACK UNSUBSCRIBE UNSUBACK PINGREQ PINGRESP "
+    "DISCONNECT"
+).split()
+
+
+class Trouble(Exception):
+    """What a callback of the application raises now and then."""
+
+
+class _Journal(journals.Journal):
+    def __init__(self, disk, **options):
+        self._disk = disk
+        super().__init__(_PATH, **options)
+
+    def _open(self, name, mode):
+        return self._disk.open(name, mode)
+
+
+class _Link(Emulated):
+    """The node's transport. It dies with its node, without a word to the broker."""
+
+    def __init__(self, world, **options):
+        super().__init__(world.broker, clock=world.clock, record=False, **options)
+        self._world = world
+
+    def open(self, host, port, ssl, ssl_params, timeout_ms, on_wait):
+        world = self._world
+        world.point("open")
+        if world.unreachable:
+            world.unreachable -= 1
+            world.befalls("connect refused")
+            raise error(111)
+        self.default = plan = Plan(reads=self.default.reads, writes=self.default.writes)
+        plan.cut_in = world.cut_in
+        plan.cut_out = world.cut_out
+        plan.in_error = world.link_error
+        super().open(host, port, ssl, ssl_params, timeout_ms, on_wait)
+
+    def readinto(self, buf):
+        self._world.point("read")
+        return super().readinto(buf)
+
+    def write(self, buf, off, n):
+        self._world.point("write")
+        return super().write(buf, off, n)
+
+    def wait(self, ms, for_write=False, for_read=True):
+        self._world.point("wait")
+        super().wait(ms, for_write, for_read)
+
+    def close(self):
+        if self._world.dead:
+            return
+        wire = self._wire
+        super().close()
+        if wire is not None:
+            self._world.count(wire)
+
+
+class _Broker(Broker):
+    """The model broker, which also tells the world's account and trace."""
+
+    def __init__(self, world, **options):
+        super().__init__(world.clock, **options)
+        self._world = world
+        self._fresh = set()  # sessions of which the client has not shown that it knows of them
+
+    def _begin_session(self, link, client_id, clean):
+        # A session that began with a CONNACK that never arrived holds nothing, and counts as none. Were it present
+        # the next time, no client could ever learn that the one before was lost.
+        if id(self.sessions.get(client_id)) in self._fresh:
+            self._lose(self.sessions.pop(client_id))
+        super()._begin_session(link, client_id, clean)
+        if not link.resumed:
+            self._fresh.add(id(link.session))
+
+    def _packet(self, link, head, body):
+        if link.session is not None:
+            self._fresh.discard(id(link.session))
+        if self._world.trace is not None:
+            self._world.tell("broker", "gets " + describe(head, body))
+        super()._packet(link, head, body)
+
+    def _send_now(self, link, data):
+        if self._world.trace is not None:
+            for head, body in packets(data):
+                self._world.tell("broker", "sends " + describe(head, body))
+        super()._send_now(link, data)
+
+    def _on_ack(self, link, kind, packet_id):
+        if kind == PUBCOMP:
+            for one in link.session.outgoing:
+                if one.packet_id == packet_id:
+                    self._world.account.completed(one.payload)
+        super()._on_ack(link, kind, packet_id)
+
+
+def describe(head, body):
+    """A packet in words."""
+    kind = head & 0xF0
+    words = _NAMES[kind >> 4]
+    if kind == PUBLISH:
+        at = 2 + (body[0] << 8 | body[1])
+        qos = head >> 1 & 3
+        words += " QoS %d%s" % (qos, " DUP" if head & 8 else "")
+        if qos:
+            words += " id %d" % (body[at] << 8 | body[at + 1])
+            at += 2
+        return words + " %r" % bytes(body[at : at + 12])
+    if kind in (PUBACK, PUBREC, PUBREL, PUBCOMP):
+        return words + " %d" % (body[0] << 8 | body[1])
+    if kind == 0x20:
+        return words + (" session present" if body[0] else " no session")
+    return words
+
+
+class World:
+    """durable: that of the journal, or None for a store in memory, which no reset may befall. manner: of the flash.
+
+    slots, size, received: of the store; inflight, max_packet, chunk, keepalive: of the client; window: of the broker;
+    latency_ms, tls, drains, pieces: of the network, where pieces is the seed of the pieces in which bytes come and go.
+    clean: does the node ask for clean sessions? block: how long a segment of the journal becomes in any case, so that
+    compactions are as frequent as one likes (where a constant is one, on MicroPython, they are not). disk: another one, with the methods of flash.Disk.
+    """
+
+    def __init__(
+        self,
+        durable="message",
+        manner="littlefs",
+        slots=8,
+        size=64,
+        received=20,
+        inflight=4,
+        max_packet=128,
+        chunk=64,
+        keepalive=10,
+        window=20,
+        latency_ms=0,
+        tls=False,
+        drains=False,
+        pieces=None,
+        clean=False,
+        block=4000,
+        disk=None,
+        trace=None,
+    ):
+        self.clock = Clock(limit_ms=3_600_000)
+        self.trace = trace
+        self.dead = False
+        self.account = Account(durable)
+        self.broker = _Broker(self, window=window)
+        self.broker.watch_keepalive = False  # the application sleeps as long as it likes
+        self.injected = {}  # kind: how often
+        self.points = 0
+        self.waits = []  # faults to come, each when the one before has befallen: see arm()
+        self.die_at = 0  # the point at which the node's life ends
+        self.power = True  # does it end by a power cut, or does what is written last?
+        self.told = False  # does the broker hear of the end of the link then?
+        self.survives = None  # of what was not flushed: see Disk.after_power_cut()
+        self.cut_in = self.cut_out = None  # the link breaks after so many bytes more
+        self.link_error = None
+        self.unreachable = 0  # so many connects are refused
+        self.raises = 0  # the callback that is so far from now raises
+        self.answers = 0  # so many callbacks publish
+        self.lives = 0
+        self.rewrites = 0  # compactions
+        self.flash_writes = 0
+        self._durable = durable
+        self._journal_options = {"slots": slots, "size": size, "received": received}
+        self._options = {
+            "inflight": inflight,
+            "max_packet": max_packet,
+            "chunk": chunk,
+            "keepalive": keepalive,
+            "received": received,
+            "timeout_ms": 3000,
+        }
+        self._network = {"latency_ms": latency_ms, "tls": tls, "drains": drains}
+        if pieces is not None:
+            self._network["default"] = Plan(reads=Seeded(pieces, 40), writes=Seeded(pieces + 7, 40))
+        self._clean = clean
+        self._slots = slots
+        if durable:
+            if not hasattr(journals, "_BLOCK"):
+                raise Failure("the journal has no _BLOCK any more")
+            journals._BLOCK = block
+        # Live records, half as many again, a block, the header and what one more record adds: see the journal.
+        self.most_bytes = 2 * (max(block, (slots + received) * (size + 12) * 3 // 2 + size) + 4 * (size + 64))
+        self.disk = disk
+        if disk is None and durable:
+            self.disk = Disk(manner)
+        if self.disk:
+            self._mind(self.disk)
+        self.said = 0
+        self.ever = False  # did the application ever ask for a link?
+        self.client = None
+
+    # Life and death
+
+    def point(self, who):
+        """Something that the world could notice is about to happen."""
+        if self.dead:
+            raise Gone
+        self.points += 1
+        if self.points == self.die_at:
+            self.tell("world", "the node's life ends before %s %d" % (who, self.points))
+            self.dead = True  # before the next fault is armed
+            self.befalls("power cut" if self.power else "reset")
+            raise Gone
+        if self.disk and self.disk.dead:
+            self.dead = True
+            raise Gone
+
+    def start(self):
+        """The node starts: it makes its journal, its client and its subscriptions."""
+        self.dead = False
+        self.lives += 1
+        self.client = None
+        store = None
+        if self._durable:
+            store = _Journal(self.disk, durable=self._durable, **self._journal_options)
+            if self.trace is not None:
+                self.tell("node", "starts with %r %s" % (store, store.report))
+        else:
+            store = RamStore(self._slots, self._journal_options["size"])
+        self.link = _Link(self, **self._network)
+        c = MQTTClient(_ME, "broker", store=store, transport=self.link, **self._options)
+        c.on_message = self._on_message
+        c.on_connect = self._on_connect
+        c.on_disconnect = self._on_disconnect
+        c.subscribe([(b"in/0", 0), (b"in/1", 1), (b"in/2", 2)])
+        self.store = store
+        self.client = c
+
+    def live(self, function, *arguments):
+        """Call it, in a node that lives; if that ends, the next call is in another life -> what it returned, or None
+        if it was cut off."""
+        if self.client is None or self.dead:
+            self.revive()
+        try:
+            result = function(*arguments)
+            if not self.dead and not (self.disk and self.disk.dead):
+                return result
+        except Gone:
+            pass
+        self.dead = True
+
+    def revive(self):
+        """The power is back."""
+        for _ in range(_STARTS):
+            try:
+                if self.client is not None or self.dead:
+                    self._bury()
+                self.start()
+                return
+            except Gone:
+                self.dead = True
+            except OSError as e:  # the flash, this time
+                self.tell("node", "cannot start: %s" % e)
+                self.client = None
+                self.dead = False
+        raise Failure("the node does not start")
+
+    def _bury(self):
+        power = self.power
+        self.tell("world", "a new life, %s" % ("the power is back" if power else "after a reset"))
+        self.dead = True
+        if self.client is not None:
+            wire = self.link.wire
+            if wire is not None:
+                self.link._wire = None
+                wire.is_open = False
+                if self.told:
+                    wire.tell_peer_closed()
+                self.count(wire)
+        self.client = None
+        if self.disk:
+            self.account.ended(self.disk.flushes, power or self.disk.manner == "littlefs")
+            self.disk = self.disk.after_power_cut(self.survives) if power else self.disk.after_restart()
+            self._mind(self.disk)
+        self.die_at = 0
+        self.dead = False
+        self._arm_next()
+
+    def _mind(self, disk):
+        disk.before = self._before_flash
+        disk.on_fault = self.befalls
+        disk.on_flush = self.account.flushed
+
+    def _before_flash(self, what):
+        if self.trace is not None:
+            self.tell("flash", "%d: %s" % (self.disk.ops + 1, what))
+        self.point("flash operation")
+
+    # What befalls it
+
+    def arm(self, fault, *then):
+        """Lay a fault, and others, each of which begins to count when the one before it has come to pass.
+
+        ("in", n), ("out", n)                the link breaks after n more bytes in that direction
+        ("flash", n, tear, survives)         the power is cut at the n-th flash operation from now, after `tear` bytes
+                                             of it (-1: all); survives: see _survivors
+        ("point", n, power, told, survives)  the node's life ends at the n-th point from now: by a power cut, or a reset
+                                             that leaves what was written; told: the broker learns that the link is gone
+        """
+        self.waits = list(then)
+        kind, n = fault[0], fault[1]
+        if kind in ("in", "out"):
+            setattr(self, "cut_" + kind, n)
+            wire = self.link.wire if self.client else None
+            if wire is not None:
+                wire.plan = wire.plan.copy()
+                wire.plan.in_error = self.link_error
+                if kind == "in":
+                    wire.plan.cut_in = wire.count_in + n
+                else:
+                    wire.plan.cut_out = wire.count_out + n
+        elif kind == "flash":
+            self.power = True
+            self.told = False
+            self.disk.cut_at = self.disk.ops + n
+            self.disk.tear = fault[2]
+            self.survives = _survivors(fault[3])
+        else:
+            self.die_at = self.points + n
+            self.power = fault[2]
+            self.told = fault[3]
+            self.survives = _survivors(fault[4])
+
+    def _arm_next(self):
+        if self.waits:
+            self.arm(*self.waits)
+
+    def befalls(self, kind):
+        self.injected[kind] = self.injected.get(kind, 0) + 1
+        self.tell("world", kind)
+        if not self.dead and kind in ("cut of what comes in", "cut of what goes out"):
+            self._arm_next()  # after the end of a life it waits for the next one
+
+    def count(self, wire):
+        """A connection is over: which faults of the link were it, which are still to come?"""
+        plan = wire.plan
+        if plan.cut_in is not None and self.cut_in is not None:
+            self.cut_in = max(0, plan.cut_in - wire.count_in)
+            if not self.cut_in and plan.cut_in <= wire.count_in:
+                self.cut_in = None
+                self.befalls("cut of what comes in")
+        if plan.cut_out is not None and self.cut_out is not None:
+            self.cut_out = max(0, plan.cut_out - wire.count_out)
+            if not self.cut_out:
+                self.cut_out = None
+                self.befalls("cut of what goes out")
+
+    def calm(self):
+        """Nothing befalls it any more."""
+        self.waits = []
+        self.die_at = self.unreachable = self.raises = self.answers = 0
+        self.cut_in = self.cut_out = None
+        if self.disk:
+            self.disk.cut_at = self.disk.fail_at = 0
+            self.disk.capacity = None
+        if self.client and self.link.wire:
+            self.link.wire.plan = Plan(reads=self.link.default.reads, writes=self.link.default.writes)
+        self.broker.start()
+
+    def restart_broker(self, forget, number):
+        self.broker.stop(number)
+        if forget:
+            self.forget()
+        self.broker.start()
+
+    def forget(self):
+        if self.broker.sessions:
+            self.account.forgets += 1
+            self.broker.forget()
+
+    # What the application does: each of these in live()
+
+    def connect(self):
+        """-> is there a link?"""
+        c = self.client
+        if c.is_connected():
+            return True
+        if self._clean:
+            self.account.cleaned = True
+            self.account.forgets += 1
+        return self._call("connects", c.connect, self._clean) is not None
+
+    def publish(self, qos, wait=True, length=0, topic=0):
+        """The next message; -> was it kept?"""
+        c = self.client
+        self.said += 1
+        payload = b"m%d" % self.said
+        payload += b"." * (length - len(payload))
+        topic = b"out/%d" % topic
+        account = self.account
+        account.asked(payload, topic, qos)
+        self.tell("node", "publishes %r at QoS %d, wait %s" % (payload[:12], qos, wait))
+        status = UNSURE
+        try:
+            self.point("publish")
+            c.publish(topic, payload, qos=qos, wait=wait)
+            self.point("return")
+            status = KEPT
+        except Full as e:
+            self.tell("node", str(e.args[1]))
+            status = FAILED if "journal" in e.args[1] else REFUSED
+        except _LINK_ERRORS as e:
+            self.tell("node", repr(e))
+            status = KEPT
+        except Trouble:
+            self.tell("node", "trouble of a callback")
+        except OSError as e:
+            self._unexpected(e)
+        if self.dead:
+            raise Gone
+        account.answered(payload, status, self.disk.flushes if self.disk else 0)
+        return status == KEPT
+
+    def poll(self, ms=0):
+        self._call("polls", self.client.poll, ms)
+
+    def receive(self):
+        self._call("takes a message", self.client.check_msg)
+
+    def flush(self):
+        self._call("flushes", self.client.flush)
+
+    def ping(self):
+        self._call("pings", self.client.ping)
+
+    def disconnect(self):
+        self._call("disconnects", self.client.disconnect)
+
+    def close(self):
+        self._call("closes", self.client.close)
+
+    def subscribe(self, qos):
+        self._call("subscribes", self.client.subscribe, b"in/%d" % qos, qos)
+
+    def shut_down(self):
+        """As before a deep sleep: all is closed in good order."""
+        self._call("closes", self.client.close)
+        if self._durable:
+            self._call("closes its journal", self.store.close)
+        self.power = True
+        self.survives = None
+        self.befalls("shut down")
+        raise Gone
+
+    def _call(self, words, function, *arguments):
+        # -> what it returned, None if the link was lost
+        self.tell("node", words)
+        result = None
+        try:
+            self.point("call")
+            result = function(*arguments)
+            self.point("return")
+        except _LINK_ERRORS as e:
+            self.tell("node", repr(e))
+        except Trouble:
+            self.tell("node", "trouble of a callback")
+        except MQTTException as e:
+            self._unexpected(e)
+        except OSError as e:
+            # Of the flash, where no link was lost
+            self.tell("node", repr(e))
+            if not self.disk or "flash" not in str(self.injected.keys()):
+                self._unexpected(e)
+        if self.dead:
+            raise Gone
+        self._look()
+        return result
+
+    def _unexpected(self, e):
+        if not self.dead:
+            self.account.fault("unexpected: %r" % e)
+
+    def _look(self):
+        # What must hold between any two calls
+        store = self.store
+        used = [store.packet_ids[slot] for slot in bytes(store.publishes) + bytes(store.pubrels)]
+        used.extend(self.client.session.others)
+        if len(used) != len(set(used)) or 0 in used:
+            self.account.fault("packet ids in use: %r" % used)
+        if self.client.session.unfinished() > self._slots:
+            self.account.fault("the store of %d slots has %d messages" % (self._slots, len(used)))
+        if self.disk and self.disk.size() > self.most_bytes:
+            self.account.fault("the journal has %d bytes" % self.disk.size())
+
+    def take(self, step):
+        """A step of the application, or of the world: the name of a method here and its arguments. Where the node has
+        no link it connects first, once."""
+        method = getattr(self, step[0])
+        if step[0] in _OF_THE_WORLD:
+            method(*step[1:])
+        else:
+            self.live(self._step, method, step)
+
+    def _step(self, method, step):
+        if step[0] not in _OFFLINE and self.ever and not self.connect():
+            return
+        if step[0] == "connect":
+            self.ever = True
+        method(*step[1:])
+
+    def give(self, qos, length=0):
+        """Somebody publishes a message for the node."""
+        self.said += 1
+        payload = b"%s%d" % (b"z" if qos == 0 else b"i", self.said)
+        payload += b"." * (length - len(payload))
+        self.broker.publish(b"in/%d" % qos, payload, qos)
+
+    # Callbacks of the application
+
+    def _on_message(self, m):
+        self.point("callback")
+        payload = self.account.started(m)
+        self.tell("node", "callback %r QoS %d%s" % (payload[:12], m.qos, " dup" if m.dup else ""))
+        self.point("callback's work")
+        if self.raises:
+            self.raises -= 1
+            if not self.raises:
+                self.befalls("callback raises")
+                self.account.raised(payload)
+                raise Trouble
+        if self.answers:
+            self.answers -= 1
+            self.publish(1 + self.answers % 2, False, 0, 9)
+        self.account.finished(payload)
+        self.point("callback's end")
+
+    def _on_connect(self, session_present):
+        self.point("on_connect")
+        if not session_present:
+            self.tell("node", "no session present")
+
+    def _on_disconnect(self, e):
+        if not self.dead:
+            self.tell("node", "link lost: %r" % e)
+
+    # The end
+
+    def finish(self):
+        """Let both sides come to rest -> all that was wrong."""
+        self.calm()
+        for _ in range(_STARTS):
+            self.live(self._work)
+            if self._at_rest():
+                break
+        else:
+            self.account.fault("it does not come to rest: %s" % self._rest())
+        self.live(self.ping)
+        for qos in (1, 2):
+            self.live(self.publish, qos)
+            self.give(qos)
+        self.live(self._work)
+        if not self._at_rest():
+            self.account.fault("the last messages do not come through: %s" % self._rest())
+        self.live(self.disconnect)
+        if self._durable:
+            self._look_at_journal()
+        wrong = self.account.judge(self.broker)
+        if self.account.void:
+            self.broker.violations = []
+        return wrong + self.broker.violations + self.link.failures
+
+    def _work(self):
+        if self.connect():
+            self.flush()
+        for _ in range(20):
+            if not self.client.is_connected():
+                return
+            before = self.broker.clock.now
+            self.poll(200)
+            if self.broker.clock.now >= before + 200 and self._at_rest():
+                return
+
+    def _at_rest(self):
+        session = self.broker.sessions.get(_ME)
+        return (
+            self.client is not None
+            and self.client.is_connected()
+            and not self.client.session.unfinished()
+            and session is not None
+            and not session.outgoing
+            and (not self._durable or not self.store.arrived)
+        )
+
+    def _rest(self):
+        c = self.client
+        if c is None:
+            return "no client"
+        session = self.broker.sessions.get(_ME)
+        return "connected %s, unfinished %d, received %r, the broker's %d" % (
+            c.is_connected(),
+            c.session.unfinished(),
+            bytes(getattr(self.store, "arrived", b"")),
+            len(session.outgoing) if session else -1,
+        )
+
+    def _look_at_journal(self):
+        # What the next life would find: nothing at all.
+        self.store.close()
+        self.disk = self.disk.after_power_cut()
+        self._mind(self.disk)
+        found = _Journal(self.disk, durable=self._durable, **self._journal_options)
+        if found.publishes or found.pubrels or found.arrived:
+            self.account.fault("at rest, but the journal has %r" % found)
+        if found.report:
+            self.account.fault("the journal, closed in good order, says %s" % found.report)
+
+    def tell(self, who, what):
+        if self.trace is not None:
+            self.trace.append((self.clock.now, who, what))
+
+
+def _survivors(how):
+    # Of the writes that were not flushed: None none, -1 all, 0 and 1 every other one, other numbers some.
+    if how is None:
+        return None
+    if how == -1:
+        return lambda i: True
+    if how in (0, 1):
+        return lambda i: i % 2 == how
+    draw = Seeded(how, 9)
+    return lambda i: draw.next() < 7
