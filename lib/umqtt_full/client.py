@@ -17,8 +17,8 @@ _REFUSED = const(0x80)
 # A write that took as long as this has lost its bytes, whatever it returned (lwIP).
 _STALLED_MS = const(9000)
 
-_UNCHANGING = (bytes, str)
-_TOPIC_NAME = "topic name (1 to 65535 bytes, no + or #)"
+_FIXED = (bytes, str)
+_NAME = "topic name (1 to 65535 bytes, no + or #)"
 
 
 def _check_qos(qos):
@@ -71,6 +71,7 @@ class MQTTClient:
         store = store or RamStore(inflight, max_packet)
         self.session = getattr(store, "Session", Session)(store, inflight, received)
         self._protocol = Protocol(self, self.session, chunk, max_packet)
+        self.dropped = 0  # messages of QoS 0 that found no connection
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
         self._stalled = -1  # since when the transport takes no bytes
@@ -88,7 +89,7 @@ class MQTTClient:
         """The message that the broker publishes when this client is lost, from the next connect() on; None: none."""
         _check_qos(qos)
         if topic is not None:
-            topic = bytes(to_text(topic, _TOPIC_NAME, is_topic_name))
+            topic = bytes(to_text(topic, _NAME, is_topic_name))
             topic = topic, bytes(to_bytes(msg, "will message")), qos, bool(retain)
         self.will = topic
 
@@ -154,7 +155,8 @@ class MQTTClient:
     def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
         """Publish `msg` to `topic` (each str or bytes; bytes cost no memory).
 
-        At QoS 0 -> None once it is written. At QoS 1 and 2 the message is kept from now on until the broker has
+        At QoS 0 -> None once it is written; with wait=False it is dropped where no link is, and counted in `dropped`.
+        At QoS 1 and 2 the message is kept from now on until the broker has
         acknowledged it, over any number of connections, and publish returns its packet id: with wait=False at once,
         else when the exchange is complete. OSError: it is kept and goes out after the next reconnect(); at QoS 0 it may
         be lost. Full: it was not taken.
@@ -162,8 +164,8 @@ class MQTTClient:
         if topic is self._topic:
             name = self._topic_name
         else:
-            name = self._topic_name = to_text(topic, _TOPIC_NAME, is_topic_name)
-            self._topic = topic if isinstance(topic, _UNCHANGING) else self
+            name = self._topic_name = to_text(topic, _NAME, is_topic_name)
+            self._topic = topic if isinstance(topic, _FIXED) else self
         if not isinstance(msg, bytes):
             msg = to_bytes(msg, "message")
         if qos != 0:
@@ -172,7 +174,10 @@ class MQTTClient:
         p = self._protocol
         while not p.publish(name, msg, retain):
             if p.state != _UP:
-                raise self._no_link()
+                if wait:
+                    raise self._no_link()
+                self.dropped += 1
+                return
             self._drain(timeout_ms)
         if not p.inside:
             if not self._write():
@@ -214,7 +219,7 @@ class MQTTClient:
         while self.session.unfinished() or p.output():
             if not self._turn():
                 return False
-        self._tell_refused()
+        self._refusal()
         return True
 
     # Subscribing
@@ -243,7 +248,9 @@ class MQTTClient:
         for item in topic if isinstance(topic, list) else [topic]:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
             _check_qos(item_qos)
-            item = bytes(to_text(item, "topic filter (1 to 65535 bytes, + and # fill a level, # the last)", is_topic_filter))
+            item = bytes(
+                to_text(item, "topic filter (1 to 65535 bytes, + and # fill a level, # the last)", is_topic_filter)
+            )
             if len(item) + 10 > p.reader.max_packet:
                 raise ValueError("topic filter is too long for max_packet")
             asked.append(Subscription(item, item_qos, callback, answer == "SUBACK"))
@@ -255,7 +262,7 @@ class MQTTClient:
         for s in asked:
             while wait and s.granted < 0 and s in p.subscriptions:
                 self._turn(answer)
-        self._tell_refused()
+        self._refusal()
         return [s.granted if s.granted >= 0 else None for s in asked]
 
     def set_callback(self, f):
@@ -275,7 +282,7 @@ class MQTTClient:
         before = p.messages
         while p.messages == before:
             if not self._turn(None, True):
-                self._tell_refused()
+                self._refusal()
                 return None
         return _PUBLISH
 
@@ -287,7 +294,7 @@ class MQTTClient:
         before = p.packets
         while p.packets == before and self._turn():
             pass
-        self._tell_refused()
+        self._refusal()
         return p.packets != before
 
     def ping(self):
@@ -353,6 +360,8 @@ class MQTTClient:
             if p.inside:
                 p.inside = False
                 self._error = e  # a callback's stays what it is
+            elif isinstance(e, ProtocolError):
+                self._write()  # what was well until then is acknowledged
             raise self._failed(e)
 
     def _write(self):
@@ -437,7 +446,7 @@ class MQTTClient:
             self._tell(self.on_disconnect, e)
         return e
 
-    def _tell_refused(self):
+    def _refusal(self):
         # A SUBSCRIBE was refused: whoever waits or polls is told.
         p = self._protocol
         if p.refused and not p.inside:

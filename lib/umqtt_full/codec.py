@@ -20,7 +20,7 @@ _SEEN_MAX = const(128)
 
 _BYTES = (bytes, bytearray)
 # Boards refuse a memoryview of wider items by themselves, and do not know their width.
-_ITEMSIZE = hasattr(memoryview(b""), "itemsize")
+_WIDTH = hasattr(memoryview(b""), "itemsize")
 
 # The first bytes, flags and all, that may reach a client, beside PUBLISH [MQTT-2.2.2-1].
 _HEADS = b"\x20\x40\x50\x62\x70\x90\xb0\xd0"
@@ -62,7 +62,7 @@ def to_bytes(value, what):
     if isinstance(value, str):
         # A lone surrogate is refused where text must be UTF-8. CPython's own error would tell all of a password.
         return value.encode("utf-8", "surrogatepass")
-    if isinstance(value, memoryview) and (not _ITEMSIZE or value.itemsize == 1):
+    if isinstance(value, memoryview) and (not _WIDTH or value.itemsize == 1):
         return value
     raise TypeError("%s must be str or bytes, not %s" % (what, type(value)))
 
@@ -89,7 +89,7 @@ def put_header(buf, at, head, length):
     return at + 1
 
 
-def _put_field(buf, at, data):
+def _field(buf, at, data):
     # A string or binary field: two bytes of length, then the bytes (1.5.3).
     pack_into(">H", buf, at, len(data))
     at += 2
@@ -123,11 +123,11 @@ def put_connect(buf, client, clean_session):
             raise ValueError("CONNECT is too large for max_packet")
     if not isinstance(client.keepalive, int) or not 0 <= client.keepalive <= 65535:
         raise ValueError("keepalive must be 0 to 65535 s")
-    at = _put_field(buf, put_header(buf, 0, _CONNECT, n), b"MQTT")
+    at = _field(buf, put_header(buf, 0, _CONNECT, n), b"MQTT")
     pack_into(">BBH", buf, at, 4, flags, client.keepalive)
     at += 4
     for field in fields:
-        at = _put_field(buf, at, field)
+        at = _field(buf, at, field)
     return at
 
 
@@ -177,7 +177,7 @@ def put_filters(buf, at, head, packet_id, subscriptions):
     pack_into(">H", buf, at, packet_id)
     at += 2
     for s in subscriptions:
-        at = _put_field(buf, at, s.topic_filter)
+        at = _field(buf, at, s.topic_filter)
         if with_qos:
             buf[at] = s.qos
             at += 1

@@ -66,7 +66,9 @@ def recover(journal, slots, received):
     journal._which = best.which
     journal._generation = newer.generation
     journal._end = best.end
-    journal.report = "; ".join([one.report for one in (older, newer) if one.report])
+    # Of a file that a newer one has replaced nothing matters.
+    told = [one.report for one in (older, newer) if one.report and not 0 < one.generation < best.generation]
+    journal.report = "; ".join(told)
     if other.size:
         journal._truncate(other.which)
     if moved or best.report or not best.whole:

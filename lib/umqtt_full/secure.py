@@ -3,7 +3,7 @@
 import sys
 import time
 
-_MICROPYTHON = sys.implementation.name == "micropython"
+_BOARD = sys.implementation.name == "micropython"
 
 
 def context(ssl, ssl_params):
@@ -20,9 +20,9 @@ def context(ssl, ssl_params):
             raise ValueError("the SSLContext verifies nothing: set verify_mode, or say so in ssl_params: cert_reqs=0")
         return ssl
     cadata = ssl_params.get("cadata")
-    if _MICROPYTHON and not cadata and not unverified:
+    if _BOARD and not cadata and not unverified:
         raise ValueError("ssl=True: MicroPython has no root certificates: pass an SSLContext, or cadata=CA in DER")
-    what = "cadata is no CA certificate" + (" in DER" if _MICROPYTHON else "")
+    what = "cadata is no CA certificate" + (" in DER" if _BOARD else "")
     try:
         made = _made(cadata, unverified)
         what = "cert or key cannot be loaded"
@@ -34,7 +34,7 @@ def context(ssl, ssl_params):
 
 
 def _made(cadata, unverified):
-    if _MICROPYTHON:
+    if _BOARD:
         import tls
 
         made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
@@ -54,7 +54,7 @@ def wrap(transport, made, ssl_params, host):
     # Put TLS between the transport and its socket. The certificate must be for this host.
     sock = transport.sock
     host = ssl_params.get("server_hostname", host)
-    if _MICROPYTHON:
+    if _BOARD:
         transport.sock = made.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     else:
         transport.sock = sock.secured(made, server_hostname=host, do_handshake_on_connect=False)

@@ -8,8 +8,8 @@ from errno import EINPROGRESS, ENOTCONN, ETIMEDOUT
 
 from . import const
 
-_MICROPYTHON = sys.implementation.name == "micropython"
-if _MICROPYTHON:
+_BOARD = sys.implementation.name == "micropython"
+if _BOARD:
     import select
     import socket
     import time
@@ -35,7 +35,7 @@ class Transport:
         self.online = online
         self.sock = None
         self.shaking = False  # is TLS still shaking hands?
-        self.drains = _MICROPYTHON  # does a read that does not fill the buffer leave nothing behind?
+        self.drains = _BOARD  # does a read that does not fill the buffer leave nothing behind?
         self.ticks_ms = time.ticks_ms
         self._poll = select.poll()
         self._events = 0

@@ -1,0 +1,85 @@
+"""Files in memory for a journal, which a test can damage, cut short, fill up and count.
+
+What it leaves out: what becomes of unflushed bytes when the power goes (the simulator's flash has that).
+"""
+
+from errno import ENOENT
+
+from umqtt_full.journal import Journal
+
+ENOSPC = 28  # MicroPython's errno does not name it
+
+
+class Files:
+    """names: content, a bytearray each. fail: every write raises this errno. flushes, opened: how many there were."""
+
+    def __init__(self):
+        self.names = {}
+        self.fail = 0
+        self.flushes = 0
+        self.opened = 0
+
+    def copy(self):
+        """The same content, as after a reset."""
+        other = Files()
+        for name, content in self.names.items():
+            other.names[name] = bytearray(content)
+        return other
+
+    def journal(self, **options):
+        """A journal in these files."""
+        options.setdefault("slots", 4)
+        options.setdefault("size", 120)
+        options.setdefault("received", 3)
+        return MemoryJournal(self, **options)
+
+
+class _File:
+    def __init__(self, files, content):
+        self._files = files
+        self._content = content
+        self._at = 0
+
+    def seek(self, at, whence=0):
+        self._at = at + (len(self._content) if whence == 2 else 0)
+        return self._at
+
+    def readinto(self, buf, n=-1):
+        n = len(buf) if n < 0 else n
+        found = self._content[self._at : self._at + n]
+        for i in range(len(found)):
+            buf[i] = found[i]
+        self._at += len(found)
+        return len(found)
+
+    def write(self, buf, n=-1):
+        if self._files.fail:
+            raise OSError(self._files.fail)
+        data = bytes(buf if n < 0 else memoryview(buf)[:n])
+        self._content.extend(bytes(max(0, self._at + len(data) - len(self._content))))
+        self._content[self._at : self._at + len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def flush(self):
+        if self._files.fail:
+            raise OSError(self._files.fail)
+        self._files.flushes += 1
+
+    def close(self):
+        pass
+
+
+class MemoryJournal(Journal):
+    def __init__(self, files, **options):
+        self._memory = files
+        super().__init__("j", **options)
+
+    def _open(self, name, mode):
+        self._memory.opened += 1
+        names = self._memory.names
+        if mode == "w+b":
+            names[name] = bytearray()
+        elif name not in names:
+            raise OSError(ENOENT)
+        return _File(self._memory, names[name])
