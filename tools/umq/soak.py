@@ -15,6 +15,7 @@ import collections
 import contextlib
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -71,6 +72,7 @@ def run(args):
     argv = _RUNTIMES[args.runtime]()
     messages = args.messages or (10**9 if args.minutes else 100_000)
     seed = random.randrange(10**6) if args.seed is None else args.seed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up then, too
     with contextlib.ExitStack() as stack:
         if args.folder:
             args.folder.mkdir(parents=True, exist_ok=True)
