@@ -102,9 +102,8 @@ class Journal:
     def clear(self):
         live = self._live > _HEADER
         self._forget()
-        if live:
+        if live or self._dirty:
             self._compact()
-        self.sync(True)
 
     def buffer(self, slot):
         if not self.packet_ids[slot]:
@@ -146,7 +145,8 @@ class Journal:
         queue[place : place + 1] = b""
 
     def sync(self, now=False):
-        if self._urgent or (now and self._dirty):
+        # What else "message" leaves unflushed, an end, may be forgotten: the exchange then has its last step again.
+        if self._urgent or (now and self._dirty and self._durable == "poll"):
             self._flush()
 
     # What came in at QoS 2
@@ -226,7 +226,7 @@ class Journal:
 
     def close(self):
         """Flush and close the files. The journal is of no use any more."""
-        self.sync(True)
+        self._flush()
         for file in self._files:
             file.close()
 

@@ -47,12 +47,12 @@ def test_messages_survive_deep_sleep():
     RTC.kept = b""
     store = journal()
     assert store.report == ""
-    rig = Rig(store=store)
+    rig = Rig(store=store, link={"record": False})
     rig.client.publish(b"out", b"one", qos=1, wait=False)
     rig.client.publish(b"out", b"two", qos=2, wait=False)
     again = journal()
     assert again.report == ""
-    rig = Rig(store=again)
+    rig = Rig(store=again, link={"record": False})
     rig.client.connect(False)
     rig.client.flush()
     assert [one[1] for one in rig.broker.taken] == [b"one", b"two"]
@@ -68,7 +68,7 @@ def test_messages_survive_deep_sleep():
 def test_it_holds_what_it_promises():
     RTC.kept = b""
     store = journal(slots=5, size=130, received=1)
-    rig = Rig(store=store)
+    rig = Rig(store=store, link={"record": False})
     for round in range(30):
         for i in range(5):
             rig.client.publish(b"o", bytes([65 + i]) * 120, qos=2, wait=False)
