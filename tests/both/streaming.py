@@ -157,9 +157,7 @@ class _RamDisk:
         self._blocks = [bytearray(self._SIZE) for _ in range(blocks)]
 
     def readblocks(self, number, buf, offset=0):
-        block = self._blocks[number]
-        for i in range(len(buf)):
-            buf[i] = block[offset + i]
+        buf[:] = memoryview(self._blocks[number])[offset : offset + len(buf)]
 
     def writeblocks(self, number, buf, offset=0):
         block = self._blocks[number]
