@@ -17,6 +17,7 @@ _KEYS = (
     ("topic", str, 1, 128, None, "what the node's topics begin with; left out: nodes/<client_id>"),
     ("interval_ms", int, 100, _DAY_MS, 10_000, "milliseconds between two telemetry messages"),
     ("summary_every", int, 1, 10_000, 6, "readings that one summary covers"),
+    ("journal", str, 1, 64, None, "the file in which unfinished messages outlive a reset; left out: memory only"),
     ("sensor", str, 1, 16, "auto", "auto, chip or simulated"),
     ("led_pin", (int, str), 0, 255, None, "the LED's pin: a number, or a name such as LED"),
     ("watchdog_ms", int, 0, _DAY_MS, None, "milliseconds of silence that reset the board; 0: no watchdog"),

@@ -16,7 +16,8 @@ from umqtt_full.robust import MQTTClient
 _CLOCK_RETRY_MS = 2_000
 _MAX_PACKET = 768  # room for the birth message of the longest name and topic
 _RECEIVED = 512  # commands that the broker may have under way at once; mosquitto keeps to no limit in a burst
-_STORE_SLOTS = 8  # messages of QoS 1 and 2 that are kept while the link is down
+_WINDOW = 8  # messages of QoS 1 and 2 under way at once; in memory, as many are kept while the link is down,
+_JOURNAL_SLOTS = 64  # and in a journal these
 
 
 def main(path):
@@ -50,9 +51,9 @@ def main(path):
         settings.keepalive_s,
         ssl,
         max_packet=_MAX_PACKET,
-        inflight=_STORE_SLOTS,
+        inflight=_WINDOW,
         received=_RECEIVED,
-        store=RamStore(_STORE_SLOTS, _MAX_PACKET),
+        store=_store(settings.journal),
         online=online,
     )
     node = Node(settings, client, read_temperature, led, on_wait, print)
@@ -62,6 +63,21 @@ def main(path):
     except KeyboardInterrupt:
         node.stop()
         print("node: stopped")
+
+
+def _store(path):
+    """Where unfinished messages are kept: in a journal in the files `path`.0 and `path`.1, or in memory."""
+    if not path:
+        return RamStore(_WINDOW, _MAX_PACKET)
+    from umqtt_full.journal import Journal
+
+    try:
+        journal = Journal(path, _JOURNAL_SLOTS, _MAX_PACKET)
+    except OSError as error:
+        raise config.ConfigError('"journal" names %s, which cannot be opened (error %s)' % (path, error.errno))
+    if journal.report:
+        print("journal:", journal.report)
+    return journal
 
 
 def _tls(ca_path):

@@ -205,6 +205,7 @@ class Node:
         self._forget_readings()
         if not self._client.is_connected():
             self._log("node: summary %d kept until the link is back" % self._summary_count)
+            self._publish_waiting()  # into the store: a journal keeps it over a reset too
 
     def _forget_readings(self):
         self._readings = self._sum = self._least = self._most = 0

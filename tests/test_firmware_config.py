@@ -157,6 +157,7 @@ WRONG = [
     ("interval_ms", 99, "is 99 and must be 100 to 86400000"),
     ("interval_ms", 10**20, "must be 100 to 86400000"),
     ("summary_every", 0, "is 0 and must be 1 to 10000"),
+    ("journal", "", "is 0 bytes long and must be 1 to 64"),
     ("sensor", "bme280", 'is "bme280" and must be one of: auto, chip, simulated'),
     ("led_pin", 2.5, "must be a whole number or a text in quotes"),
     ("led_pin", -1, "is -1 and must be 0 to 255"),

@@ -34,7 +34,7 @@ class Node:
     def __init__(self, directory, arguments=("config.json",), board=None, **keys):
         directory.mkdir(exist_ok=True)
         pretended = directory / "board"
-        pretended.mkdir()
+        pretended.mkdir(exist_ok=True)
         for name, source in (board or {}).items():
             (pretended / f"{name}.py").write_text(source)
         config = dict(client_id="node-1", server="127.0.0.1", topic=TOPIC, interval_ms=100, summary_every=2)
@@ -265,6 +265,20 @@ def test_it_comes_back_and_what_it_kept_arrives(tmp_path, start_node):
         kept = int(first.split()[2])
         assert watcher.ask("ping")["ok"] is True, "its subscription survived"
         watcher.until(lambda: any(json.loads(summary)["n"] > kept for summary in watcher.of("summary")))
+
+
+def test_with_a_journal_what_it_kept_survives_its_death(tmp_path, start_node):
+    with Mosquitto(tmp_path / "broker", persistence=True) as broker:
+        node = start_node(port=broker.port, journal="journal")
+        node.until_said("new session")
+        broker.stop()
+        node.until_said("link lost")
+        kept = [int(node.until_said("kept until the link is back").split()[2]) for _ in range(3)]
+        node.kill()
+        broker.start()
+        watcher = Watcher(broker.port)
+        start_node(port=broker.port, journal="journal", interval_ms=60_000).until_said("session resumed")
+        watcher.until(lambda: {json.loads(summary)["n"] for summary in watcher.of("summary")} >= set(kept[:2]))
 
 
 def test_a_broker_that_is_not_there_is_tried_again(start_node):

@@ -62,7 +62,7 @@ class Journal:
 
     Session = DurableSession
 
-    def __init__(self, path, slots=32, size=1024, received=16, durable="message"):
+    def __init__(self, path, slots=32, size=1024, received=64, durable="message"):
         self._path = path
         self._durable = durable
         self.report = ""

@@ -73,6 +73,9 @@ def recover(journal, slots, received):
         journal._truncate(other.which)
     if moved or best.report or not best.whole:
         journal._compact()
+    else:
+        # What was read may lie in a computer's cache still, since before its program was killed.
+        journal._files[best.which].flush()
     return max([one[3] for one in live] or [0])
 
 
