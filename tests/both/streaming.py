@@ -157,7 +157,9 @@ class _RamDisk:
         self._blocks = [bytearray(self._SIZE) for _ in range(blocks)]
 
     def readblocks(self, number, buf, offset=0):
-        buf[:] = memoryview(self._blocks[number])[offset : offset + len(buf)]
+        block = self._blocks[number]
+        for i in range(len(buf)):  # no slice: the heap may be locked
+            buf[i] = block[offset + i]
 
     def writeblocks(self, number, buf, offset=0):
         block = self._blocks[number]
