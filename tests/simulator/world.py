@@ -22,7 +22,6 @@ _ME = b"node"
 _PATH = "/journal"
 _LINK_ERRORS = (LinkLost, TimedOut, ProtocolError)
 _OFFLINE = ("connect", "close", "shut_down", "offline")
-_OF_THE_WORLD = ("give", "forget", "restart_broker", "arm")
 _STARTS = 50  # of a node that nothing befalls any more, until it must have come to rest
 _NAMES = (
     "0 CONNECT CONNACK PUBLISH PUBACK PUBREC PUBREL PUBCOMP SUBSCRIBE SUBACK UNSUBSCRIBE UNSUBACK PINGREQ PINGRESP "
@@ -334,7 +333,7 @@ class World:
         kind, n = fault[0], fault[1]
         if kind in ("in", "out"):
             setattr(self, "cut_" + kind, n)
-            wire = self.link.wire if self.client else None
+            wire = self._wire()
             if wire is not None:
                 wire.plan = wire.plan.copy()
                 wire.plan.in_error = self.link_error
@@ -390,16 +389,61 @@ class World:
             self.link.wire.plan = Plan(reads=self.link.default.reads, writes=self.link.default.writes)
         self.broker.start()
 
-    def restart_broker(self, forget, number):
+    def restart_broker(self, forget, number=None):
+        """It comes back with its sessions, or without. number: the error with which connections break."""
+        self.befalls("broker restarted, forgetful" if forget else "broker restarted")
         self.broker.stop(number)
         if forget:
-            self.forget()
-        self.broker.start()
-
-    def forget(self):
-        if self.broker.sessions:
             self.account.forgets += 1
             self.broker.forget()
+        self.broker.start()
+
+    def hang_up(self, number=None):
+        if self.broker.links:
+            self.befalls("broker hangs up")
+            self.broker.hang_up(number)
+
+    def _wire(self):
+        return self.link.wire if self.client else None
+
+    def mute(self):
+        """Nothing arrives on this connection any more, either way, and nobody is told."""
+        if self._wire():
+            self.befalls("link falls silent")
+            self.link.silence()
+
+    def stall(self, after, ms):
+        """The broker reads no more once it has so many further bytes, for that long."""
+        wire = self._wire()
+        if wire:
+            self.befalls("broker stops reading")
+            self.link.stop_reading(after)
+            self.clock.after(ms, lambda: setattr(wire.plan, "stop_out", None))
+
+    def refuse(self, times):
+        self.unreachable += times
+
+    def raise_in(self, n):
+        """The n-th callback from now raises."""
+        self.raises = n
+
+    def answer(self, n):
+        """The next n callbacks publish."""
+        self.answers = n
+
+    def flash_error(self, n):
+        """The n-th operation of the flash from now fails."""
+        if self.disk:
+            self.disk.fail_at = self.disk.ops + n
+
+    def flash_full(self, room):
+        """There is room for so many bytes more."""
+        if self.disk:
+            self.disk.capacity = self.disk.size() + room
+
+    def sleep(self, ms):
+        """The node does nothing for so long."""
+        self.clock.advance(ms)
 
     # What the application does: each of these in live()
 
@@ -465,6 +509,11 @@ class World:
     def subscribe(self, qos):
         self._call("subscribes", self.client.subscribe, b"in/%d" % qos, qos)
 
+    def offline(self):
+        """No link for a while: until the next connect."""
+        self._call("goes offline", self.client.close)
+        self.ever = False
+
     def shut_down(self):
         """As before a deep sleep: all is closed in good order."""
         self._call("closes", self.client.close)
@@ -516,13 +565,27 @@ class World:
             self.account.fault("the journal has %d bytes" % self.disk.size())
 
     def take(self, step):
-        """A step of the application, or of the world: the name of a method here and its arguments. Where the node has
-        no link it connects first, once."""
-        method = getattr(self, step[0])
-        if step[0] in _OF_THE_WORLD:
-            method(*step[1:])
+        """A step of the application, or of the world: the name of a method here and its arguments. The application
+        that has no link connects first, once, unless it is offline."""
+        of_the_world = {
+            "arm": self.arm,
+            "give": self.give,
+            "sleep": self.sleep,
+            "restart_broker": self.restart_broker,
+            "hang_up": self.hang_up,
+            "mute": self.mute,
+            "stall": self.stall,
+            "refuse": self.refuse,
+            "raise": self.raise_in,
+            "answer": self.answer,
+            "flash_error": self.flash_error,
+            "flash_full": self.flash_full,
+        }
+        self.tell("story", " ".join([str(one) for one in step]))
+        if step[0] in of_the_world:
+            of_the_world[step[0]](*step[1:])
         else:
-            self.live(self._step, method, step)
+            self.live(self._step, getattr(self, step[0]), step)
 
     def _step(self, method, step):
         if step[0] not in _OFFLINE and self.ever and not self.connect():

@@ -1,0 +1,206 @@
+"""A story from a seed: a node and its surroundings, what its application does, and what befalls it.
+
+A story is (options, steps): what World takes, and steps as World.take() takes them, so that it can be told again,
+shortened and read.
+"""
+
+from emulated import Failure
+from world import World
+
+_STEPS = 24  # at most
+
+
+class Dice:
+    """Numbers that look random and are the same everywhere."""
+
+    def __init__(self, seed):
+        self._state = seed * 2 + 1
+        for _ in range(4):
+            self.roll(2)
+
+    def roll(self, n):
+        """-> 0 to n - 1"""
+        self._state = (self._state * 69069 + 12345) % 0x3FFFFFDD
+        return (self._state >> 7) % n
+
+    def one(self, *choices):
+        return choices[self.roll(len(choices))]
+
+
+def draw(seed):
+    """The story of this seed."""
+    dice = Dice(seed)
+    roll, one = dice.roll, dice.one
+    durable = one(None, "message", "message", "message", "message", "poll", "poll", "poll", "never")
+    options = {
+        "durable": durable,
+        "manner": one("littlefs", "plain"),
+        "slots": one(1, 2, 3, 4, 8),
+        "size": one(96, 128),
+        "inflight": one(1, 2, 4),
+        "window": one(1, 3, 20),
+        "chunk": one(16, 64, 128),
+        "keepalive": one(0, 5, 10),
+        "latency_ms": one(0, 0, 5, 60),
+        "tls": not roll(4),
+        "drains": False,
+        "pieces": one(None, seed % 65536),
+        "block": one(150, 300, 600, 4000),
+    }
+    options["received"] = options["window"] + roll(3)
+    options["drains"] = not options["tls"] and not roll(3)
+    if durable is None or not roll(20):
+        options["clean"] = not roll(4)
+    steps = []
+    if roll(4):
+        steps.append(("connect",))
+    faults = 1 + roll(4)
+    for _ in range(5 + roll(_STEPS - 4)):
+        if faults and not roll(4):
+            faults -= 1
+            steps.append(_fault(dice, durable))
+        steps.append(_act(dice, durable))
+    return options, steps
+
+
+def _act(dice, durable):
+    roll, one = dice.roll, dice.one
+    n = roll(40)
+    if n < 14:
+        return ("publish", one(0, 1, 1, 2, 2, 2), not roll(3), roll(60), roll(2))
+    if n < 23:
+        return ("give", one(0, 1, 1, 2, 2, 2), roll(60))
+    if n < 31:
+        return ("poll", one(0, 0, 20, 200, 1500))
+    if n < 33:
+        return ("flush",)
+    if n == 33:
+        return ("receive",)
+    if n == 34:
+        return ("sleep", one(100, 4000, 20000))
+    if n == 35:
+        return ("subscribe", roll(3))
+    if n == 36:
+        return one(("ping",), ("disconnect",), ("close",))
+    if n == 37:
+        return ("offline",)
+    if n == 38 and durable:
+        return ("shut_down",)
+    return ("connect",)
+
+
+def _fault(dice, durable):
+    roll, one = dice.roll, dice.one
+    n = roll(24)
+    if n < 3:
+        return ("arm", ("in", roll(60)))
+    if n < 6:
+        return ("arm", ("out", roll(90)))
+    if n == 6:
+        return ("mute",)
+    if n == 7:
+        return ("stall", roll(60), one(500, 2000, 9000))
+    if n == 8:
+        return ("refuse", 1 + roll(3))
+    if n == 9:
+        return ("hang_up", one(None, 104))
+    if n == 10:
+        return ("restart_broker", False, one(None, 104))
+    if n == 11:
+        return ("restart_broker", True, one(None, 104))
+    if n == 12:
+        return ("raise", 1 + roll(3))
+    if n == 13 or not durable:
+        return ("answer", 1 + roll(3))
+    if n == 14:
+        return ("flash_error", 1 + roll(40))
+    if n == 15:
+        return ("flash_full", roll(300))
+    survives = one(None, -1, 0, 1, 2 + roll(1000))
+    if n < 20:
+        return ("arm", ("flash", 1 + roll(60), one(0, 0, -1, 1, 2 + roll(60)), survives))
+    return ("arm", ("point", 1 + roll(120), roll(3) > 0, not roll(2), survives))
+
+
+class Outcome:
+    """What came of one story."""
+
+    def __init__(self, world, wrong):
+        account = world.account
+        self.wrong = wrong
+        self.counts = counts = {}
+        for kind, times in world.injected.items():
+            counts["fault: " + kind] = times
+        counts["lives of the node"] = world.lives
+        counts["compactions"] = world.disk.rewrites if world.disk else 0
+        counts["flash operations"] = world.disk.ops if world.disk else 0
+        for one in account.out.values():
+            _add(counts, "out, QoS %d: said" % one.qos)
+            if one.status > 1:
+                _add(counts, "out, QoS %d: %s" % (one.qos, ("refused", "refused by the flash", "cut off")[one.status - 2]))
+        for one in world.broker.taken:
+            _add(counts, "out, QoS %d: arrived" % one[2])
+        for one in world.broker.given:
+            _add(counts, "in, QoS %d: given" % one.qos)
+            got = account.into.get(one.payload)
+            if got:
+                _add(counts, "in, QoS %d: handed over" % one.qos, got.done)
+        counts["QoS 2 doubled by a broker that forgot"] = account.maybe_doubled
+        counts["QoS 2 lost by a broker that forgot"] = account.lost_by_broker
+        counts["QoS 2 handed over again in the stated window"] = account.repeated
+        if account.void:
+            counts["stories without a promise (never, power cut)"] = 1
+
+
+def _add(counts, name, n=1):
+    counts[name] = counts.get(name, 0) + n
+
+
+def tell(options, steps, trace=None):
+    """Let it happen -> Outcome."""
+    world = World(trace=trace, **options)
+    try:
+        for step in steps:
+            world.take(step)
+        wrong = world.finish()
+    except Failure as e:  # it hangs, spins or never starts
+        wrong = world.account.wrong + world.broker.violations + ["%s" % e]
+    except Exception as e:
+        if trace is not None:
+            trace.append((world.clock.now, "node", "%r" % e))
+        wrong = world.account.wrong + ["unexpected: %s: %s" % (type(e).__name__, e)]
+    return Outcome(world, wrong)
+
+
+def shorten(options, steps, patience=3000):
+    """Leave out steps, and set options to what is simplest, as long as something is wrong -> (options, steps)."""
+
+    def fails(options, steps):
+        nonlocal patience
+        patience -= 1
+        return patience > 0 and tell(options, steps).wrong
+
+    size = len(steps)
+    while size:
+        at = 0
+        while at < len(steps):
+            fewer = steps[:at] + steps[at + size :]
+            if fails(options, fewer):
+                steps = fewer
+            else:
+                at += size
+        size = size // 2 if size > 1 or at > len(steps) + 1 else 0
+    for name in sorted(options):
+        fewer = {key: value for key, value in options.items() if key != name}
+        if name != "durable" and fails(fewer, steps):
+            options = fewer
+    for at in range(len(steps)):
+        for place in range(1, len(steps[at])):
+            step = steps[at]
+            for simpler in (0, 1, False, True):
+                if isinstance(step[place], (int, bool)) and step[place] != simpler:
+                    tried = steps[:at] + [step[:place] + (simpler,) + step[place + 1 :]] + steps[at + 1 :]
+                    if fails(options, tried):
+                        steps = tried
+                        break
+    return options, steps
