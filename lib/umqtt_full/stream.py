@@ -25,7 +25,7 @@ _TICKS = const(0x3FFFFFFF)
 _LONGEST = const(268435455)  # the largest remaining length (2.2.3)
 _FOLDER = const(0x4000)
 _WAITED_MS = const(500)
-_UNRELEASED = const(1024)
+_UNRELEASED = const(256)
 _ENOSPC = const(28)  # MicroPython's errno does not name it
 # A board's flush() goes to the flash; a computer's stops in between.
 _fsync = getattr(os, "fsync", None)
