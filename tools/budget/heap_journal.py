@@ -2,10 +2,9 @@
 #
 #   micropython heap_journal.py WHAT PROGRAM_SIZE PORT
 #
-# WHAT is "made": prints, in bytes, what `import umqtt_full.journal` costs beside the client, and then a journal of the
-# default size with its two files open. Or it is publish or receive and its QoS: prints what heap_message.py does, with
-# the journal as the client's store and each message flushed; and behind it how many compactions there were in each
-# COUNT messages, at least.
+# WHAT is "made": prints what a journal of the default size costs, with its two files open, in bytes. Or it is publish
+# or receive and its QoS: prints what heap_message.py does, with the journal as the store of the client and each message
+# flushed; and behind it how many compactions there were in each COUNT messages, at least.
 
 import gc
 import sys
@@ -13,7 +12,8 @@ import sys
 from flash import Flash
 from heap_message import HOST, Publisher, measure, publishing, receiving
 
-from umqtt_full import MQTTClient, Transport  # noqa: F401
+from umqtt_full import MQTTClient
+from umqtt_full.journal import Journal
 
 
 def used():
@@ -24,11 +24,8 @@ def used():
 
 def made():
     before = used()
-    from umqtt_full.journal import Journal
-
-    imported = used() - before
     journal = Journal("/flash/journal")
-    print(imported, used() - before - imported)
+    print(used() - before)
     return journal  # which was alive until now
 
 
@@ -37,8 +34,6 @@ def main(what, program_size, port):
     if what == "made":
         made()
         return
-    from umqtt_full.journal import Journal
-
     journal = Journal("/flash/journal", slots=4)
     client = MQTTClient(b"budget", HOST, int(port), keepalive=60, store=journal)
     client.connect()
