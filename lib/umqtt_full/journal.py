@@ -83,7 +83,7 @@ class Journal:
         self._live = self._end = _HEADER  # bytes that a snapshot would have now; where the next record begins
         self._at = 0  # where the file stands: a seek, even to there, would write LittleFS's cache
         self._tails = [0, 0]  # how long the files are, or were when they were last the newer one
-        self._dirty = self._urgent = False  # is something not yet flushed; must it be before anything goes out?
+        self._dirty = self._urgent = False  # is a message not yet flushed; must something be before anything goes out?
         self._files = [None, None]
         for queue in (self.publishes, self.pubrels, self.arrived):
             queue[:] = b""  # cut bytearrays keep their capacity
@@ -100,9 +100,8 @@ class Journal:
     # As RamStore
 
     def clear(self):
-        live = self._live > _HEADER
         self._forget()
-        if live or self._dirty:
+        if self._end > _HEADER:
             self._compact()
 
     def buffer(self, slot):
@@ -136,6 +135,7 @@ class Journal:
         self.publishes[place : place + 1] = b""
 
     def remove(self, queue, place):
+        # Not urgent: should a cut take this record, the exchange has its last step again.
         slot = queue[place]
         self._append(_REMOVED, slot)
         self._live -= _OVERHEAD
@@ -145,8 +145,7 @@ class Journal:
         queue[place : place + 1] = b""
 
     def sync(self, now=False):
-        # What else "message" leaves unflushed, an end, may be forgotten: the exchange then has its last step again.
-        if self._urgent or (now and self._dirty and self._durable == "poll"):
+        if self._urgent or (now and self._dirty):
             self._flush()
 
     # What came in at QoS 2
@@ -276,6 +275,8 @@ class Journal:
             self._flush()
         elif head & 4:
             self._urgent = True
+        else:
+            self._dirty = True
         self._places[slot] = place
         self._live += n + _OVERHEAD
         self.lengths[slot] = length
@@ -296,7 +297,6 @@ class Journal:
             self._record(file, kind, slot, packet_id, n, extra)
         except OSError as e:
             raise self._failed(e)
-        self._dirty = True
         n = self._end + _BODY
         self._at = self._end = self._end + size
         return n
