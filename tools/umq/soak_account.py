@@ -32,9 +32,9 @@ class Flow:
         self._damaged = []
 
     def read(self):
-        """Take the nodes' new notes into account -> were there any?"""
-        said = self.sender.sent.new()
-        for record in said:
+        """Take the nodes' new notes into account -> did it get any further?"""
+        before = self._next + self.came
+        for record in self.sender.sent.new():
             number, mark = int(record[:9]), record[10:11]
             if mark == b"-":
                 self._full += 1
@@ -44,13 +44,12 @@ class Flow:
                 self._unknown.add(number)
             else:
                 self.said += 1
-        got = self.receiver.got.new()
-        for record in got:
+        for record in self.receiver.got.new():
             number, qos, dup = record.rstrip(b"!").split()
             self._take(int(number), int(qos), dup == b"1")
             if record.endswith(b"!"):
                 self._damaged.append(int(number))
-        return bool(said or got)
+        return self._next + self.came > before
 
     def _take(self, number, qos, dup):
         self._newest = number, qos
