@@ -479,18 +479,19 @@ def test_a_folder_that_is_not_there_or_full():
             def close(self):
                 Full.closed = True
 
-        open_file = rig.streams._open_file
+        files = rig.streams._inward._files
+        open_file = files.open
 
         def full(folder):
             open_file(folder)
-            rig.streams._file.close()
-            rig.streams._file = Full()
+            files.file.close()
+            files.file = Full()
 
-        rig.streams._open_file = full
+        files.open = full
         rig.broker.publish(b"in/x", payload(300), 2)
         failed = raises(StreamError, rig.pump, 10)
         assert folder in str(failed) and Full.closed and not files_in(folder) and rig.is_closed()
-        rig.streams._open_file = open_file
+        files.open = open_file
         rig.client.reconnect()
         rig.pump(10)
         assert rig.inbox.payloads() == [payload(300)] and not rig.inbox.aborted

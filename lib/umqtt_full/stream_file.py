@@ -1,0 +1,175 @@
+# Messages of QoS 2 larger than memory, from the broker: into a file before PUBREC, to the handler on PUBREL. What else
+# is known about them is kept in the journal or, without one, here.
+
+import os
+from errno import ENOENT
+
+from . import const
+from .stream import COMPLETE, StreamError
+from .stream_in import Handler
+
+_ENOSPC = const(28)  # MicroPython's errno does not name it
+# A board's flush() goes to the flash; a computer's stops in between.
+_fsync = getattr(os, "fsync", None)
+
+
+class Files:
+    def __init__(self, inward, streams):
+        session = streams.client.session
+        self._inward = inward
+        self._message = inward.message
+        self._protocol = streams.client._protocol
+        self._session = session
+        self._store = session.store
+        self._is_journal = streams.is_journal
+        self._path = self.file = None  # what is being written
+        self._kept = []  # without a journal: [packet id, topic name, path, retain, dup] of each
+        # The doors
+        self._release = session.released
+        self._hand_over_message = session.hand_over
+        session.released = self._released
+        session.hand_over = self._hand_over
+
+    # Before PUBREC
+
+    def open(self, folder):
+        self._path = "%s/umqtt-%d.in" % (folder, self._message.packet_id)
+        try:
+            self.file = open(self._path, "wb")
+        except OSError as e:
+            raise self._failed(e)
+
+    def write(self):
+        payload = self._message.payload
+        try:
+            if self.file.write(payload) != len(payload):
+                raise OSError(_ENOSPC, "no room")
+        except OSError as e:
+            raise self._failed(e)
+
+    def keep(self):
+        # The payload is whole: make it last.
+        m = self._message
+        try:
+            self.file.flush()
+            if _fsync:
+                _fsync(self.file.fileno())
+            self.file.close()
+        except OSError as e:
+            raise self._failed(e)
+        if self._is_journal:
+            m.payload[:] = self._path.encode()
+            self._store.receive(m, True)
+        else:
+            self._kept.append([m.packet_id, bytes(m.topic_name), self._path, m.retain, m.dup])
+        self.file = None
+
+    def drop(self):
+        # The rest of the payload will not come.
+        if self.file:
+            self.file.close()
+            self.file = None
+            _remove(self._path)
+
+    def whole(self, handler):
+        # A message that was small enough to come at once: with a journal, which has kept it, on its PUBREL.
+        m = self._message
+        if [one for one in self._kept if one[0] == m.packet_id]:
+            return  # for another handler
+        self.open(handler.folder)
+        self.write()
+        if self._is_journal:
+            self.file.close()
+            self.file = None
+            self._tell(self._path, [handler])
+        else:
+            self.keep()
+
+    def _failed(self, e):
+        return StreamError(e.errno or 0, "file %s: %s" % (self._path, e))
+
+    # On PUBREL
+
+    def _released(self, packet_id):
+        # Session.released; packet id 0: a connection begins.
+        kept = self._kept
+        p = self._protocol
+        if not packet_id and p._clean:
+            # What a clean session has forgotten
+            kept.clear()
+            for s in p.subscriptions:
+                if isinstance(s.callback, Handler) and s.callback.folder is not None:
+                    self._remove_leftovers(s.callback.folder)
+        while kept and not packet_id and not p.session_present:
+            self._hand_over_kept(0)  # nobody else will release it
+        for place in range(len(kept)):
+            if kept[place][0] == packet_id:
+                self._hand_over_kept(place)
+                break
+        return self._release(packet_id)
+
+    def _hand_over_kept(self, place):
+        one = self._kept[place]
+        m = self._message
+        m.packet_id, m.topic_name[:], path, m.retain, m.dup = one
+        m.qos = 2
+        one[4] = True  # should a handler raise
+        self._tell(path, self._inward.match())
+        self._kept.pop(place)
+        self._inward.count()
+
+    def _hand_over(self, m):
+        # Session.hand_over: a message that a journal has kept, or the path of its file
+        if self._store.extras[self._session.handing_over]:
+            self._tell(bytes(m.payload).decode(), self._inward.match())
+            self._inward.count()
+        else:
+            self._hand_over_message(m)
+
+    def _tell(self, path, handlers):
+        inward = self._inward
+        try:
+            total = os.stat(path)[6]
+        except OSError as e:
+            if e.errno == ENOENT:
+                return  # a handler has renamed it, and a reset or an error came before it was forgotten
+            raise StreamError(e.errno or 0, "file %s: %s" % (path, e))
+        inward.handlers = handlers
+        inward.begin(total)
+        inward.part.offset = total
+        inward.part.file = path
+        inward.tell(inward.none, COMPLETE)
+        _remove(path)
+
+    # What a cut has left
+
+    def start(self, folder):
+        # Somebody subscribes.
+        if not self._protocol.state:
+            self._remove_leftovers(folder)
+
+    def _remove_leftovers(self, folder):
+        kept = [path.rsplit("/", 1)[1] for path in self._paths()]
+        for name in os.listdir(folder or "/"):
+            if name.startswith("umqtt-") and name.endswith(".in") and name not in kept:
+                _remove(folder + "/" + name)
+
+    def _paths(self):
+        # -> the paths of the files that are kept
+        paths = [one[2] for one in self._kept]
+        if self._is_journal:
+            store = self._store
+            heads = bytes(store.heads)  # load() is not to say that a callback had them
+            for slot in store.arrived:
+                if store.extras[slot]:
+                    store.load(slot, self._message)
+                    paths.append(bytes(self._message.payload).decode())
+            store.heads[:] = heads
+        return paths
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+    except OSError:
+        pass  # it was renamed, or will be found as a leftover
