@@ -7,7 +7,8 @@ session, QoS 2 may double, and what it had acknowledged and not passed on is its
 
 Inward, of each message that the broker counts as delivered: at QoS 1 a callback returned at least once, at QoS 2
 exactly once. One message may be handed over twice at QoS 2: whose callback had begun, and whose discard was not yet
-durable, when the node's life ended. Then, and whenever a callback gets a message again, `dup` is set.
+durable, when the node's life ended or the flash failed. Then, and whenever a callback gets a message again, `dup` is
+set.
 
 Order: of one topic and one QoS the first arrivals come in the order of their publish(), and so do the last ones.
 
@@ -38,6 +39,7 @@ class _In:
     def __init__(self):
         self.started = 0  # callbacks that began
         self.done = 0  # those that returned
+        self.running = False
         self.open = False  # began, and the discard is not yet durable
         self.repeats = 0  # how often it may come again
         self.order = 0  # the place of its first callback that returned
@@ -59,6 +61,7 @@ class Account:
         self.lost_by_broker = 0
         self.repeated = 0  # callbacks of QoS 2 that ran again, as they may
         self._finished = 0
+        self._open = []  # the _In that are
 
     # outward
 
@@ -82,32 +85,38 @@ class Account:
             if one.started and not message.dup:
                 self.fault("callback again for %r of QoS %d without dup" % (payload, message.qos))
             if self.durable == "message":
-                self.flushed()
+                self.went_on(True)
             if message.qos == 2:
                 one.open = True
+                self._open.append(one)
         one.started += 1
+        one.running = True
         return payload
 
     def finished(self, payload):
         one = self.into[payload]
+        one.running = False
         one.done += 1
         if one.done == 1:
             self._finished += 1
             one.order = self._finished
 
     def raised(self, payload):
-        self.into[payload].open = False
+        self.into[payload].open = self.into[payload].running = False
 
-    def flushed(self):
-        """What was written to flash until now is durable."""
-        for one in self.into.values():
-            if one.open and one.done:
-                one.open = False
+    def went_on(self, writes):
+        """The callbacks that have returned are behind it: what they were called for has been discarded, and that is
+        durable: with "message" as soon as the node does anything else, otherwise before it writes."""
+        if self._open and (writes or self.durable == "message"):
+            for one in self._open:
+                if not one.running:
+                    one.open = False
+            self._open = [one for one in self._open if one.open]
 
-    def completed(self, payload):
-        """The broker got PUBCOMP."""
-        if payload in self.into:
-            self.into[payload].open = False
+    def flash_failed(self):
+        """Nothing was made durable by that."""
+        for one in self._open:
+            one.repeats += one.open
 
     # the end of a life
 
@@ -121,10 +130,10 @@ class Account:
                 one.status = UNSURE
             elif one.status == KEPT and power and self.durable == "poll" and one.flushes == flushes:
                 one.status = UNSURE
-        for one in self.into.values():
-            if one.open:
-                one.open = False
-                one.repeats += 1
+        for one in self._open:
+            one.repeats += one.open
+            one.open = one.running = False
+        self._open = []
 
     # the judgement
 
@@ -194,7 +203,8 @@ class Account:
             seen = set()
             for payload in sequence:
                 one = self.out.get(payload)
-                if one is None or not one.qos or payload in seen:
+                # One that was forgotten with a power cut leaves a hole, into which one before it may come again.
+                if one is None or not one.qos or payload in seen or (words == "last" and one.status != KEPT):
                     continue
                 seen.add(payload)
                 key = one.topic, one.qos

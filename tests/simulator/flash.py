@@ -55,7 +55,6 @@ class Disk:
         self.fail_at = 0
         self.capacity = None
         self.on_fault = None  # called with the kind of a fault that comes to pass
-        self.on_flush = None  # called when something has become durable
         self.rewrites = 0  # how often the start of a file was written
         self._files = {}
         self._pending = []  # (content, where, data) not yet flushed, the oldest first
@@ -195,8 +194,6 @@ class Disk:
                 if one[0] is content:
                     _put(content.durable, one[1], one[2])
             self._pending = [one for one in self._pending if one[0] is not content]
-        if self.on_flush:
-            self.on_flush()
 
 
 class _File:

@@ -10,8 +10,9 @@ What it leaves out: more nodes than one, time that code takes, loss below TCP.
 """
 
 from account import FAILED, KEPT, REFUSED, UNSURE, Account
-from emulated import Clock, Emulated, Failure, Plan, Seeded, error
 from flash import Disk, Gone
+
+from emulated import Clock, Emulated, Failure, Plan, Seeded, error
 from model_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
 from umqtt_full import journal as journals
 from umqtt_full.client import MQTTClient
@@ -64,10 +65,12 @@ class _Link(Emulated):
 
     def readinto(self, buf):
         self._world.point("read")
+        self._world.account.went_on(False)
         return super().readinto(buf)
 
     def write(self, buf, off, n):
         self._world.point("write")
+        self._world.account.went_on(True)
         return super().write(buf, off, n)
 
     def wait(self, ms, for_write=False, for_read=True):
@@ -89,20 +92,18 @@ class _Broker(Broker):
     def __init__(self, world, **options):
         super().__init__(world.clock, **options)
         self._world = world
-        self._fresh = set()  # sessions of which the client has not shown that it knows of them
+        self._known = []  # the session of which the client has shown that it knows of it
 
     def _begin_session(self, link, client_id, clean):
         # A session that began with a CONNACK that never arrived holds nothing, and counts as none. Were it present
         # the next time, no client could ever learn that the one before was lost.
-        if id(self.sessions.get(client_id)) in self._fresh:
+        if client_id in self.sessions and self.sessions[client_id] not in self._known:
             self._lose(self.sessions.pop(client_id))
         super()._begin_session(link, client_id, clean)
-        if not link.resumed:
-            self._fresh.add(id(link.session))
 
     def _packet(self, link, head, body):
         if link.session is not None:
-            self._fresh.discard(id(link.session))
+            self._known = [link.session]
         if self._world.trace is not None:
             self._world.tell("broker", "gets " + describe(head, body))
         super()._packet(link, head, body)
@@ -112,13 +113,6 @@ class _Broker(Broker):
             for head, body in packets(data):
                 self._world.tell("broker", "sends " + describe(head, body))
         super()._send_now(link, data)
-
-    def _on_ack(self, link, kind, packet_id):
-        if kind == PUBCOMP:
-            for one in link.session.outgoing:
-                if one.packet_id == packet_id:
-                    self._world.account.completed(one.payload)
-        super()._on_ack(link, kind, packet_id)
 
 
 def describe(head, body):
@@ -285,6 +279,7 @@ class World:
                 self.tell("node", "cannot start: %s" % e)
                 self.client = None
                 self.dead = False
+                self.disk.capacity = None  # somebody makes room
         raise Failure("the node does not start")
 
     def _bury(self):
@@ -311,7 +306,6 @@ class World:
     def _mind(self, disk):
         disk.before = self._before_flash
         disk.on_fault = self.befalls
-        disk.on_flush = self.account.flushed
 
     def _before_flash(self, what):
         if self.trace is not None:
@@ -334,7 +328,7 @@ class World:
         if kind in ("in", "out"):
             setattr(self, "cut_" + kind, n)
             wire = self._wire()
-            if wire is not None:
+            if wire is not None and wire.plan.mute_in is None:
                 wire.plan = wire.plan.copy()
                 wire.plan.in_error = self.link_error
                 if kind == "in":
@@ -360,6 +354,8 @@ class World:
     def befalls(self, kind):
         self.injected[kind] = self.injected.get(kind, 0) + 1
         self.tell("world", kind)
+        if kind in ("flash error", "flash full"):
+            self.account.flash_failed()
         if not self.dead and kind in ("cut of what comes in", "cut of what goes out"):
             self._arm_next()  # after the end of a life it waits for the next one
 
@@ -385,8 +381,10 @@ class World:
         if self.disk:
             self.disk.cut_at = self.disk.fail_at = 0
             self.disk.capacity = None
-        if self.client and self.link.wire:
-            self.link.wire.plan = Plan(reads=self.link.default.reads, writes=self.link.default.writes)
+        wire = self._wire()
+        if wire:  # what has fallen silent stays so
+            plan = wire.plan
+            wire.plan = Plan(reads=plan.reads, writes=plan.writes, mute_in=plan.mute_in, mute_out=plan.mute_out)
         self.broker.start()
 
     def restart_broker(self, forget, number=None):
@@ -411,6 +409,8 @@ class World:
         if self._wire():
             self.befalls("link falls silent")
             self.link.silence()
+            plan = self.link.wire.plan
+            plan.cut_in = plan.cut_out = None  # that would not be heard any more
 
     def stall(self, after, ms):
         """The broker reads no more once it has so many further bytes, for that long."""
@@ -701,7 +701,7 @@ class World:
             self.account.fault("the journal, closed in good order, says %s" % found.report)
 
     def tell(self, who, what):
-        if self.trace is not None:
+        if self.trace is not None and not (what == "polls" and self.trace and self.trace[-1][2] == "polls"):
             self.trace.append((self.clock.now, who, what))
 
 
