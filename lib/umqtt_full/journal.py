@@ -366,7 +366,7 @@ class Journal:
         n = self._generation
         self._a = n & _SUM
         self._b = n >> 15
-        return 1 + n % 255
+        return 128 | n & 127
 
     def _put(self, file, buf, n):
         self._count(buf, n)

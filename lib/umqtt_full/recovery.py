@@ -167,14 +167,15 @@ class _Segment:
         return False
 
     def _take(self, kind, slot, packet_id, n, extra, place, head):
-        before = self.live.pop(slot, None)
+        if kind == _RELEASED and slot >= self.slots:
+            if slot in self.live:
+                self.live[slot][2] = 0  # it keeps its place among those that came in
+            return
+        self.live.pop(slot, None)
         if kind == _KEPT:
             self.live[slot] = [_ARRIVED if slot >= self.slots else 0, slot, packet_id, n, extra, place, head]
-        elif kind == _RELEASED and slot < self.slots:
+        elif kind == _RELEASED:
             self.live[slot] = [_PUBREL, slot, packet_id, 0, 0, 0, 0]
-        elif kind == _RELEASED and before:
-            before[2] = 0
-            self.live[slot] = before
 
     def _set_aside(self):
         # Somebody else's file, or that of a later version
