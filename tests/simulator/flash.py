@@ -133,6 +133,13 @@ class Disk:
                     new._pending.append((new._files[name], at, data))
         return new
 
+    def copy(self):
+        """The same files on another disk, as they are read now."""
+        new = Disk(self.manner)
+        for name, one in self._files.items():
+            new._files[name] = _Content(one.now, one.now)
+        return new
+
     def _successor(self, files):
         self.dead = True
         new = Disk(self.manner, self.before)

@@ -47,6 +47,7 @@ def draw(seed):
         "drains": False,
         "pieces": one(None, seed % 65536),
         "block": one(150, 300, 600, 4000),
+        "audit": one(1, 3, 5),
     }
     options["received"] = options["window"] + roll(3)
     options["drains"] = not options["tls"] and not roll(3)
@@ -118,9 +119,13 @@ def _fault(dice, durable):
     if n == 15:
         return ("flash_full", roll(300))
     survives = one(None, -1, 0, 1, 2 + roll(1000))
-    if n < 20:
-        return ("arm", ("flash", 1 + roll(60), one(0, 0, -1, 1, 2 + roll(60)), survives))
-    return ("arm", ("point", 1 + roll(120), roll(3) > 0, not roll(2), survives))
+    faults = []
+    for most in (60, 20, 20)[: 1 + max(0, roll(5) - 2)]:
+        if roll(2):
+            faults.append(("flash", 1 + roll(most), one(0, 0, -1, 1, 2 + roll(60)), survives))
+        else:
+            faults.append(("point", 1 + roll(2 * most), roll(3) > 0, not roll(2), survives))
+    return ("arm",) + tuple(faults)
 
 
 class Outcome:

@@ -140,7 +140,8 @@ class World:
     slots, size, received: of the store; inflight, max_packet, chunk, keepalive: of the client; window: of the broker;
     latency_ms, tls, drains, pieces: of the network, where pieces is the seed of the pieces in which bytes come and go.
     clean: does the node ask for clean sessions? block: how long a segment of the journal becomes in any case, so that
-    compactions are as frequent as one likes (where a constant is one, on MicroPython, they are not). disk: another one, with the methods of flash.Disk.
+    compactions are as frequent as one likes (where a constant is one, on MicroPython, they are not). audit: the journal
+    is read after so many calls, 0 for never. disk: another one, with the methods of flash.Disk.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class World:
         pieces=None,
         clean=False,
         block=4000,
+        audit=0,
         disk=None,
         trace=None,
     ):
@@ -199,6 +201,8 @@ class World:
         if pieces is not None:
             self._network["default"] = Plan(reads=Seeded(pieces, 40), writes=Seeded(pieces + 7, 40))
         self._clean = clean
+        self._audit = audit
+        self._looks = 0
         self._slots = slots
         if durable:
             if not hasattr(journals, "_BLOCK"):
@@ -563,6 +567,20 @@ class World:
             self.account.fault("the store of %d slots has %d messages" % (self._slots, len(used)))
         if self.disk and self.disk.size() > self.most_bytes:
             self.account.fault("the journal has %d bytes" % self.disk.size())
+        self._looks += 1
+        if self._audit and self._looks % self._audit == 0:
+            self.audit()
+
+    def audit(self):
+        """Would the next life find in the journal what this one knows?"""
+        if not self._durable or self.store is None or "flash error" in self.injected or "flash full" in self.injected:
+            return
+        found = _Journal(self.disk.copy(), durable=self._durable, **self._journal_options)
+        for name in ("publishes", "pubrels", "arrived"):
+            is_there = [found.packet_ids[slot] for slot in getattr(found, name)]
+            should_be = [self.store.packet_ids[slot] for slot in getattr(self.store, name)]
+            if is_there != should_be:
+                self.account.fault("the journal's %s are %r instead of %r" % (name, is_there, should_be))
 
     def take(self, step):
         """A step of the application, or of the world: the name of a method here and its arguments. The application
@@ -634,6 +652,8 @@ class World:
     def finish(self):
         """Let both sides come to rest -> all that was wrong."""
         self.calm()
+        if self.client and not self.dead:
+            self.audit()
         for _ in range(_STARTS):
             self.live(self._work)
             if self._at_rest():
