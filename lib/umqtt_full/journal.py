@@ -225,6 +225,10 @@ class Journal:
 
     def close(self):
         """Flush and close the files. The journal is of no use any more."""
+        if self._end < _NOWHERE:
+            file = self._files[self._which]
+            file.seek(self._end)
+            file.write(b"\0")  # no record's mark: what an older generation left here may look like one's
         self._flush()
         for file in self._files:
             file.close()
