@@ -160,12 +160,12 @@ class Journal:
     def receive(self, message, file=False):
         # Keep it, so that PUBREC may go out. file: its payload is the path of one.
         if _FREE not in self.packet_ids:
-            bad(_PUBLISH, "more unreleased QoS 2 messages than the journal's received=%d" % len(self.arrived))
+            bad(_PUBLISH, "unreleased QoS 2 messages over the journal's received=%d" % len(self.arrived))
         buf = self._spare
         name = 3 + len(message.topic_name)
         n = name + len(message.payload)
         if n > len(buf) - 4:
-            bad(_PUBLISH, "a message of %d bytes, over the journal's size=%d" % (n, len(buf) - 4))
+            bad(_PUBLISH, "%d bytes, over the journal's size=%d" % (n, len(buf) - 4))
         self._composed = -1
         pack_into(">BH", buf, 0, _PUBLISH | message.retain, name - 3)
         buf[3:name] = message.topic_name

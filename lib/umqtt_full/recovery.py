@@ -71,7 +71,7 @@ def recover(journal, slots, received):
     journal.report = "; ".join(told)
     if other.size:
         journal._truncate(other.which)
-    if moved or best.report or not best.whole:
+    if moved or best.report or not best.whole or best is older:
         journal._compact()
     else:
         # What was read may lie in a computer's cache still, since before its program was killed.
