@@ -29,7 +29,7 @@ def test_nothing_is_lost_and_nothing_doubled(request, need, capsys, runtime):
     status, counts, errors = _run(capsys, "--messages", "2000", "--seed", "1", "--runtime", runtime)
     assert errors == ""
     assert status == 0
-    assert counts["messages"] + counts["more, cut short by a kill before publish() returned"] == 2000
+    assert counts["messages"] == 2000
     assert counts["lost"] == counts["doubled at QoS 2"] == counts["out of order"] == counts["damaged"] == 0
     assert (
         counts["cut with RST"] and counts["cut with FIN"] and counts["nodes killed"] and counts["broker restarted"] == 2
@@ -90,7 +90,7 @@ class _Account:
         self.words = BrokersWords()
         self.bob = _Node("bob")
         ann = _Node("ann")
-        self.flow = Flow(ann, self.bob, len(marks), self.words)
+        self.flow = Flow(ann, self.bob, marks.count("+"), self.words)
         ann.sent.lines = [b"%09d %c" % (number, mark) for number, mark in enumerate(marks.encode())]
         self.flow.read()
 

@@ -76,14 +76,14 @@ class Flow:
     def let_go_on(self):
         """Tell the sender how far it may go."""
         on_their_way = self.said - self.came
-        self.sender.order(str(min(self._messages, self._next + max(0, BACKLOG - on_their_way))))
+        self.sender.order(str(min(self._messages + len(self._unknown), self._next + max(0, BACKLOG - on_their_way))))
 
     def enough(self):
         """The time is over: what is said is said."""
-        self._messages = min(self._messages, self._next)
+        self._messages = min(self._messages, self._next - len(self._unknown))
 
     def is_said(self):
-        return self._next >= self._messages
+        return self._next - len(self._unknown) >= self._messages
 
     def is_over(self):
         return self.is_said() and self.came >= self.said
