@@ -116,7 +116,7 @@ class MQTTClient:
 
     def reconnect(self, timeout_ms=None):
         """connect() that asks for the session that was."""
-        return self.connect(False, None, timeout_ms)
+        return self.connect(False) if timeout_ms is None else self.connect(False, timeout_ms=timeout_ms)
 
     def disconnect(self, timeout_ms=None):
         """Say goodbye, so that the will is not published, and close: in the time, and up to 1 s more for the broker to

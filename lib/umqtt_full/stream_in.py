@@ -135,8 +135,6 @@ class Inward:
             kind = self._handle_packet()
             if self._left < 0:
                 return kind
-        elif p._used + 4 > len(p._tx):
-            return -1
         else:
             reader = p.reader
             at = reader._at
@@ -157,8 +155,7 @@ class Inward:
                 self.tell(m.payload, MORE)
             self.part.offset += n
             if p.state != _UP:
-                self._abort()  # the handler has closed the link
-                return 0
+                return 0  # a handler has closed the link
         if self._left:
             return _PUBLISH if n else 0
         self._left = -1
