@@ -5,67 +5,130 @@ what was not flushed gone or there in several ways; the end of the node's life a
 from the one before, by a power cut and by a reset that leaves the flash as it was written.
 """
 
-from world import World
+from .world import World
 
-# name: the steps of the application. Each is the name of a method of World, then its arguments.
-EXCHANGES = {
-    "QoS 1 out": [("connect",), ("publish", 1)],
-    "QoS 2 out": [("connect",), ("publish", 2)],
-    "QoS 1 in": [("connect",), ("give", 1), ("poll", 50)],
-    "QoS 2 in": [("connect",), ("give", 2), ("poll", 50), ("poll", 50)],
-    "offline, then out": [("publish", 1), ("publish", 2, False), ("connect",), ("flush",)],
+# name: (options of World, steps as World.take() has them)
+SHORT = {
+    "QoS 1 out": ({"subscribe": ()}, [("connect",), ("publish", 1)]),
+    "QoS 2 out": ({"subscribe": ()}, [("connect",), ("publish", 2)]),
+    "QoS 1 in": ({"subscribe": (1,)}, [("connect",), ("give", 1), ("poll", 50)]),
+    "QoS 2 in": ({"subscribe": (2,)}, [("connect",), ("give", 2), ("poll", 50), ("poll", 50)]),
 }
 LONG = {
-    "both ways": [
-        ("connect",),
-        ("publish", 1, False, 20),
-        ("give", 2, 30),
-        ("publish", 2, False),
-        ("give", 1),
-        ("poll", 50),
-        ("publish", 2, True, 40),
-        ("give", 2),
-        ("poll", 50),
-        ("publish", 1, False),
-        ("publish", 2, False, 30),
-        ("give", 2),
-        ("give", 1),
-        ("flush",),
-        ("poll", 50),
-        ("disconnect",),
-    ],
+    "offline": (
+        {"subscribe": ()},
+        [("publish", 1), ("publish", 2, False), ("publish", 1), ("connect",), ("flush",), ("shut_down",), ("poll", 50)],
+    ),
+    "both ways": (
+        {"inflight": 2},
+        [
+            ("connect",),
+            ("publish", 1, False, 20),
+            ("give", 2, 30),
+            ("publish", 2, False),
+            ("give", 1),
+            ("poll", 50),
+            ("publish", 2, True, 40),
+            ("give", 2),
+            ("poll", 50),
+            ("publish", 1, False),
+            ("publish", 2, False, 30),
+            ("give", 2),
+            ("give", 1),
+            ("flush",),
+            ("poll", 50),
+            ("disconnect",),
+        ],
+    ),
+    "a broker that forgets": (
+        {},
+        [
+            ("connect",),
+            ("give", 2),
+            ("publish", 2, False),
+            ("give", 2),
+            ("poll", 0),
+            ("publish", 1, False),
+            ("publish", 2, False),
+            ("restart_broker", True),
+            ("poll", 0),
+            ("give", 2),
+            ("flush",),
+            ("poll", 50),
+        ],
+    ),
+    "callbacks that raise and publish": (
+        {},
+        [
+            ("connect",),
+            ("raise", 2),
+            ("answer", 4),
+            ("give", 1),
+            ("give", 2),
+            ("poll", 50),
+            ("poll", 50),
+            ("give", 2),
+            ("poll", 50),
+            ("flush",),
+        ],
+    ),
 }
-LONG.update(EXCHANGES)
+# Small segments, and a step that ends many messages at once: compactions with little and with much that is live
+COMPACTIONS = (
+    {"subscribe": (), "block": 150, "slots": 4},
+    [("connect",), ("offline",), ("publish", 2, False, 30), ("publish", 2, False, 30), ("publish", 1, False, 30)]
+    + [("connect",), ("flush",), ("publish", 1, True, 30), ("publish", 2, False, 30), ("flush",)],
+)
+_STORES = (
+    {"durable": "message", "manner": "littlefs"},
+    {"durable": "message", "manner": "plain"},
+    {"durable": "poll", "manner": "littlefs"},
+    {"durable": "poll", "manner": "plain"},
+    {"durable": "never", "manner": "littlefs"},
+    {"durable": "never", "manner": "plain"},
+)
+_EVERYTHING = ("in", "out", "point", "flash")
 
 
-def tell(steps, faults, **options):
-    """Let a node take the steps while the faults befall it -> the world, (what was wrong, how many befell)."""
-    world = World(**options)
-    if faults:
-        world.arm(*faults)
-    for step in steps:
-        world.take(step)
-    befell = sum(world.injected.values())
-    return world, (world.finish(), befell)
+def tasks():
+    """All that there is to try: (name, function, its arguments), each for run()."""
+    found = []
+    every = dict(SHORT)
+    every.update(LONG)
+    every["compactions"] = COMPACTIONS
+    for name, (options, steps) in sorted(every.items()):
+        for clean in (False, True):
+            extra = _joined({"clean": clean}, options)
+            words = name + (", clean session" if clean else "")
+            found.append((words, "in memory", singles, steps, ("in", "out"), _joined(extra, {"durable": None})))
+            for store in _STORES:
+                kind = "%s, %s" % (store["durable"], store["manner"])
+                found.append((words, kind, singles, steps, _EVERYTHING, _joined({"block": 250}, extra, store)))
+    # Two cuts
+    for name, (options, steps) in sorted(SHORT.items()):
+        extra = _joined({"brief": True, "block": 250}, options)
+        found.append((name, "in memory", pairs, steps, ("in", "out"), _joined(extra, {"durable": None})))
+        for store in (_STORES[0], _STORES[3]):
+            kind = "%s, %s" % (store["durable"], store["manner"])
+            found.append((name, kind, pairs, steps, _EVERYTHING, _joined(extra, store)))
+    options = _joined(COMPACTIONS[0], {"brief": True}, _STORES[1])
+    found.append(("compactions", "message, plain", pairs, COMPACTIONS[1], ("flash",), options))
+    return found
 
 
-def faults_of(kind, manner):
-    """The variants of one kind of fault, each a function of its place."""
-    if kind == "in":
-        return [lambda n: ("in", n - 1)]
-    if kind == "out":
-        return [lambda n: ("out", n - 1)]
-    if kind == "point":
-        return [
-            lambda n: ("point", n, True, False, None),
-            lambda n: ("point", n, True, True, -1),
-            lambda n: ("point", n, False, False, None),
-            lambda n: ("point", n, False, True, None),
-        ]
-    variants = [(0, None)]
-    if manner == "plain":
-        variants = [(tear, survives) for tear in (0, 1, 6, -1) for survives in (None, -1, 0, 1)]
-    return [lambda n, one=one: ("flash", n, one[0], one[1]) for one in variants]
+def _joined(*options):
+    found = {}
+    for one in options:
+        found.update(one)
+    return found
+
+
+def run(task):
+    """-> Count"""
+    count = Count()
+    _, _, function, steps, kinds, options = task
+    function(count, steps, kinds, options)
+    return count
 
 
 class Count:
@@ -74,43 +137,77 @@ class Count:
     def __init__(self):
         self.runs = 0
         self.befell = {}  # kind: how often
-        self.wrong = []  # (options, faults, words)
+        self.wrong = []  # (options, steps, words), where the faults are among the steps
 
-    def add(self, world, faults, options, wrong):
+    def add(self, world, faults, options, steps, wrong):
         self.runs += 1
         for kind, times in world.injected.items():
             self.befell[kind] = self.befell.get(kind, 0) + times
         if wrong:
-            self.wrong.append((options, faults, wrong))
+            self.wrong.append((options, [("arm",) + tuple(faults)] + steps, wrong))
 
 
-def singles(count, steps, kinds, **options):
+def tell(steps, faults, options):
+    """Let a node take the steps while the faults befall it -> the world, what was wrong, how many of them befell."""
+    world = World(**options)
+    world.arm(*faults)
+    for step in steps:
+        world.take(step)
+    befell = world.befallen
+    return world, world.finish(), befell
+
+
+def singles(count, steps, kinds, options):
     """Each single fault of these kinds, at each place until it befalls nothing any more."""
-    found = []
     for kind in kinds:
-        for variant in faults_of(kind, options.get("manner", "littlefs")):
+        for variant in _variants(kind, options):
             n = 0
-            while True:
+            befell = 1
+            while befell:
                 n += 1
-                fault = variant(n)
-                world, (wrong, befell) = tell(steps, [fault], **options)
-                count.add(world, [fault], options, wrong)
-                if not befell:
-                    break
-                found.append(fault)
-    return found
+                faults = [variant(n)]
+                world, wrong, befell = tell(steps, faults, options)
+                count.add(world, faults, options, steps, wrong)
 
 
-def pairs(count, steps, first, second, **options):
-    """Each pair of two faults: one of the kinds `first`, and after it, one of the kinds `second`."""
-    for fault in singles(count, steps, first, **options):
-        for kind in second:
-            for variant in faults_of(kind, options.get("manner", "littlefs"))[:1]:
-                n = 0
-                while True:
-                    n += 1
-                    both = [fault, variant(n)]
-                    world, (wrong, befell) = tell(steps, both, **options)
-                    count.add(world, both, options, wrong)
-                    if befell < 2:
-                        break
+def pairs(count, steps, kinds, options):
+    """Each pair of two faults of these kinds, the second one counted from the first."""
+    for first in kinds:
+        for variant in _variants(first, options)[: 2 if first == "point" else 3]:
+            n = 0
+            befell = 1
+            while befell:
+                n += 1
+                befell = _seconds(count, steps, kinds, options, variant(n))
+
+
+def _seconds(count, steps, kinds, options, fault):
+    for second in kinds:
+        variant = _variants(second, options)[0]
+        n = 0
+        befell = 2
+        while befell == 2:
+            n += 1
+            faults = [fault, variant(n)]
+            world, wrong, befell = tell(steps, faults, options)
+            count.add(world, faults, options, steps, wrong)
+            if not befell:
+                return 0
+    return 1
+
+
+def _variants(kind, options):
+    # Functions of the place: the most telling ones first
+    if kind in ("in", "out"):
+        return [lambda n: (kind, n - 1)]
+    plain = options.get("manner") == "plain"
+    if kind == "point":
+        found = [(True, False, None), (True, True, -1)]
+        if plain:
+            found += [(False, False, None), (False, True, None)]
+        return [lambda n, one=one: ("point", n) + one for one in found]
+    if plain:
+        found = [(0, None), (-1, 0), (6, -1)] + [(tear, survives) for tear in (1, 9) for survives in (None, -1, 0, 1)]
+    else:
+        found = [(0, None), (-1, None)]
+    return [lambda n, one=one: ("flash", n) + one for one in found]

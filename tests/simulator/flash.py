@@ -43,6 +43,8 @@ class Disk:
     raises OSError(EIO). capacity: bytes that all files together may have, or None.
     """
 
+    copies = True  # has it copy()?
+
     def __init__(self, manner="littlefs", before=None):
         self.manner = manner
         self.before = before

@@ -4,9 +4,9 @@ A story is (options, steps): what World takes, and steps as World.take() takes t
 shortened and read.
 """
 
-from world import World
-
 from emulated import Failure
+
+from .world import World
 
 _STEPS = 45  # at most
 

@@ -9,8 +9,7 @@ Whatever befalls it is counted in `injected`, and told in `trace` where that is 
 What it leaves out: more nodes than one, time that code takes, loss below TCP.
 """
 
-from account import FAILED, KEPT, REFUSED, UNSURE, Account
-from flash import Disk, Gone
+import sys
 
 from emulated import Clock, Emulated, Failure, Plan, Seeded, error
 from model_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
@@ -19,7 +18,11 @@ from umqtt_full.client import MQTTClient
 from umqtt_full.errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
 from umqtt_full.store import RamStore
 
-_ME = b"node"
+from .account import FAILED, KEPT, REFUSED, UNSURE, Account
+from .flash import Disk, Gone
+
+_BOARD = sys.implementation.name == "micropython"
+_ME = b"n"
 _PATH = "/journal"
 _LINK_ERRORS = (LinkLost, TimedOut, ProtocolError)
 _OFFLINE = ("connect", "close", "shut_down", "offline")
@@ -141,7 +144,8 @@ class World:
     latency_ms, tls, drains, pieces: of the network, where pieces is the seed of the pieces in which bytes come and go.
     clean: does the node ask for clean sessions? block: how long a segment of the journal becomes in any case, so that
     compactions are as frequent as one likes (where a constant is one, on MicroPython, they are not). audit: the journal
-    is read after so many calls, 0 for never. disk: another one, with the methods of flash.Disk.
+    is read after so many calls, 0 for never. subscribe: to the topics of these QoS. brief: no last messages when both sides
+    have come to rest. disk: another one, with the methods of flash.Disk.
     """
 
     def __init__(
@@ -163,6 +167,8 @@ class World:
         clean=False,
         block=4000,
         audit=0,
+        subscribe=(0, 1, 2),
+        brief=False,
         disk=None,
         trace=None,
     ):
@@ -173,6 +179,7 @@ class World:
         self.broker = _Broker(self, window=window)
         self.broker.watch_keepalive = False  # the application sleeps as long as it likes
         self.injected = {}  # kind: how often
+        self.befallen = 0  # of the faults that were armed
         self.points = 0
         self.waits = []  # faults to come, each when the one before has befallen: see arm()
         self.die_at = 0  # the point at which the node's life ends
@@ -203,9 +210,11 @@ class World:
         self._clean = clean
         self._audit = audit
         self._looks = 0
+        self._subscribe = subscribe
+        self._brief = brief
         self._slots = slots
         if durable:
-            if not hasattr(journals, "_BLOCK"):
+            if not _BOARD and not hasattr(journals, "_BLOCK"):
                 raise Failure("the journal has no _BLOCK any more")
             journals._BLOCK = block
         # Live records, half as many again, a block, the header and what one more record adds: see the journal.
@@ -252,7 +261,8 @@ class World:
         c.on_message = self._on_message
         c.on_connect = self._on_connect
         c.on_disconnect = self._on_disconnect
-        c.subscribe([(b"in/0", 0), (b"in/1", 1), (b"in/2", 2)])
+        if self._subscribe:
+            c.subscribe([(b"in/%d" % qos, qos) for qos in self._subscribe])
         self.store = store
         self.client = c
 
@@ -358,6 +368,8 @@ class World:
     def befalls(self, kind):
         self.injected[kind] = self.injected.get(kind, 0) + 1
         self.tell("world", kind)
+        if kind in ("power cut", "reset", "cut of what comes in", "cut of what goes out"):
+            self.befallen += 1
         if kind in ("flash error", "flash full"):
             self.account.flash_failed()
         if not self.dead and kind in ("cut of what comes in", "cut of what goes out"):
@@ -458,7 +470,8 @@ class World:
             return True
         if self._clean:
             self.account.cleaned = True
-            self.account.forgets += 1
+            if self.broker.sessions:
+                self.account.forgets += 1
         return self._call("connects", c.connect, self._clean) is not None
 
     def publish(self, qos, wait=True, length=0, topic=0):
@@ -467,7 +480,7 @@ class World:
         self.said += 1
         payload = b"m%d" % self.said
         payload += b"." * (length - len(payload))
-        topic = b"out/%d" % topic
+        topic = b"o%d" % topic
         account = self.account
         account.asked(payload, topic, qos)
         self.tell("node", "publishes %r at QoS %d, wait %s" % (payload[:12], qos, wait))
@@ -521,8 +534,9 @@ class World:
     def shut_down(self):
         """As before a deep sleep: all is closed in good order."""
         self._call("closes", self.client.close)
-        if self._durable:
-            self._call("closes its journal", self.store.close)
+        if not self._durable:
+            return
+        self._call("closes its journal", self.store.close)
         self.power = True
         self.survives = None
         self.befalls("shut down")
@@ -573,7 +587,7 @@ class World:
 
     def audit(self):
         """Would the next life find in the journal what this one knows?"""
-        if not self._durable or self.store is None or "flash error" in self.injected or "flash full" in self.injected:
+        if not self._durable or not self.disk.copies or "flash error" in self.injected or "flash full" in self.injected:
             return
         found = _Journal(self.disk.copy(), durable=self._durable, **self._journal_options)
         for name in ("publishes", "pubrels", "arrived"):
@@ -660,13 +674,8 @@ class World:
                 break
         else:
             self.account.fault("it does not come to rest: %s" % self._rest())
-        self.live(self.ping)
-        for qos in (1, 2):
-            self.live(self.publish, qos)
-            self.give(qos)
-        self.live(self._work)
-        if not self._at_rest():
-            self.account.fault("the last messages do not come through: %s" % self._rest())
+        if not self._brief:
+            self._last_messages()
         self.live(self.disconnect)
         if self._durable:
             self._look_at_journal()
@@ -674,6 +683,16 @@ class World:
         if self.account.void:
             self.broker.violations = []
         return wrong + self.broker.violations + self.link.failures
+
+    def _last_messages(self):
+        self.live(self.ping)
+        for qos in (1, 2):
+            self.live(self.publish, qos)
+            if qos in self._subscribe:
+                self.give(qos)
+        self.live(self._work)
+        if not self._at_rest():
+            self.account.fault("the last messages do not come through: %s" % self._rest())
 
     def _work(self):
         if self.connect():
