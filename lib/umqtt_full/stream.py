@@ -80,13 +80,16 @@ class Streams:
 
         source: the path of a file (its length is known), or a callable that returns a readable, an object with
         readinto(buf), each time a new one from its first byte; at QoS 0 also a readable itself. What was opened for
-        this is closed, if it can be. At QoS 1 and 2 it is kept, not the payload, and after a reconnect the message goes
-        out from its first byte again; so with a Journal it must be a path.
+        this is closed, if it can be. At QoS 1 and 2 not the payload is kept but its source, until the broker has
+        acknowledged the message, which after a reconnect goes out from its first byte again. With a Journal it must be
+        a path: the file is to be there after a reset.
 
-        Without timeout_ms the call may last as long as bytes move, and the client's timeout_ms without.
+        Without timeout_ms the call may last as long as bytes move, and the client's timeout_ms without. keepalive must
+        be longer than a message takes: a broker may count whole packets only.
 
         StreamError: the source failed, or ended early. As long as it does, so will each connection that has to send
-        the message again; connect(clean_session=True) forgets it. ValueError: nothing was sent.
+        the message again; connect(clean_session=True) forgets it. ValueError, TypeError, RuntimeError (at QoS 0 in a
+        callback): nothing was sent.
         """
         inside = self._protocol.inside
         if not qos and inside:
@@ -115,16 +118,19 @@ class Streams:
 
     def subscribe(self, topic_filter, handler, qos=0, folder=None, wait=True, timeout_ms=None):
         """Subscribe as MQTTClient.subscribe does; handler(part) is told of every message that matches, large or small,
-        in parts: MORE with each piece of the payload, COMPLETE at the end, or ABORTED when the link is lost or a
-        handler raised. Offset 0 again is another message, or the same from its start.
+        in parts: MORE with each piece of the payload, then COMPLETE, or ABORTED when the link was lost or a handler
+        raised. Offset 0 begins another message, or the same anew.
 
-        At QoS 1 the message is acknowledged when the handler has returned from COMPLETE, at QoS 2 too: it comes again
-        if it was not. With `folder` (of this client alone; it must be there) a message of QoS 2 is first written to a
-        file in it, and kept there, with a Journal over resets too; its handler is called once, when the broker has
-        released it: COMPLETE, with `file`. When the handler returns the file is removed; to keep it, rename it. One
-        that was renamed is not handed over again, whatever happens.
+        At QoS 1 a message is acknowledged when the handler has returned from COMPLETE, and comes again if it has not.
+        At QoS 2 likewise, and not again once it has returned.
 
-        What has a callback from MQTTClient.subscribe still only sees what is not over max_packet.
+        With `folder` (there already, of this client alone) a message of QoS 2 goes into a file there before it is
+        acknowledged, and is kept, with a Journal over resets too. When the broker has released it the handler is called
+        once: COMPLETE, with `file`, its path. Then the file is removed; to keep it, rename it within the call. Had that
+        been done when a reset came, a message over max_packet is not handed over again; a smaller one may be, with dup.
+
+        Callbacks of MQTTClient.subscribe that match too see no message over max_packet. ValueError: no such folder.
+        StreamError from what reads: the file cannot be written.
         """
         if folder is not None:
             folder = folder.rstrip("/")

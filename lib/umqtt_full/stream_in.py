@@ -164,7 +164,7 @@ class Inward:
         else:
             self.tell(self.none, COMPLETE)
         head = Session.handed_over(self._session, m)
-        if head and p.state == _UP:
+        if head:
             p._used = put_ack(p._tx, p._used, head, m.packet_id)
         self.count()
         return _PUBLISH

@@ -245,6 +245,21 @@ def test_a_handler_that_closes_the_link_at_every_part():
             rig.check()
 
 
+def test_a_handler_that_closes_the_link_at_the_end():
+    for data in (payload(300), b"small"):
+        rig = _subscribed()
+        rig.inbox.on_part = lambda part, rig=rig: (
+            rig.client.close() if part.state == COMPLETE and not part.dup else None
+        )
+        rig.broker.publish(b"in/x", data, 1)
+        raises(LinkLost, rig.pump, 10)
+        assert not rig.inbox.aborted and rig.client.flush()  # nothing is left to be said
+        rig.client.reconnect()
+        rig.pump(10)
+        assert rig.inbox.payloads() == [data] * 2
+        rig.check()
+
+
 def test_a_handler_that_answers_and_subscribes():
     rig = _subscribed()
 
