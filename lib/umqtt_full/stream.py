@@ -238,12 +238,15 @@ class Streams:
         # Bytes that the peer takes show that it is there; what it could say waits for the packet's end.
         p.last_heard = p._ping_at = p.last_sent
         self.go_on_waiting(p.last_sent)
+        chunk = self._session.chunk
         inside = p.inside
         p.inside = True
         try:
-            n = self._readable.readinto(self._session.chunk)
+            n = self._readable.readinto(chunk)
             if not n:
                 raise ValueError("ended %d bytes early" % self._unread)
+            if not 0 < n <= len(chunk):
+                raise ValueError("readinto() returned %s" % n)
         except Exception as e:
             raise self._failed(e)
         finally:

@@ -163,6 +163,16 @@ def test_a_source_that_fails_at_every_byte():
             rig.check()
 
 
+class _Liar:
+    """Has room for 16 bytes."""
+
+    def __init__(self, n):
+        self._n = n
+
+    def readinto(self, buf):
+        return self._n
+
+
 def test_other_ways_to_fail():
     def unopened():
         raise error(EIO)
@@ -173,6 +183,8 @@ def test_other_ways_to_fail():
         (Source(payload(100), fail_at=20, error=KeyError("lost")), "lost"),
         (lambda: None, "source"),
         (lambda: io.BytesIO(b""), "ended 100 bytes early"),
+        (lambda: _Liar(17), "returned 17"),
+        (lambda: _Liar(-1), "returned -1"),
     ):
         for qos in (0, 1, 2):
             rig = _connected()
