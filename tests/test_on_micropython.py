@@ -24,7 +24,7 @@ def run_on_micropython(runtime, file):
     """Run one test file; fail, and show its output, unless it counts passed tests and no failed ones."""
     try:
         finished = subprocess.run(
-            [*runtime, str(_BOTH / "run.py"), str(file)],
+            [*runtime, "-X", "heapsize=4m", str(_BOTH / "run.py"), str(file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,7 @@
 # How a journal finds what it had kept in its two files. Done once, when it is made; journal.py says what a segment is.
 
 from collections import OrderedDict
+from errno import ENOENT
 from struct import unpack_from
 
 from . import const
@@ -103,7 +104,9 @@ class _Segment:
     def _open(self, mode):
         try:
             self._file = self._journal._open(self._name, mode)
-        except OSError:
+        except OSError as e:
+            if e.errno != ENOENT:
+                raise
             self._file = self._journal._open(self._name, "w+b")
         self._journal._files[self.which] = self._file
 

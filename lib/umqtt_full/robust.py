@@ -67,7 +67,7 @@ class MQTTClient(_MQTTClient):
         link was lost. Full: the broker did not acknowledge in time what was sent before."""
         while True:
             try:
-                packet_id = super().publish(topic, msg, retain, qos, False, timeout_ms)
+                packet_id = super().publish(topic, msg, retain, qos, wait and not qos, timeout_ms)
                 break
             except Full as e:
                 if self.is_connected():
