@@ -81,5 +81,5 @@ class MemoryJournal(Journal):
         if mode == "w+b":
             names[name] = bytearray()
         elif name not in names:
-            raise OSError(ENOENT)
+            raise OSError(ENOENT, "no such file")
         return _File(self._memory, names[name])
