@@ -10,6 +10,8 @@ in part (but the one under way), and a name that is lost: creating and renaming 
 
 from errno import EIO, ENOENT
 
+from emulated import error
+
 ENOSPC = 28  # MicroPython's errno does not name it
 
 
@@ -66,7 +68,7 @@ class Disk:
     def open(self, name, mode):
         if name not in self._files:
             if "w" not in mode and "a" not in mode:
-                raise OSError(ENOENT)
+                raise OSError(ENOENT, "no file " + name)
             self._operation("create " + name)
             self._files[name] = _Content()
         elif "w" in mode:
@@ -165,7 +167,7 @@ class Disk:
         self.ops += 1
         if self.ops == self.fail_at:
             self._tell("flash error")
-            raise OSError(EIO)
+            raise error(EIO)
         if self.ops == self.cut_at:
             self._tell("power cut")
             if what != "write" or not self.tear:
@@ -182,7 +184,7 @@ class Disk:
         last = self._operation("write")
         if self.capacity is not None and self.size() + max(0, at + len(data) - len(content.now)) > self.capacity:
             self._tell("flash full")
-            raise OSError(ENOSPC)
+            raise error(ENOSPC)
         if last and self.tear > 0:
             data = data[: self.tear]
         _put(content.now, at, data)
