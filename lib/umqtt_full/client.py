@@ -125,8 +125,10 @@ class MQTTClient:
         if p.state == _UP:
             self._drain(timeout_ms)
             p.disconnect()
+            self._held = True  # what has come in must not wake who waits for room to write
             while not self._write():
                 self._rest("room to write")
+            self._held = False
             # Read on to the end, for a second at most: to close with bytes unread resets the connection, and the
             # broker may meet that before it has read our goodbye.
             self._begin(1000)

@@ -73,7 +73,7 @@ class Session:
         # Promise a message -> its packet id. Full if there is no room, ValueError if there never would be.
         store = self.store
         if 0 not in store.packet_ids:
-            raise Full(0, "the store is full")
+            raise Full(0, "store is full")
         slot = store.packet_ids.index(0)
         packet_id = self.next_id()
         head = _PUBLISH | qos << 1

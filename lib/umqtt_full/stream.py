@@ -157,7 +157,7 @@ class Streams:
         store = self._store
         session = self._session
         if 0 not in store.packet_ids:
-            raise Full(0, "the store is full")
+            raise Full(0, "store is full")
         slot = store.packet_ids.index(0)
         packet_id = session.next_id()
         head = _PUBLISH | qos << 1 | (1 if retain else 0)
