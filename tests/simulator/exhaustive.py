@@ -5,7 +5,7 @@ what was not flushed gone or there in several ways; the end of the node's life a
 from the one before, by a power cut and by a reset that leaves the flash as it was written.
 """
 
-from .world import World
+from .story import tell
 
 # name: (options of World, steps as World.take() has them)
 SHORT = {
@@ -73,11 +73,11 @@ LONG = {
         ],
     ),
 }
-# Small segments, and a step that ends many messages at once: compactions with little and with much that is live
+# Small segments: compactions with little and with much that is live, after which a small record comes first
 COMPACTIONS = (
-    {"subscribe": (), "block": 150, "slots": 4},
-    [("connect",), ("offline",), ("publish", 2, False, 30), ("publish", 2, False, 30), ("publish", 1, False, 30)]
-    + [("connect",), ("flush",), ("publish", 1, True, 30), ("publish", 2, False, 30), ("flush",)],
+    {"subscribe": (), "block": 150, "slots": 4, "audit": 1},
+    [("connect",), ("publish", 1, True, 30), ("offline",), ("publish", 2, False, 8), ("publish", 2, False, 30)]
+    + [("connect",), ("poll", 0), ("publish", 1, False, 30), ("publish", 2, True, 30), ("flush",)],
 )
 _STORES = (
     {"durable": "message", "manner": "littlefs"},
@@ -136,25 +136,19 @@ class Count:
 
     def __init__(self):
         self.runs = 0
-        self.befell = {}  # kind: how often
-        self.wrong = []  # (options, steps, words), where the faults are among the steps
+        self.counts = {}  # as Outcome has them
+        self.wrong = []  # (options, steps, words), where the faults are the first of the steps
 
-    def add(self, world, faults, options, steps, wrong):
+    def tell(self, steps, faults, options):
+        """Let a node take the steps while the faults befall it -> how many of them did."""
+        steps = [("arm",) + tuple(faults)] + steps
+        outcome = tell(options, steps)
         self.runs += 1
-        for kind, times in world.injected.items():
-            self.befell[kind] = self.befell.get(kind, 0) + times
-        if wrong:
-            self.wrong.append((options, [("arm",) + tuple(faults)] + steps, wrong))
-
-
-def tell(steps, faults, options):
-    """Let a node take the steps while the faults befall it -> the world, what was wrong, how many of them befell."""
-    world = World(**options)
-    world.arm(*faults)
-    for step in steps:
-        world.take(step)
-    befell = world.befallen
-    return world, world.finish(), befell
+        for name, n in outcome.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + n
+        if outcome.wrong:
+            self.wrong.append((options, steps, outcome.wrong))
+        return outcome.befallen
 
 
 def singles(count, steps, kinds, options):
@@ -165,9 +159,7 @@ def singles(count, steps, kinds, options):
             befell = 1
             while befell:
                 n += 1
-                faults = [variant(n)]
-                world, wrong, befell = tell(steps, faults, options)
-                count.add(world, faults, options, steps, wrong)
+                befell = count.tell(steps, [variant(n)], options)
 
 
 def pairs(count, steps, kinds, options):
@@ -188,9 +180,7 @@ def _seconds(count, steps, kinds, options, fault):
         befell = 2
         while befell == 2:
             n += 1
-            faults = [fault, variant(n)]
-            world, wrong, befell = tell(steps, faults, options)
-            count.add(world, faults, options, steps, wrong)
+            befell = count.tell(steps, [fault, variant(n)], options)
             if not befell:
                 return 0
     return 1

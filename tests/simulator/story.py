@@ -134,6 +134,7 @@ class Outcome:
     def __init__(self, world, wrong):
         account = world.account
         self.wrong = wrong
+        self.befallen = world.befallen  # of the faults that were armed
         self.counts = counts = {}
         for kind, times in world.injected.items():
             counts["fault: " + kind] = times

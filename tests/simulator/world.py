@@ -142,10 +142,10 @@ class World:
 
     slots, size, received: of the store; inflight, max_packet, chunk, keepalive: of the client; window: of the broker;
     latency_ms, tls, drains, pieces: of the network, where pieces is the seed of the pieces in which bytes come and go.
-    clean: does the node ask for clean sessions? block: how long a segment of the journal becomes in any case, so that
-    compactions are as frequent as one likes (where a constant is one, on MicroPython, they are not). audit: the journal
-    is read after so many calls, 0 for never. subscribe: to the topics of these QoS. brief: no last messages when both sides
-    have come to rest. disk: another one, with the methods of flash.Disk.
+    clean: does the node ask for clean sessions? subscribe: to the topics of these QoS. block: how long a segment of the
+    journal becomes in any case, so that compactions are as frequent as one likes (on MicroPython it is a constant).
+    audit: after so many calls the journal is read back, 0 for never. brief: no last messages when both sides have come
+    to rest. disk: another one, with the methods of flash.Disk.
     """
 
     def __init__(
