@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit mpy bench budget wear soak lint format clean
+.PHONY: help setup demo test test-32bit mpy bench budget wear simulate soak lint format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -41,6 +41,9 @@ budget: setup $(EVERYTHING) ## measure heap and size on MicroPython; fails when 
 
 wear: setup ## measure what the journal does to flash, and how long that lasts
 	@$(VENV) -m umq wear $(ARGS)
+
+simulate: $(INSTALLED) ## tell SEEDS=n stories of a simulated node while everything befalls it
+	@$(VENV) -m umq simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 soak: setup ## exchange 100 000 messages through a real broker while links, nodes and broker break
 	@$(VENV) -m umq soak $(ARGS)

@@ -80,6 +80,7 @@ COMPACTIONS = (
     + [("connect",), ("poll", 0), ("publish", 1, False, 30), ("publish", 2, True, 30), ("flush",)],
 )
 _STORES = (
+    {"durable": None},
     {"durable": "message", "manner": "littlefs"},
     {"durable": "message", "manner": "plain"},
     {"durable": "poll", "manner": "littlefs"},
@@ -91,29 +92,45 @@ _EVERYTHING = ("in", "out", "point", "flash")
 
 
 def tasks():
-    """All that there is to try: (name, function, its arguments), each for run()."""
+    """All that there is to try: (name, kind of store, singles or pairs, steps, kinds of faults, options), for run()."""
     found = []
     every = dict(SHORT)
     every.update(LONG)
     every["compactions"] = COMPACTIONS
     for name, (options, steps) in sorted(every.items()):
         for clean in (False, True):
-            extra = _joined({"clean": clean}, options)
-            words = name + (", clean session" if clean else "")
-            found.append((words, "in memory", singles, steps, ("in", "out"), _joined(extra, {"durable": None})))
+            extra = _joined({"block": 250, "clean": clean}, options)
             for store in _STORES:
-                kind = "%s, %s" % (store["durable"], store["manner"])
-                found.append((words, kind, singles, steps, _EVERYTHING, _joined({"block": 250}, extra, store)))
-    # Two cuts
+                found.append(_task(name, singles, steps, extra, store))
     for name, (options, steps) in sorted(SHORT.items()):
-        extra = _joined({"brief": True, "block": 250}, options)
-        found.append((name, "in memory", pairs, steps, ("in", "out"), _joined(extra, {"durable": None})))
-        for store in (_STORES[0], _STORES[3]):
-            kind = "%s, %s" % (store["durable"], store["manner"])
-            found.append((name, kind, pairs, steps, _EVERYTHING, _joined(extra, store)))
-    options = _joined(COMPACTIONS[0], {"brief": True}, _STORES[1])
-    found.append(("compactions", "message, plain", pairs, COMPACTIONS[1], ("flash",), options))
+        for store in (_STORES[0], _STORES[1], _STORES[4]):
+            found.append(_task(name, pairs, steps, _joined({"brief": True, "block": 250}, options), store))
+    options, steps = COMPACTIONS
+    found.append(_task("compactions", pairs, steps, _joined({"brief": True}, options), _STORES[2], ("flash",)))
     return found
+
+
+def few_tasks():
+    """Of these what is most telling: every pair, and the single ones with fewer stores and fewer clean sessions."""
+    found = []
+    for task in tasks():
+        options = task[5]
+        manner = {"message": "plain", "poll": "littlefs", "never": ""}.get(options["durable"])
+        usual = options["durable"] is None or options["manner"] == manner
+        if task[2] is pairs or (usual and not (options["clean"] and options["durable"] == "poll")):
+            found.append(task)
+    return found
+
+
+def _task(name, function, steps, options, store, kinds=_EVERYTHING):
+    options = _joined(options, store)
+    kind = "in memory"
+    if options["durable"]:
+        kind = "%s, %s" % (options["durable"], options["manner"])
+    else:
+        kinds = ("in", "out")
+    words = name + (", clean session" if options.get("clean") else "")
+    return words, kind, function, steps, kinds, options
 
 
 def _joined(*options):

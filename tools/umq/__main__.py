@@ -13,6 +13,7 @@ _COMMANDS = {
     "pack": "compile the library for boards, the blocking client in one file",
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
+    "simulate": "the library in a simulated world, with faults of every kind, from seeds",
     "soak": "two nodes exchange messages through a real broker while everything between them breaks",
     "wear": "what a message with the journal costs flash, and how long the flash lasts",
     "statements": "the table of the standard's statements and the tests that show them",
