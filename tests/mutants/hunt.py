@@ -1,0 +1,32 @@
+"""Look for something wrong with a copy of the library: `python hunt.py FOLDER SEEDS`.
+
+Prints how it was found ("seed 12" or the name of an exhaustive run), after how many stories, and what was wrong; or
+"nothing", and how many stories there were.
+"""
+
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [sys.argv[1], str(TESTS), str(TESTS / "both")]
+
+from simulator import exhaustive  # noqa: E402
+from simulator.story import draw, tell  # noqa: E402
+
+
+def hunt(seeds):
+    told = 0
+    for seed in range(seeds):
+        told += 1
+        wrong = tell(*draw(seed)).wrong
+        if wrong:
+            return f"seed {seed}", told, wrong[0]
+    for task in exhaustive.tasks():
+        count = exhaustive.run(task)
+        told += count.runs
+        if count.wrong:
+            return f"{task[0]}, {task[1]}", told, count.wrong[0][2][0]
+    return "nothing", told, ""
+
+
+print("\t".join(str(one).replace("\n", " ") for one in hunt(int(sys.argv[2]))))

@@ -1,0 +1,198 @@
+"""Faults that one could make in the library, each of which the simulator must notice.
+
+(what is wrong, file of lib/umqtt_full, the text as it is, the text with the fault). The text must be there once.
+"""
+
+MUTANTS = (
+    # Sessions, with and without a journal
+    (
+        "a PUBLISH is sent again without DUP",
+        "protocol.py",
+        "            session.store.heads[self._slot] |= 8  # DUP, should it be sent again\n",
+        "",
+    ),
+    (
+        "DUP stays set when the broker has forgotten the session",
+        "session.py",
+        "                store.heads[slot] &= 0xF7\n",
+        "",
+    ),
+    (
+        "a packet id is given out while it is in use",
+        "session.py",
+        "            if n not in self.store.packet_ids and n not in self.others:\n",
+        "            if n not in self.others:\n",
+    ),
+    (
+        "a packet id is freed early, at a reconnect",
+        "session.py",
+        "        store = self.store\n        self.sent = 0\n",
+        "        store = self.store\n        store.packet_ids[0] = 0\n        self.sent = 0\n",
+    ),
+    (
+        "a message is done with at PUBREC",
+        "session.py",
+        "                    store.release(place)\n",
+        "                    store.remove(store.publishes, place)\n",
+    ),
+    (
+        "nothing is sent again after a reconnect",
+        "session.py",
+        "        store = self.store\n        self.sent = 0\n",
+        "        store = self.store\n",
+    ),
+    (
+        "PUBRELs are not sent again after a reconnect",
+        "protocol.py",
+        "        for slot in store.pubrels:\n",
+        "        for slot in ():\n",
+    ),
+    (
+        "PUBRELs of a session that the broker forgot are kept",
+        "session.py",
+        "            while store.pubrels:\n",
+        "            while False:\n",
+    ),
+    (
+        "in memory, the packet id of a QoS 2 message that was handed over is not kept",
+        "session.py",
+        "        self._received[message.packet_id % len(self._received)] = message.packet_id\n",
+        "",
+    ),
+    (
+        "in memory, PUBREL does not free the packet id",
+        "session.py",
+        "            received[packet_id % len(received)] = 0\n",
+        "            pass\n",
+    ),
+    # Messages of QoS 2 from the broker, with a journal
+    (
+        "PUBREC goes out for a message that is not kept",
+        "durable.py",
+        "            self.store.receive(message)\n",
+        "            pass\n",
+    ),
+    (
+        "a repeated PUBLISH is kept again",
+        "durable.py",
+        "        if self.store.kept(message.packet_id) < 0:\n",
+        "        if True:\n",
+    ),
+    (
+        "handed over at PUBLISH and again at PUBREL",
+        "durable.py",
+        "        return False\n",
+        "        return True\n",
+    ),
+    (
+        "handed over and not discarded",
+        "durable.py",
+        "            store.discard(slot)\n",
+        "            return _PUBCOMP\n",
+    ),
+    (
+        "discarded before it is handed over",
+        "durable.py",
+        "            self.handing_over = slot\n            self.hand_over(reader.message)\n",
+        "            self.handing_over = slot\n            store.discard(slot)\n"
+        "            self.hand_over(reader.message)\n            self.handing_over = -1\n            return _PUBCOMP\n",
+    ),
+    (
+        "what nobody will release is never handed over",
+        "protocol.py",
+        "        session.released(0)  # nobody",
+        "        # nobody",
+    ),
+    (
+        "packet ids of a session that the broker forgot stay in use",
+        "durable.py",
+        "            self.store.orphan()\n",
+        "            pass\n",
+    ),
+    # Flushes
+    (
+        "PUBREC, PUBREL and PUBCOMP go out before the flush",
+        "journal.py",
+        "        if self._urgent or (now and self._dirty):\n",
+        "        if now and self._dirty:\n",
+    ),
+    (
+        "publish() returns before the flush",
+        "journal.py",
+        '        if queue is self.publishes and self._durable == "message":\n            self._flush()\n',
+        "        if queue is self.publishes:\n            pass\n",
+    ),
+    (
+        "PUBREL goes out before the flush",
+        "journal.py",
+        "        self._urgent = True  # a PUBLISH again after its PUBREL would be a new one to the broker\n",
+        "",
+    ),
+    (
+        "PUBCOMP goes out before the flush",
+        "journal.py",
+        '        self._urgent = True\n        if self._durable == "message":\n            self._flush()\n',
+        "",
+    ),
+    (
+        "a compaction is not flushed",
+        "journal.py",
+        "            file.flush()\n        except OSError as e:\n            raise self._failed(e)\n        self._wh",
+        "        except OSError as e:\n            raise self._failed(e)\n        self._wh",
+    ),
+    (
+        "what was read at the start is not made durable",
+        "recovery.py",
+        "        journal._files[best.which].flush()\n",
+        "        pass\n",
+    ),
+    # Records and segments
+    (
+        "records without a checksum",
+        "recovery.py",
+        '        return unpack_from(">I", data, n)[0] == journal._b << 15 | journal._a\n',
+        "        return True\n",
+    ),
+    (
+        "a snapshot is not checked for being whole",
+        "recovery.py",
+        "        self.whole = self.end >= _HEADER + snapshot\n",
+        "        self.whole = True\n",
+    ),
+    (
+        "the generation stays the same",
+        "journal.py",
+        "        self._generation += 1\n",
+        "        self._generation = 1\n",
+    ),
+    (
+        "after a compaction that was cut, records of the newer generation go into the older segment",
+        "recovery.py",
+        " or best is older:\n",
+        ":\n",
+    ),
+    (
+        "recovery turns the order around",
+        "recovery.py",
+        "    for queue, slot, packet_id, n, extra, place, head in live:\n",
+        "    for queue, slot, packet_id, n, extra, place, head in reversed(live):\n",
+    ),
+    (
+        "a message that was read back may be sent without DUP",
+        "recovery.py",
+        "        journal.heads[slot] = head | _DUP",
+        "        journal.heads[slot] = head",
+    ),
+    (
+        "released messages are not in the snapshot",
+        "journal.py",
+        "            for slot in self.pubrels:\n                self._record(",
+        "            for slot in ():\n                self._record(",
+    ),
+    (
+        "bodies stay where they were before a compaction",
+        "journal.py",
+        "                self._places[slot] = n\n",
+        "",
+    ),
+)

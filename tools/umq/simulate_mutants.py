@@ -1,0 +1,77 @@
+"""umq simulate --mutants: can the simulator find faults? Each of tests/mutants/table.py is made in a copy of the library
+and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
+"""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from umq.errors import UserError
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_FOLDER = _PROJECT / "tests" / "mutants"
+_SEEDS = 1500  # stories to try before the exhaustive runs
+_TIMEOUT_S = 300
+_ROW = re.compile(r"\.{4,}")  # payloads are filled up with dots
+
+
+def run(jobs):
+    """Hunt all of them, `jobs` at once, and print the table; return 1 if one was not found."""
+    mutants = table()
+    with ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(hunt, mutants))
+    lines = ["| fault | made in | found by | stories until then | what was seen |", "| --- | --- | --- | ---: | --- |"]
+    for (name, file, _, _), (by, stories, words) in zip(mutants, found, strict=True):
+        lines.append(f"| {name} | {file} | {by} | {stories:,} | {_ROW.sub('…', words.replace('|', '/'))[:90]} |")
+    caught = sum(by != "nothing" for by, _, _ in found)
+    lines += ["", f"{caught} of {len(found)} found."]
+    print("\n".join(lines))
+    (_FOLDER / "RESULT.md").write_text(
+        "# What `python -m umq simulate --mutants` printed\n\n" + "\n".join(lines) + "\n"
+    )
+    return 0 if caught == len(found) else 1
+
+
+def table():
+    """The mutants: (name, file, text as it is, text with the fault) each."""
+    spec = importlib.util.spec_from_file_location("mutants_table", _FOLDER / "table.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.MUTANTS
+
+
+def make(mutant, folder):
+    """Copy the library into `folder` and make the fault there; UserError if the text is not there once."""
+    name, file, right, wrong = mutant
+    shutil.copytree(
+        _PROJECT / "lib" / "umqtt_full", folder / "umqtt_full", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    path = folder / "umqtt_full" / file
+    text = path.read_text()
+    if text.count(right) != 1:
+        raise UserError(
+            f"mutant {name!r}: its text is {text.count(right)} times in {file}, not once: {right.strip()!r}"
+        )
+    path.write_text(text.replace(right, wrong))
+
+
+def hunt(mutant, seeds=_SEEDS):
+    """(found by, after how many stories, what was wrong); "nothing" if nothing was."""
+    with tempfile.TemporaryDirectory(prefix="umq-mutant-") as folder:
+        make(mutant, Path(folder))
+        command = [sys.executable, str(_FOLDER / "hunt.py"), folder, str(seeds)]
+        try:
+            says = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return "hanging", 0, f"no end within {_TIMEOUT_S} s"
+    last = (says.stdout.splitlines() or [""])[-1]
+    if says.returncode or last.count("\t") != 2:
+        words = (says.stderr.strip().splitlines() or ["no word"])[-1]
+        return "a crash", 0, words
+    by, stories, words = last.split("\t")
+    return by, int(stories), words
