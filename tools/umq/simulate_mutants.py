@@ -1,5 +1,5 @@
-"""umq simulate --mutants: can the simulator find faults? Each of tests/mutants/table.py is made in a copy of the library
-and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
+"""umq simulate --mutants: can the simulator find faults? Each one of tests/mutants/table.py is made in a copy of the
+library and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
 """
 
 import importlib.util
