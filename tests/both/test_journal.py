@@ -282,6 +282,15 @@ def test_a_damaged_journal_is_a_whole_one_afterwards():
     assert not again.report and state(again) == state(first)
 
 
+def test_what_was_read_at_the_start_is_made_durable():
+    """A computer's program that was killed may have left in the cache what the next one then relies on."""
+    files = Files()
+    filled(files)
+    again = files.copy()
+    again.journal()
+    assert again.flushes == 1
+
+
 def test_somebody_elses_file_is_kept_aside_and_the_node_starts():
     files = Files()
     files.names["j.0"] = bytearray(b"my shopping list" * 100)

@@ -140,12 +140,6 @@ MUTANTS = (
         "            file.flush()\n        except OSError as e:\n            raise self._failed(e)\n        self._wh",
         "        except OSError as e:\n            raise self._failed(e)\n        self._wh",
     ),
-    (
-        "what was read at the start is not made durable",
-        "recovery.py",
-        "        journal._files[best.which].flush()\n",
-        "        pass\n",
-    ),
     # Records and segments
     (
         "records without a checksum",
