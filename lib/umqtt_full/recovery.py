@@ -72,7 +72,9 @@ def recover(journal, slots, received):
     journal.report = "; ".join(told)
     if other.size:
         journal._truncate(other.which)
-    if moved or best.report or not best.whole or best is older:
+    # Behind the end (and the zero of a journal that was closed) may lie whole records of this generation, after one
+    # that never reached the medium: the next record could bring them back.
+    if moved or best.report or not best.whole or best is older or best.size > best.end + 1:
         journal._compact()
     else:
         # What was read may lie in a computer's cache still, since before its program was killed.

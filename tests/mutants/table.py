@@ -162,7 +162,13 @@ MUTANTS = (
     (
         "after a compaction that was cut, records of the newer generation go into the older segment",
         "recovery.py",
-        " or best is older:\n",
+        " or best is older or",
+        " or",
+    ),
+    (
+        "records behind one that is missing may come back",
+        "recovery.py",
+        " or best.size > best.end + 1:\n",
         ":\n",
     ),
     (
