@@ -70,15 +70,14 @@ def recover(journal, slots, received):
     # Of a file that a newer one has replaced nothing matters.
     told = [one.report for one in (older, newer) if one.report and not 0 < one.generation < best.generation]
     journal.report = "; ".join(told)
+    # What was read may lie in a computer's cache still, since before its program was killed.
+    journal._files[best.which].flush()
     if other.size:
         journal._truncate(other.which)
     # Behind the end (and the zero of a journal that was closed) may lie whole records of this generation, after one
     # that never reached the medium: the next record could bring them back.
     if moved or best.report or not best.whole or best is older or best.size > best.end + 1:
         journal._compact()
-    else:
-        # What was read may lie in a computer's cache still, since before its program was killed.
-        journal._files[best.which].flush()
     return max([one[3] for one in live] or [0])
 
 
