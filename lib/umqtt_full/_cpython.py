@@ -1,6 +1,7 @@
 """What MicroPython has and CPython has not, so that the same library runs on both: its const, and of its files, select,
 socket and time what the library uses, with its names and its None where something would block."""
 
+import errno as _errno
 import os as _os
 import select as _select
 import socket as _socket
@@ -27,7 +28,10 @@ class open:
         return self._file.readinto(memoryview(buf)[:n])
 
     def write(self, buf, n=None):
-        return self._file.write(memoryview(buf)[:n])
+        data = memoryview(buf)[:n]
+        if self._file.write(data) != len(data):
+            raise OSError(_errno.ENOSPC, "no room for all of it")
+        return len(data)
 
     def flush(self):
         _os.fsync(self._file.fileno())

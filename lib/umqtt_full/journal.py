@@ -255,7 +255,9 @@ class Journal:
         return OSError(e.errno, "journal %s cannot be written" % self._path)
 
     def _flush(self):
-        if self._durable != "never":
+        if self._end >= _NOWHERE:
+            self._compact()  # a flush that failed may have left out more than it said
+        elif self._durable != "never":
             try:
                 self._files[self._which].flush()
             except OSError as e:
@@ -295,8 +297,10 @@ class Journal:
         if self._end + size > self._limit(size):
             self._compact()
         file = self._files[self._which]
+        at = self._at
+        self._at = -1  # should this be interrupted
         try:
-            if self._at != self._end:
+            if at != self._end:
                 file.seek(self._end)
             self._record(file, kind, slot, packet_id, n, extra)
         except OSError as e:
@@ -313,6 +317,7 @@ class Journal:
         tails = self._tails
         if self._end < _NOWHERE:
             tails[self._which] = max(tails[self._which], self._end)
+            self._end = _NOWHERE  # until it is done
         which = 1 - self._which
         self._generation += 1
         try:
@@ -368,7 +373,7 @@ class Journal:
     def _seed(self):
         # A record's checksum begins -> its mark
         n = self._generation
-        self._a = n & _SUM
+        self._a = n << 1 & _SUM  # not such that it cancels out with the mark
         self._b = n >> 15
         return 128 | n & 127
 

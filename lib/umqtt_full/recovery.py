@@ -96,10 +96,12 @@ class _Segment:
         self._open("r+b")
         self.size = self._file.seek(0, 2)
         try:
-            if self.size:
-                self._read()
+            foreign = self.size and self._read()
         except OSError as e:  # a bad block
             self._tell("cannot be read at byte %d: %s" % (self.end, e))
+            foreign = False
+        if foreign:
+            self._set_aside()
         journal._tails[which] = self.size
 
     def _open(self, mode):
@@ -128,21 +130,22 @@ class _Segment:
         return unpack_from(">I", data, n)[0] == journal._b << 15 | journal._a
 
     def _read(self):
+        # -> is it no journal of ours?
         journal = self._journal
         head = self._get(0, _HEADER)
         magic = bytes(head[: len(_MAGIC)])
         if any(magic) and not _MAGIC.startswith(magic):
-            self._set_aside()
-            return
+            return True
         journal._a = journal._b = 0
         if not self._adds_up(head, _HEADER - 4):
             self._tell("is torn or damaged at its start")
-            return
+            return False
         _, self.slots, self.generation, snapshot = unpack_from(">5sBII", head)
         journal._generation = self.generation
         while self._record():
             pass
         self.whole = self.end >= _HEADER + snapshot
+        return False
 
     def _record(self):
         # Take the next one, if it is one

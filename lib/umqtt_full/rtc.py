@@ -2,6 +2,7 @@
 
 from .journal import Journal
 
+_ENOSPC = 28
 _SIZE = 2048  # what MicroPython gives; read once, and written whole at each flush
 
 
@@ -65,6 +66,8 @@ class _Half:
     def write(self, buf, n=-1):
         if n < 0:
             n = len(buf)
+        if self._at + n > _SIZE // 2:
+            raise OSError(_ENOSPC, "RTC memory is full")
         at = self._start + self._at
         for i in range(n):
             self._memory[at + i] = buf[i]

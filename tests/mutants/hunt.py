@@ -13,10 +13,13 @@ sys.path[:0] = [sys.argv[1], str(TESTS), str(TESTS / "both")]
 from simulator import exhaustive  # noqa: E402
 from simulator.story import draw, tell  # noqa: E402
 
+# Those that found something in the library itself
+KNOWN = (104, 561, 6235, 12125, 28102, 30067, 34545, 35237, 40928, 45033, 59997, 72305, 77941, 83295, 96037)
+
 
 def hunt(seeds):
     told = 0
-    for seed in range(seeds):
+    for seed in (*range(seeds), *KNOWN):
         told += 1
         wrong = tell(*draw(seed)).wrong
         if wrong:
