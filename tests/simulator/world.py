@@ -273,11 +273,14 @@ class World:
             self.revive()
         try:
             result = function(*arguments)
-            if not self.dead and not (self.disk and self.disk.dead):
+            if not self._ended():
                 return result
         except Gone:
             pass
         self.dead = True
+
+    def _ended(self):
+        return self.dead or bool(self.disk and self.disk.dead)
 
     def revive(self):
         """The power is back."""
@@ -500,7 +503,7 @@ class World:
             self.tell("node", "trouble of a callback")
         except OSError as e:
             self._unexpected(e)
-        if self.dead:
+        if self._ended():
             raise Gone
         account.answered(payload, status, self.disk.flushes if self.disk else 0)
         return status == KEPT
@@ -561,13 +564,13 @@ class World:
             self.tell("node", repr(e))
             if not self.disk or "flash" not in str(self.injected.keys()):
                 self._unexpected(e)
-        if self.dead:
+        if self._ended():
             raise Gone
         self._look()
         return result
 
     def _unexpected(self, e):
-        if not self.dead:
+        if not self._ended():
             self.account.fault("unexpected: %r" % e)
 
     def _look(self):
