@@ -19,10 +19,10 @@ help: ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
 
 setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto and MicroPython
-	@$(VENV) -m umq setup
+	@$(VENV) -m umq lab setup
 
 demo: setup ## watch the firmware run here, through a real broker: ten seconds
-	@$(VENV) -m umq demo $(ARGS)
+	@$(VENV) -m umq lab demo $(ARGS)
 
 test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
 	@$(VENV) -m pytest -q $(ARGS)
@@ -34,19 +34,19 @@ mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client i
 	@$(VENV) -m umq pack $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries
-	@$(VENV) -m umq bench $(ARGS)
+	@$(VENV) -m umq lab bench $(ARGS)
 
 budget: setup $(EVERYTHING) ## measure heap and size on MicroPython; fails when a limit is broken
-	@$(VENV) -m umq budget $(ARGS)
+	@$(VENV) -m umq lab budget $(ARGS)
 
 wear: setup ## measure what the journal does to flash, and how long that lasts
-	@$(VENV) -m umq wear $(ARGS)
+	@$(VENV) -m umq lab wear $(ARGS)
 
 simulate: $(INSTALLED) ## tell SEEDS=n stories of a simulated node while everything befalls it
-	@$(VENV) -m umq simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+	@$(VENV) -m umq lab simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 soak: setup ## exchange 100 000 messages through a real broker while links, nodes and broker break
-	@$(VENV) -m umq soak $(ARGS)
+	@$(VENV) -m umq lab soak $(ARGS)
 
 lint: $(INSTALLED) ## check style and likely mistakes with ruff
 	@$(VENV) -m ruff check --quiet .

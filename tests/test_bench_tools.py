@@ -9,10 +9,11 @@ import time
 
 import pytest
 
-from umq import bench, bench_peers, budget, budget_stream, micropython, mosquitto, wear
-from umq.bench_cpus import Cpus
-from umq.delay_proxy import DelayProxy
+from umq import micropython, mosquitto
 from umq.errors import UserError
+from umq.lab import bench, bench_peers, budget, budget_stream, wear
+from umq.lab.bench_cpus import Cpus
+from umq.lab.delay_proxy import DelayProxy
 from umq.ports import free_port
 
 # The delay proxy

@@ -1,4 +1,4 @@
-"""`umq demo`: it sees all it should and ends in time; and it says so when it does not."""
+"""`umq lab demo`: it sees all it should and ends in time; and it says so when it does not."""
 
 import os
 import pty
@@ -38,7 +38,7 @@ def start(*arguments):
     # No PYTHONPATH: it finds the library by itself, as it does from `make demo`.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.Popen(
-        [sys.executable, "-m", "umq", "demo", *arguments],
+        [sys.executable, "-m", "umq", "lab", "demo", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -141,7 +141,7 @@ def test_colours_are_for_a_terminal_and_no_color_is_respected(tmp_path, monkeypa
     ours, its = pty.openpty()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "umq", "demo", "--firmware", str(tmp_path)], stdout=its, stderr=its
+            [sys.executable, "-m", "umq", "lab", "demo", "--firmware", str(tmp_path)], stdout=its, stderr=its
         )
         assert process.wait(timeout=20) == 1
         assert (b"\x1b[" in os.read(ours, 100_000)) == coloured

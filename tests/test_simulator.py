@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from umq import simulate, simulate_mutants
 from umq.errors import UserError
+from umq.lab import simulate, simulate_mutants
 
 JOBS = os.cpu_count() or 1
 # Caught by the first few seeds

@@ -4,9 +4,10 @@ import argparse
 
 import pytest
 
-from umq import micropython, mosquitto, soak
+from umq import micropython, mosquitto
 from umq.errors import UserError
-from umq.soak_account import BACKLOG, BrokersWords, Flow
+from umq.lab import soak
+from umq.lab.soak_account import BACKLOG, BrokersWords, Flow
 
 
 def _parsed(*words):

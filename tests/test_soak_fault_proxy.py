@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from umq.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, Plan, random_plans
+from umq.lab.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, Plan, random_plans
 from umq.ports import free_port
 
 DATA = random.Random(1).randbytes(3000)

@@ -1,12 +1,15 @@
-"""python -m umq: its commands, and what it says to a mistake."""
+"""umq: its commands, and what it says to a mistake."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from umq import __main__ as command_line
-from umq import setup
 from umq.errors import UserError
+from umq.lab import __main__ as lab
+from umq.lab import setup
 
 _TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -15,23 +18,34 @@ def umq(*args):
     return subprocess.run([sys.executable, "-m", "umq", *args], cwd=_TOOLS, capture_output=True, text=True)
 
 
-def test_an_unknown_command_is_one_clear_line():
-    finished = umq("nonsense")
+@pytest.mark.parametrize("prefix, commands", [((), command_line._COMMANDS), (("lab",), lab._COMMANDS)])
+def test_an_unknown_command_is_one_clear_line(prefix, commands):
+    finished = umq(*prefix, "nonsense")
     assert finished.returncode == 1
-    known = ", ".join(command_line._COMMANDS)
-    assert finished.stderr == f"umq: there is no command 'nonsense': choose one of {known}\n"
+    assert finished.stderr == f"umq: there is no command 'nonsense': choose one of {', '.join(commands)}\n"
 
 
 def test_without_a_command_it_lists_them():
-    assert umq().returncode == 2
-    assert umq("--help").returncode == 0
-    assert "  demo       run the firmware here" in umq("--help").stdout
+    for prefix, words in ((), "Compile the library for boards"), (("lab",), "  demo       run the firmware here"):
+        assert umq(*prefix).returncode == 2
+        assert umq(*prefix, "--help").returncode == 0
+        assert words in umq(*prefix, "--help").stdout
+
+
+@pytest.mark.parametrize("name", command_line._COMMANDS)
+def test_every_command_has_help(name):
+    finished = umq(name, "--help")
+    assert finished.returncode == 0
+    assert f"umq {name}" in finished.stdout
 
 
 def test_an_unknown_option_is_named():
-    finished = umq("setup", "--sideways")
+    finished = umq("lab", "setup", "--sideways")
     assert finished.returncode == 2
     assert finished.stderr.endswith("unrecognized arguments: --sideways\n")
+    finished = umq("pack", "--sideways")
+    assert finished.returncode == 2
+    assert finished.stderr == "umq: No such option: --sideways (`umq pack --help` says more)\n"
 
 
 def test_a_users_mistake_is_a_line_and_not_a_traceback(monkeypatch, capsys):
@@ -39,5 +53,5 @@ def test_a_users_mistake_is_a_line_and_not_a_traceback(monkeypatch, capsys):
         raise UserError("the broker is missing")
 
     monkeypatch.setattr(setup, "run", fails)
-    assert command_line.main(["setup"]) == 1
+    assert command_line.main(["lab", "setup"]) == 1
     assert capsys.readouterr().err == "umq: the broker is missing\n"

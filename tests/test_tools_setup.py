@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from umq import mosquitto, setup
+from umq import mosquitto
 from umq.errors import UserError
+from umq.lab import setup
 
 _PROJECT = Path(__file__).parent.parent
 _INSTALLS = 'case "$*" in *install*) : >"{0}/mosquitto"; /bin/chmod +x "{0}/mosquitto";; esac'

@@ -1,51 +1,77 @@
-"""The command line: python -m umq COMMAND ..."""
+"""The command line: umq COMMAND ..."""
 
-import argparse
 import importlib
 import sys
 
+import typer
+from typer.core import TyperGroup
+
 from umq.errors import UserError
 
-# Each command is a module umq/COMMAND.py with add_arguments(parser) and run(args) -> exit status.
+_BOARD = "The board on the desk"
+_FLEET = "Many boards"
+_NODES = "Nodes at work"
+_HERE = "On this computer"
+
+# Each command is a module umq/NAME.py, or the one that is named, whose function command() typer reads. Only the one
+# that was asked for is imported: none waits for another's modules.
 _COMMANDS = {
-    "setup": "make sure of mosquitto and MicroPython",
-    "demo": "run the firmware here, through a real broker, and watch it",
-    "pack": "compile the library for boards, the blocking client in one file",
-    "bench": "messages a second, beside bare sockets and other libraries",
-    "budget": "heap and size of the library on MicroPython, against their limits",
-    "simulate": "the library in a simulated world, with faults of every kind, from seeds",
-    "soak": "two nodes exchange messages through a real broker while everything between them breaks",
-    "wear": "what a message with the journal costs flash, and how long the flash lasts",
-    "statements": "the table of the standard's statements and the tests that show them",
+    "pack": (_HERE, None, "Compile the library for boards, the blocking client in one file."),
+    "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),
 }
 
 
-def main(argv):
-    """Run the command that `argv` names; return the exit status."""
+class _Commands(TyperGroup):
+    def list_commands(self, ctx):
+        return list(_COMMANDS)
+
+    def get_command(self, ctx, name):
+        if name not in _COMMANDS:
+            raise UserError(f"there is no command {name!r}: choose one of {', '.join(_COMMANDS)}")
+        panel, module, what_it_does = _COMMANDS[name]
+        module = importlib.import_module(module or f"umq.{name}")
+        app = typer.Typer(add_completion=False)
+        app.command(name, short_help=what_it_does, rich_help_panel=panel, **getattr(module, "SETTINGS", {}))(
+            module.command
+        )
+        command = typer.main.get_command(app)
+        command.rich_help_panel = panel
+        return command
+
+
+app = typer.Typer(
+    name="umq",
+    cls=_Commands,
+    help="umqtt_full on boards: flash, configure, deploy, watch. `umq COMMAND --help` has examples.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def _umq():
+    pass
+
+
+def main(argv=None):
+    """Run the command that `argv` names; return the exit status. A mistake of the user's is one line: 1 for a
+    UserError, 2 for a word or an option that makes no sense."""
     try:
-        return _run(argv)
+        if not (sys.argv[1:] if argv is None else argv):
+            app(args=["--help"], prog_name="umq", standalone_mode=False)
+            return 2
+        return app(args=argv, prog_name="umq", standalone_mode=False) or 0
     except UserError as error:
         print(f"umq: {error}", file=sys.stderr)
         return 1
+    except typer.TyperException as error:  # a word or an option that makes no sense
+        where = getattr(getattr(error, "ctx", None), "command_path", "umq")
+        print(f"umq: {error.format_message()} (`{where} --help` says more)", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
 
 
-def _run(argv):
-    if not argv or argv[0] in ("-h", "--help"):
-        print("usage: python -m umq COMMAND [-h] ...\n")
-        for name, what_it_does in _COMMANDS.items():
-            print(f"  {name:10} {what_it_does}")
-        return 0 if argv else 2
-    name = argv[0]
-    if name not in _COMMANDS:
-        raise UserError(f"there is no command {name!r}: choose one of {', '.join(_COMMANDS)}")
-    # Only the command that was asked for is imported: none waits for another's modules.
-    command = importlib.import_module(f"umq.{name}")
-    parser = argparse.ArgumentParser(prog=f"python -m umq {name}", description=_COMMANDS[name])
-    command.add_arguments(parser)
-    return command.run(parser.parse_args(argv[1:]))
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

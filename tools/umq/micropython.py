@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from umq.errors import UserError
+from umq.project import ROOT
 
 OLDEST = (1, 26)
-_PROJECT = Path(__file__).resolve().parents[2]
-_FETCHED_32_BIT = _PROJECT / ".micropython32" / "micropython"
+_FETCHED_32_BIT = ROOT / ".micropython32" / "micropython"
 
 
 def command(bits=64):

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from umq.errors import UserError
+from umq.project import BUILD, LIB
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_LIBRARY = _PROJECT / "lib" / "umqtt_full"
+_LIBRARY = LIB / "umqtt_full"
 
 # In the order in which they need each other.
 TOGETHER = ("errors", "topics", "codec", "store", "session", "protocol", "transport", "client")
@@ -28,15 +31,10 @@ _IMPORT = re.compile(r"(from \w+ import |import )(.*)\n")
 _DEFINITION = re.compile(r"(?:def |class )?(\w+)(?:\(| = )")
 
 
-def add_arguments(parser):
-    parser.add_argument("--to", type=Path, default=_PROJECT / "build" / "lib", help="the folder to write to")
-
-
-def run(args):
-    """Pack and compile; say what was written."""
-    for file in pack(args.to):
+def command(to: Annotated[Path, typer.Option(help="The folder to write to.")] = BUILD / "lib"):
+    """Compile the library for boards, the blocking client in one file."""
+    for file in pack(to):
         print(f"{file.stat().st_size:6,} bytes  {file}")
-    return 0
 
 
 def pack(directory):

@@ -1,5 +1,5 @@
-"""umq simulate --mutants: can the simulator find faults? Each one of tests/mutants/table.py is made in a copy of the
-library and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
+"""umq lab simulate --mutants: can the simulator find faults? Each one of tests/mutants/table.py is made in a copy of
+the library and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
 """
 
 import importlib.util
@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from umq.errors import UserError
+from umq.project import ROOT
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_FOLDER = _PROJECT / "tests" / "mutants"
+_FOLDER = ROOT / "tests" / "mutants"
 _SEEDS = 1500  # stories to try before the exhaustive runs
 _TIMEOUT_S = 300
 _ROW = re.compile(r"\.{4,}")  # payloads are filled up with dots
@@ -31,9 +31,7 @@ def run(jobs):
     caught = sum(by != "nothing" for by, _, _ in found)
     lines += ["", f"{caught} of {len(found)} found."]
     print("\n".join(lines))
-    (_FOLDER / "RESULT.md").write_text(
-        "# What `python -m umq simulate --mutants` printed\n\n" + "\n".join(lines) + "\n"
-    )
+    (_FOLDER / "RESULT.md").write_text("# What `umq lab simulate --mutants` printed\n\n" + "\n".join(lines) + "\n")
     return 0 if caught == len(found) else 1
 
 
@@ -48,9 +46,7 @@ def table():
 def make(mutant, folder):
     """Copy the library into `folder` and make the fault there; UserError if the text is not there once."""
     name, file, right, wrong = mutant
-    shutil.copytree(
-        _PROJECT / "lib" / "umqtt_full", folder / "umqtt_full", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "lib" / "umqtt_full", folder / "umqtt_full", ignore=shutil.ignore_patterns("__pycache__"))
     path = folder / "umqtt_full" / file
     text = path.read_text()
     if text.count(right) != 1:

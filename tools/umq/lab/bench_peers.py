@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from umq.errors import UserError
+from umq.project import ROOT
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_KEPT_IN = _PROJECT / "build" / "peers"
+_KEPT_IN = ROOT / "build" / "peers"
 _TIMEOUT_S = 120
 
 

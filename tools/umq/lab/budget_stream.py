@@ -6,14 +6,14 @@ On the broker it waits as a retained message; at its other end is the same libra
 import hashlib
 import os
 import sys
-from pathlib import Path
 
-from umq import board_scripts
 from umq.errors import UserError
+from umq.lab import board_scripts
+from umq.project import ROOT
 
 SIZE = 1 << 20  # bytes
 HEAPS = {32: "64k", 64: "128k"}  # by the MicroPython's bits, as boards have them and as much for its larger words
-_LIB = Path(__file__).resolve().parents[2] / "lib"
+_LIB = ROOT / "lib"
 _TOPIC = "budget/large"
 _TIMEOUT_MS = 30_000
 

@@ -13,8 +13,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import board_scripts, budget_stream, certificates, micropython, mosquitto
+from umq import certificates, micropython, mosquitto
 from umq.errors import UserError
+from umq.lab import board_scripts, budget_stream
 from umq.pack import pack
 from umq.ports import free_port
 

@@ -5,15 +5,15 @@ import itertools
 import json
 import os
 import subprocess
-from pathlib import Path
+
+from umq.project import ROOT
 
 QUIET_S = 30  # without news for so long, nothing more is to be expected
 # How many messages of QoS 2 a node's journal has room for. With an open window the broker sends all it has at once, and
 # after a restart those again whose PUBCOMP had not yet come.
 _RECEIVED = 224
-_ROOT = Path(__file__).resolve().parents[2]
-_LIB = _ROOT / "lib"
-_NODE = _ROOT / "tools" / "soak" / "node.py"
+_LIB = ROOT / "lib"
+_NODE = ROOT / "tools" / "soak" / "node.py"
 
 
 class _Notes:

@@ -13,11 +13,11 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_TESTS = _PROJECT / "tests"
-LIB = _PROJECT / "lib"
+from umq.project import ROOT
+
+_TESTS = ROOT / "tests"
+LIB = ROOT / "lib"
 _CHUNK = 50  # seeds that a process takes at once
 _SECONDS = 30  # that a story may last; it should take milliseconds
 _SHOWN = 10  # of the violations
@@ -42,7 +42,7 @@ def _number(text):
 
 def run(args):
     if args.mutants:
-        from umq import simulate_mutants
+        from umq.lab import simulate_mutants
 
         return simulate_mutants.run(args.jobs)
     if args.replay is not None:

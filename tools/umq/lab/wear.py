@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import board_scripts
+from umq.lab import board_scripts
 from umq.mosquitto import Mosquitto
 from umq.pack import pack
 

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 from umq import micropython
 from umq.errors import UserError
+from umq.project import ROOT
 
-_SCRIPTS = Path(__file__).resolve().parents[1] / "budget"
+_SCRIPTS = ROOT / "tools" / "budget"
 _TIMEOUT_S = 120
 
 

@@ -23,10 +23,10 @@ from pathlib import Path
 
 from umq import micropython
 from umq.errors import UserError
-from umq.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, random_plans
+from umq.lab.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, random_plans
+from umq.lab.soak_account import BrokersWords, Flow
+from umq.lab.soak_node import QUIET_S, Node
 from umq.mosquitto import Mosquitto
-from umq.soak_account import BrokersWords, Flow
-from umq.soak_node import QUIET_S, Node
 
 _NAMES = ("ann", "bob")
 

@@ -13,14 +13,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import bench_peers, micropython, mosquitto
-from umq.bench_cpus import Cpus
-from umq.bench_sender import Sender
-from umq.delay_proxy import DelayProxy
+from umq import micropython, mosquitto
 from umq.errors import UserError
+from umq.lab import bench_peers
+from umq.lab.bench_cpus import Cpus
+from umq.lab.bench_sender import Sender
+from umq.lab.delay_proxy import DelayProxy
+from umq.project import ROOT
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_SCRIPTS = _PROJECT / "tools" / "bench"
+_SCRIPTS = ROOT / "tools" / "bench"
 _TOPIC = b"bench/topic/20-bytes"
 _PAYLOAD = b"0123456789abcdef" * 4
 _CLIENT_ID = b"bench"  # as in measure.py
@@ -83,7 +84,7 @@ class Program:
     name: str
     module: str
     cells: frozenset
-    path: Path = _PROJECT / "lib"
+    path: Path = ROOT / "lib"
     trouble: str = ""  # why it has no figures
 
 

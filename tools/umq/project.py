@@ -1,0 +1,9 @@
+"""Where the parts of the project lie: the tools work on the tree that they are installed from."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LIB = ROOT / "lib"
+FIRMWARE = ROOT / "firmware"
+BOARDS = ROOT / "boards"
+BUILD = ROOT / "build"
