@@ -54,7 +54,12 @@ def load(path, has_wifi=False):
     has_wifi: the board has Wi-Fi, so the keys for it are needed.
     Raises ConfigError, naming the file and every key that is wrong.
     """
-    found = _read(path)
+    return check(path, _read(path), has_wifi)
+
+
+def check(path, text, has_wifi=False):
+    """The same for `text`, the bytes of such a file; `path` is what an error calls it."""
+    found = _parsed(path, text)
     faults = []
     for row in _KEYS:
         fault = _fault(row, found.get(row[0]))
@@ -79,6 +84,10 @@ def _read(path):
         if error.errno != 2:  # ENOENT
             raise ConfigError("%s: cannot be read (error %s)" % (path, error.errno))
         raise ConfigError("%s: not found; copy config.example.json to it and fill it in" % path)
+    return text
+
+
+def _parsed(path, text):
     if text.startswith(b"\xef\xbb\xbf"):  # some editors put a byte order mark first
         text = text[3:]
     stream = io.BytesIO(text)

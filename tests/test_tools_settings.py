@@ -1,0 +1,73 @@
+"""A node's configuration is judged on the computer as on the board, word for word."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from umq import contents, settings
+from umq.errors import UserError
+
+_FIRMWARE = Path(__file__).parents[1] / "firmware"
+_GOOD = {"client_id": "node-1", "server": "broker.example", "wifi_ssid": "home"}
+_SECRET = "swordfish-hunter2"
+_LOADER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import config
+try:
+    config.load(sys.argv[2], True)
+except config.ConfigError as error:
+    print(error)
+"""
+_FAULTY = {
+    "no file": None,
+    "no JSON": b'{"client_id": "a",\n "server": tru,\n "port": 1}\n',
+    "an empty file": b"",
+    "no object": b"[1, 2]",
+    "nothing needed": b"{}",
+    "an unknown key": {"wifi_pass": 1},
+    "a wrong type": {"port": "1883"},
+    "a number too large": {"port": 70000},
+    "a secret too short": {"wifi_passphrase": "short"},
+    "a password alone": {"password": _SECRET},
+    "a topic with a wildcard": {"topic": "nodes/+"},
+    "a NUL": {"user": "a\0b"},
+    "no Wi-Fi": {"wifi_ssid": None},
+    "many faults": {"port": True, "interval_ms": 1, "wifi_passphrase": _SECRET, "wifi_ssid": "", "colour": "red"},
+}
+
+
+@pytest.mark.parametrize("content", _FAULTY.values(), ids=_FAULTY)
+def test_a_fault_has_the_same_words_here_and_on_the_board(content, micropython, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = json.dumps(_GOOD | content).encode() if isinstance(content, dict) else content
+    if text is not None:
+        Path("config.json").write_bytes(text)
+    Path("loader.py").write_text(_LOADER)
+    on_the_board = subprocess.run(
+        [*micropython, "loader.py", str(_FIRMWARE), "config.json"],
+        env={**os.environ, "MICROPYPATH": ".frozen"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    with pytest.raises(UserError) as here:
+        settings.read("config.json")
+    assert str(here.value).replace("firmware/config.example.json", "config.example.json") == on_the_board.stdout.strip()
+    assert _SECRET not in str(here.value)
+
+
+def test_a_text_that_is_not_utf_8_is_named():
+    with pytest.raises(UserError, match="^config.json: is not UTF-8"):
+        settings.check("config.json", json.dumps(_GOOD).encode("utf-16"))
+
+
+def test_the_certificate_that_a_configuration_names_goes_with_it(tmp_path):
+    text = json.dumps(_GOOD | {"tls_ca": "ca.der"}).encode()
+    with pytest.raises(UserError, match='^config.json: "tls_ca" names ca.der, but .* cannot be read: No such file'):
+        contents.configuration("config.json", text, tmp_path)
+    (tmp_path / "ca.der").write_bytes(b"certificate")
+    assert contents.configuration("config.json", text, tmp_path) == {"config.json": text, "ca.der": b"certificate"}

@@ -1,0 +1,41 @@
+"""What a node's board carries: the library, the node, its configuration."""
+
+import tempfile
+from pathlib import Path
+
+from umq import pack, settings
+from umq.errors import UserError
+from umq.project import FIRMWARE, LIB
+
+CONFIG = "config.json"
+_FOLDER = "lib/umqtt_full/"
+# Only CPython needs it.
+_NOT_ON_BOARDS = ("_cpython.py",)
+
+
+def program(mpy=True):
+    """Library and node as {path on the board: bytes}. mpy: the library is compiled, else it is its sources."""
+    if mpy:
+        with tempfile.TemporaryDirectory(prefix="umq-contents-") as directory:
+            files = {_FOLDER + file.name: file.read_bytes() for file in pack.pack(Path(directory))}
+    else:
+        sources = (LIB / "umqtt_full").glob("*.py")
+        files = {_FOLDER + file.name: file.read_bytes() for file in sources if file.name not in _NOT_ON_BOARDS}
+    files.update((file.name, file.read_bytes()) for file in FIRMWARE.glob("*.py"))
+    return dict(sorted(files.items()))
+
+
+def configuration(name, text, folder):
+    """The configuration `text`, bytes, and the CA certificate that it names, as {path on the board: bytes}.
+
+    name: what an error calls the configuration; folder: where its tls_ca is looked for on this computer.
+    """
+    ca = settings.check(name, text).tls_ca
+    files = {CONFIG: text}
+    if ca:
+        path = Path(folder, ca.lstrip("/"))
+        try:
+            files[ca.lstrip("/")] = path.read_bytes()
+        except OSError as error:
+            raise UserError(f'{name}: "tls_ca" names {ca}, but {path} cannot be read: {error.strerror}')
+    return files

@@ -1,0 +1,48 @@
+"""A node's configuration, checked here by the rules that the board has: those of firmware/config.py itself."""
+
+import functools
+import importlib.util
+import json
+from pathlib import Path
+
+from umq.errors import UserError
+from umq.project import FIRMWARE
+
+
+@functools.cache
+def rules():
+    """firmware/config.py as a module, under a name that nothing else has."""
+    spec = importlib.util.spec_from_file_location("umq_node_config", FIRMWARE / "config.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read(path, has_wifi=True):
+    """The text of the configuration file at `path`, as bytes, once it is checked. UserError says what is wrong."""
+    path = Path(path)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; copy firmware/config.example.json to it and fill it in")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}")
+    check(path, text, has_wifi)
+    return text
+
+
+def check(name, text, has_wifi=True):
+    """The settings in `text`, the bytes of a configuration file, as the firmware's Config.
+
+    name: what an error calls the file; has_wifi: the node's board has Wi-Fi. UserError says what is wrong.
+    """
+    try:
+        json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: is not UTF-8 text")
+    except json.JSONDecodeError as error:  # which knows the line here, as the stream's place does on a board
+        raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
+    try:
+        return rules().check(name, text, has_wifi)
+    except rules().ConfigError as error:
+        raise UserError(str(error))
