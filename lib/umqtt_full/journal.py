@@ -65,37 +65,12 @@ class Journal:
     def __init__(self, path, slots=32, size=1024, received=64, durable="message"):
         self._path = path
         self._durable = durable
-        self.report = ""
-        # recover() makes packet_ids, lengths and heads, as in RamStore; extras, the bytes recorded behind the packet;
-        # and the places of the bodies. Slots behind the first _slots are for what comes in. Of these DUP in heads says
-        # that a callback may have had the message, and an extra byte that its payload is the path of a file.
-        self.publishes = bytearray(256)
-        self.pubrels = bytearray(256)
-        self.arrived = bytearray(256)
-        self._bodies = self.publishes, self.arrived
-        self._header = bytearray(_HEADER - 4)
-        self._head = bytearray(_BODY)
-        self._sum = bytearray(4)
-        self._scratch = bytearray(128)
-        self._a = self._b = 0  # the checksum so far
-        self._generation = 0
-        self._which = 1  # of the files
-        self._live = self._end = _HEADER  # bytes that a snapshot would have now; where the next record begins
-        self._at = 0  # where the file stands: a seek, even to there, would write LittleFS's cache
-        self._tails = [0, 0]  # how long the files are, or were when they were last the newer one
-        self._dirty = self._urgent = False  # is a message not yet flushed; must something be before anything goes out?
-        self._files = [None, None]
-        for queue in (self.publishes, self.pubrels, self.arrived):
-            queue[:] = b""  # cut bytearrays keep their capacity
+        # All else that it keeps in memory is made there, by code that is needed once.
         recovery = __import__("umqtt_full.recovery", None, None, ("recover",))
-        recovery.check(slots, size, received, durable)
-        size = max(size, recovery.recover(self, slots, received)) + 4
+        recovery.recover(self, slots, size, received)
         if _BOARD:
-            del sys.modules["umqtt_full.recovery"]  # its code is needed once
+            del sys.modules["umqtt_full.recovery"]
             del sys.modules["umqtt_full"].recovery
-        self._spare = bytearray(size)  # a packet is composed here
-        self._out = bytearray(size)  # and sent from here: the two change their roles
-        self._composed = -1  # the slot whose packet still lies in _spare
 
     # As RamStore
 
@@ -334,11 +309,9 @@ class Journal:
             self._finish(file)
             for queue in self._bodies:
                 for slot in queue:
-                    n = self.packet_ids[slot]
-                    if n < 0:
-                        n = _INWARD - n
                     extra = self.extras[slot]
-                    self._record(file, _KEPT, slot, n, self.lengths[slot] + extra, extra, self._places[slot])
+                    n = self.lengths[slot] + extra
+                    self._record(file, _KEPT, slot, self.packet_ids[slot], n, extra, self._places[slot])
             for slot in self.pubrels:
                 self._record(file, _RELEASED, slot, self.packet_ids[slot])
             file.flush()

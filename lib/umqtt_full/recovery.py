@@ -23,8 +23,18 @@ _PUBREL = const(1)
 _ARRIVED = const(2)
 
 
-def check(slots, size, received, durable):
-    """The arguments of a Journal; ValueError."""
+def recover(journal, slots, size, received):
+    """Open the files of a Journal and make all that it keeps in memory. ValueError for arguments that make no sense,
+    OSError if the files cannot be opened."""
+    _check(slots, size, received, journal._durable)
+    _prepare(journal)
+    size = max(size, _load(journal, slots, received)) + 4
+    journal._spare = bytearray(size)  # a packet is composed here
+    journal._out = bytearray(size)  # and sent from here: the two change their roles
+    journal._composed = -1  # the slot whose packet still lies in _spare
+
+
+def _check(slots, size, received, durable):
     if not 0 < slots < slots + received <= 256:
         raise ValueError("slots and received must be at least 1 each, together at most 256")
     if not 16 <= size <= 65000:
@@ -33,9 +43,32 @@ def check(slots, size, received, durable):
         raise ValueError('durable must be "message", "poll" or "never"')
 
 
-def recover(journal, slots, received):
-    """Open the journal's files and make its tables, with the places asked for and as many as were in use -> the size of
-    the largest body."""
+def _prepare(journal):
+    # What does not depend on what the files hold
+    journal.publishes = bytearray(256)
+    journal.pubrels = bytearray(256)
+    journal.arrived = bytearray(256)
+    for queue in (journal.publishes, journal.pubrels, journal.arrived):
+        queue[:] = b""  # cut bytearrays keep their capacity
+    journal._bodies = journal.publishes, journal.arrived
+    journal._header = bytearray(_HEADER - 4)
+    journal._head = bytearray(_BODY)
+    journal._sum = bytearray(4)
+    journal._scratch = bytearray(128)
+    journal._a = journal._b = 0  # the checksum so far
+    journal._generation = 0
+    journal._which = 1  # of the files
+    journal._live = journal._end = _HEADER  # bytes that a snapshot would have now; where the next record begins
+    journal._at = 0  # where the file stands: a seek, even to there, would write LittleFS's cache
+    journal._tails = [0, 0]  # how long the files are, or were when they were last the newer one
+    journal._dirty = False  # is a message not yet flushed?
+    journal._urgent = False  # must something be flushed before anything goes out?
+    journal._files = [None, None]
+
+
+def _load(journal, slots, received):
+    # Open the files and read what they hold, with the places asked for and as many as were in use -> the size of the
+    # largest body.
     older, newer = _Segment(journal, 0), _Segment(journal, 1)
     if older.generation > newer.generation:
         older, newer = newer, older
@@ -48,6 +81,9 @@ def recover(journal, slots, received):
     total = slots + received
     # Numbered anew where there were more of them, or others, before
     moved = best.slots != slots or max([0] + [one[1] for one in live]) >= total
+    # packet_ids, lengths and heads as in RamStore; extras, the bytes recorded behind the packet; and the places of the
+    # bodies. Slots behind the first _slots are for what comes in. Of these DUP in heads says that a callback may have
+    # had the message, and an extra byte that its payload is the path of a file.
     journal._slots = slots
     journal.packet_ids = [0] * slots + [_FREE] * received
     journal.lengths = [0] * total
