@@ -8,6 +8,8 @@ from umq.errors import UserError
 from umq.project import BOARDS
 
 METHODS = ("esptool", "uf2", "none")
+# What mpy-cross calls the native code of the chips that MicroPython runs on; "bytecode" is none at all.
+ARCHITECTURES = ("armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "xtensa", "xtensawin", "rv32imc", "bytecode")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Board:
     image        how micropython.org's firmware files begin; suffix is how they end
     offset       where in the flash the firmware lies, for esptool
     family       the UF2 family id of its chip
+    drive        the Board-ID that the drive of its boot mode shows, for UF2
+    boot_mode    the way into its boot mode, in words
+    pins         what hangs on which pin, in words; a pin is named as machine.Pin takes it
     led_pin      what machine.Pin takes, or None; led_lit is the pin's value when it is lit
     """
 
@@ -46,10 +51,18 @@ class Board:
     suffix: str
     offset: int | None
     family: int | None
+    drive: str | None
+    boot_mode: str
+    pins: dict
     flash_size: int
     filesystem: Filesystem
     led_pin: int | str | None
     led_lit: int
+
+    @property
+    def page(self):
+        """Its page at micropython.org, or None for a board that has none."""
+        return f"https://micropython.org/download/{self.name}/" if self.image else None
 
 
 def names(folder=BOARDS):
@@ -83,6 +96,9 @@ def load(name, folder=BOARDS):
         suffix=firmware.take("suffix", str, ""),
         offset=firmware.number("offset", None),
         family=firmware.number("family", None),
+        drive=firmware.take("drive", (str, type(None)), None),
+        boot_mode=fields.take("boot_mode", str),
+        pins=fields.take("pins", dict),
         flash_size=fields.number("flash_bytes"),
         filesystem=Filesystem(
             filesystem.number("offset"),
@@ -104,13 +120,23 @@ def _contradictions(board):
     # What each field alone does not show.
     if board.method not in METHODS:
         yield f'"firmware.method" is {board.method!r} and must be one of {", ".join(METHODS)}'
+    if board.arch not in ARCHITECTURES:
+        yield f'"arch" is {board.arch!r} and must be one of {", ".join(ARCHITECTURES)}'
     if board.method == "esptool" and board.offset is None:
         yield '"firmware.offset" is missing: esptool needs it'
-    if board.method == "uf2" and board.family is None:
-        yield '"firmware.family" is missing: a UF2 file is checked by it'
+    if board.method == "uf2" and (board.family is None or board.drive is None):
+        yield '"firmware.family" and "firmware.drive" are needed: a UF2 file and the drive are checked by them'
     if board.method != "none" and not (board.image and board.suffix):
         yield '"firmware.image" and "firmware.suffix" are missing'
+    if board.led_lit not in (0, 1):
+        yield f'"led_lit" is {board.led_lit} and must be 0 or 1'
+    if not all(isinstance(words, str) for words in board.pins.values()):
+        yield '"pins" must say in words what each pin is for'
     place = board.filesystem
+    if min(board.offset or 0, place.offset, board.flash_size) < 0:
+        yield "an address or size is negative"
+    if board.offset is not None and board.offset >= place.offset:
+        yield '"firmware.offset" does not lie before "filesystem.offset"'
     if min(place.block, place.program) < 1 or place.offset % place.block or place.size % place.block:
         yield '"filesystem" does not lie on whole blocks'
     elif place.block % place.program or place.offset + place.size > board.flash_size or place.size < 2 * place.block:

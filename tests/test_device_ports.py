@@ -1,0 +1,78 @@
+"""Which serial port is meant, and what is said when there is none, several, or one that cannot be had."""
+
+import fcntl
+import os
+import pty
+from types import SimpleNamespace
+
+import pytest
+
+from umq import device_ports
+from umq.errors import UserError
+
+
+@pytest.fixture
+def terminal():
+    """The path of a pty that stands in for a port."""
+    master, slave = pty.openpty()
+    yield os.ttyname(slave)
+    os.close(slave)
+    os.close(master)
+
+
+def _usb(path, vid=0x2E8A, pid=0x0005):
+    return SimpleNamespace(device=path, vid=vid, pid=pid, serial_number="E66", description="Board in FS mode")
+
+
+def _refusal(*args):
+    with pytest.raises(UserError) as refused:
+        device_ports.choose(*args)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_the_only_board_is_the_one_that_is_meant(terminal):
+    on_the_mainboard = SimpleNamespace(device="/dev/ttyS0", vid=None, pid=None)
+    assert device_ports.choose(None, [on_the_mainboard, _usb(terminal)]) == terminal
+
+
+def test_a_port_that_is_named_is_taken_though_no_usb_is_behind_it(terminal):
+    assert device_ports.choose(terminal, []) == terminal
+    assert device_ports.choose("socket://127.0.0.1:5", []) == "socket://127.0.0.1:5"
+
+
+def test_none_several_and_unknown_ports_say_what_there_is(terminal):
+    assert "no board is plugged in" in _refusal(None, [])
+    two = [_usb("/dev/ttyZ1", 0x303A, 0x1001), _usb(terminal)]
+    for refused in _refusal(None, two), _refusal("/dev/ttyZ0", two):
+        assert f"{terminal} (MicroPython on a Raspberry Pi RP2040 or RP2350)" in refused
+        assert "/dev/ttyZ1 (Espressif ESP32-C3, -C6 or -S3, its own USB)" in refused
+    assert "there is no port /dev/ttyZ0: no board is plugged in" in _refusal("/dev/ttyZ0", [])
+
+
+def test_a_port_in_use_is_refused(terminal):
+    holder = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    assert f"{terminal} is in use" in _refusal(terminal, [])
+    assert f"{terminal} is in use" in _refusal(None, [_usb(terminal)])
+    os.close(holder)
+    assert device_ports.choose(terminal, []) == terminal
+
+
+def test_a_port_without_rights_says_how_to_get_them(terminal, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    refused = _refusal(terminal, [])
+    assert f"{terminal} may not be opened by you: `sudo usermod -aG " in refused
+
+
+def test_what_is_no_port_is_refused(tmp_path):
+    file = tmp_path / "firmware.bin"
+    file.touch()
+    assert _refusal(str(file), []) == f"{file} is no serial port"
+
+
+def test_ports_are_listed_with_what_is_behind_them(terminal):
+    known, unknown = device_ports.listed([_usb(terminal, 0x1234, 0x5678), _usb("/dev/null", 0x303A, 0x1001)])
+    assert (known.port, known.boot_mode, known.usb) == ("esp32", None, "303a:1001")
+    assert (unknown.what, unknown.port, unknown.usb) == ("Board in FS mode", None, "1234:5678")
+    assert unknown.trouble is None

@@ -1,0 +1,142 @@
+"""The serial ports of this computer: what is behind them, and which of them a command means.
+
+choose(None)            the only board that is plugged in
+choose("/dev/ttyACM0")  that port, once it is seen to be there, permitted and free
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+
+from umq.errors import UserError
+
+# What is known by USB vendor and product id: what it is, MicroPython's port as far as the id tells it, and whether the
+# board is in its boot mode (None: the id does not tell).
+_KNOWN = {
+    (0x303A, 0x0002): ("Espressif ESP32-S2, boot mode", "esp32", True),
+    (0x303A, 0x0009): ("Espressif ESP32-S3, boot mode", "esp32", True),
+    (0x303A, 0x1001): ("Espressif ESP32-C3, -C6 or -S3, its own USB", "esp32", None),
+    (0x303A, 0x4001): ("MicroPython on an Espressif ESP32-S2 or -S3", "esp32", False),
+    (0x2E8A, 0x0004): ("Raspberry Pi debug probe (picoprobe)", None, None),
+    (0x2E8A, 0x0005): ("MicroPython on a Raspberry Pi RP2040 or RP2350", "rp2", False),
+    (0x2E8A, 0x000A): ("a C program on a Raspberry Pi RP2040 or RP2350", "rp2", False),
+    (0x2E8A, 0x000C): ("Raspberry Pi debug probe", None, None),
+    (0x10C4, 0xEA60): ("serial chip CP210x, as on many ESP32 boards", None, None),
+    (0x1A86, 0x7523): ("serial chip CH340, as on many ESP32 boards", None, None),
+    (0x1A86, 0x55D3): ("serial chip CH343, as on many ESP32 boards", None, None),
+    (0x1A86, 0x55D4): ("serial chip CH9102, as on many ESP32 boards", None, None),
+    (0x0403, 0x6001): ("serial chip FT232R", None, None),
+    (0x0403, 0x6010): ("serial chip FT2232", None, None),
+    (0x0403, 0x6015): ("serial chip FT231X", None, None),
+    (0x067B, 0x2303): ("serial chip PL2303", None, None),
+    (0xF055, 0x9800): ("a board with MicroPython", None, False),
+}
+
+NOTHING_THERE = (
+    "no board is plugged in: use a USB cable that carries data, not only power; on Linux `dmesg` shows whether the "
+    "board was noticed; a board without MicroPython may need its boot mode (boards/README.md); a virtual board is "
+    "named by its port"
+)
+
+
+@dataclass(frozen=True)
+class Port:
+    """One serial port.
+
+    path         as the system names it
+    what         what is behind it, in words
+    port         MicroPython's name for such chips ("esp32", "rp2"), or None if it could be either
+    boot_mode    True or False where the USB id tells it, None where it does not
+    usb          vendor and product id as "2e8a:0005", or None
+    serial       the board's USB serial number, or None
+    trouble      why it cannot be opened, in words, or None
+    """
+
+    path: str
+    what: str
+    port: str | None
+    boot_mode: bool | None
+    usb: str | None
+    serial: str | None
+    trouble: str | None
+
+
+def listed(found=None):
+    """The USB serial ports of this computer, as Ports in the order of their paths.
+
+    found: what to look through instead of this computer's ports, as pyserial's comports() gives it.
+    """
+    if found is None:
+        from serial.tools.list_ports import comports
+
+        found = comports()
+    return [_port(one) for one in sorted(found, key=lambda one: one.device) if one.vid is not None]
+
+
+def choose(wanted=None, found=None):
+    """The path of the port that is meant, seen to be there, permitted and free.
+
+    wanted: a path, or a URL that pyserial opens, such as socket://HOST:PORT, which is taken as it is; None for the only
+    board there is. found: as in listed(). UserError says what is wrong and what there is.
+    """
+    if wanted and "://" in wanted:
+        return wanted
+    if wanted and os.path.exists(wanted):
+        fault = trouble(wanted)
+        if fault:
+            raise UserError(f"{wanted} {fault}")
+        return wanted
+    ports = listed(found)
+    shown = ", ".join(f"{one.path} ({one.what})" for one in ports)
+    if wanted:
+        raise UserError(f"there is no port {wanted}: {'choose one of ' + shown if ports else NOTHING_THERE}")
+    if not ports:
+        raise UserError(NOTHING_THERE)
+    if len(ports) > 1:
+        raise UserError(f"several boards are plugged in: choose one by --port: {shown}")
+    if ports[0].trouble:
+        raise UserError(f"{ports[0].path} {ports[0].trouble}")
+    return ports[0].path
+
+
+def trouble(path):
+    """Why the port at `path` cannot be used, in words that follow its name, with what to do; None if it can."""
+    try:
+        if not stat.S_ISCHR(os.stat(path).st_mode):
+            return "is no serial port"
+        if not os.access(path, os.R_OK | os.W_OK):
+            return f"may not be opened by you: {_who_may(path)}"
+        handle = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    try:
+        return None if _is_free(handle) else "is in use: close what has it open, such as a terminal or another umq"
+    finally:
+        os.close(handle)
+
+
+def _is_free(handle):
+    # What opens ports for boards (pyserial, mpremote, esptool) holds a lock on them, where the system has such locks.
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _who_may(path):
+    import grp
+
+    try:
+        group = grp.getgrgid(os.stat(path).st_gid).gr_name
+    except (KeyError, OSError):
+        return "ask who runs this computer"
+    return f"`sudo usermod -aG {group} $USER`, then log in anew"
+
+
+def _port(found):
+    what, port, boot_mode = _KNOWN.get((found.vid, found.pid), (found.description or "not known", None, None))
+    usb = f"{found.vid:04x}:{found.pid:04x}"
+    return Port(found.device, what, port, boot_mode, usb, found.serial_number, trouble(found.device))
