@@ -25,21 +25,23 @@ def runtime():
     return "%s %d.%d.%d" % ((sys.implementation.name,) + tuple(sys.implementation.version[:3]))
 
 
+def feed():
+    """Feed the watchdog, once there is one: for a program that has interrupted the node."""
+
+
 def watchdog(period_ms):
-    """Start the watchdog; a function that feeds it, to be called more often than every `period_ms`.
+    """Start the watchdog; the function `feed` of this module, to be called more often than every `period_ms`.
 
     period_ms: milliseconds; None for what suits the board, 0 for no watchdog. Once started it cannot be stopped.
     """
+    global feed
     if period_ms == 0 or not hasattr(machine, "WDT"):
-        return _nothing
+        return feed
     try:
-        return machine.WDT(timeout=period_ms or _WATCHDOG_MS).feed
+        feed = machine.WDT(timeout=period_ms or _WATCHDOG_MS).feed
     except ValueError as error:
         raise ConfigError('"watchdog_ms" does not suit this board: %s' % error)
-
-
-def _nothing():
-    pass
+    return feed
 
 
 class Led:

@@ -1,0 +1,329 @@
+"""A board on a serial port: the one way in which umq talks to boards, over mpremote's transport.
+
+Whatever goes wrong, here and nowhere else, becomes a DeviceError of one line.
+"""
+
+import ast
+import contextlib
+import errno
+import io
+import os
+import stat
+import struct
+import time
+from binascii import b2a_base64
+
+from umq.errors import UserError
+
+_BAUD = 115_200
+_READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
+_ATTEMPTS = 3  # a program that is just saying goodbye takes the second Ctrl-C, or the third
+_PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
+
+_SILENT = (
+    "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash` first"
+)
+_STOPPED = "the board stopped answering: press its reset button and try again"
+
+# What every command may call: it feeds the watchdog that the node started, which nobody can stop any more.
+_PRELUDE = """
+import gc, sys
+def _feed():
+    getattr(sys.modules.get("board"), "feed", gc.collect)()
+gc.collect()
+"""
+
+_HASHES = """
+import binascii, hashlib
+_buffer = memoryview(bytearray(512))
+def _hash(path):
+    _feed()
+    try:
+        with open(path, "rb") as file:
+            h = hashlib.sha256()
+            while n := file.readinto(_buffer):
+                h.update(_buffer[:n])
+    except OSError:
+        return None
+    return binascii.hexlify(h.digest()).decode()
+"""
+
+
+class DeviceError(UserError):
+    """The board could not be reached, or could not do what it was asked: one line that names the port."""
+
+
+class Gone(DeviceError):
+    """The port went away, with its cable or its board."""
+
+
+class CodeError(DeviceError):
+    """What ran on the board ended with an exception; `exception` is the traceback's last line."""
+
+    def __init__(self, port, exception):
+        super().__init__(f"{port}: the board says {exception}")
+        self.exception = exception
+
+
+class Device:
+    """The board at `port`, held at its prompt: `with Device(port) as device`.
+
+    Whatever it was doing is interrupted; it is not reset, and its variables and modules stay as they were. Afterwards
+    it stays at its prompt, unless it was reset().
+    """
+
+    def __init__(self, port):
+        self.port = port
+        self._transport = None
+
+    def __enter__(self):
+        self._transport = _open(self.port)
+        try:
+            self._interrupt()
+            self.run(_PRELUDE)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self._transport is not None:
+            with contextlib.suppress(OSError):
+                self._transport.exit_raw_repl()
+        self._close()
+
+    def run(self, code, timeout_s=20):
+        """Run the text `code` on the board; return what it printed, as text.
+
+        timeout_s: how long it may be silent. DeviceError: it raised (CodeError), or did not end.
+        """
+        with self._errors(_STOPPED):
+            said, raised = self._transport.exec_raw(code.encode(), timeout=timeout_s)
+        if raised:
+            raise CodeError(self.port, raised.decode("utf-8", "replace").strip().splitlines()[-1])
+        return said.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def evaluate(self, expression):
+        """The value of `expression`, of a kind that Python can write down: number, text, bytes, tuple, list, dict."""
+        said = self.run(f"print(repr({expression}))").strip()
+        try:
+            return ast.literal_eval(said)
+        except (ValueError, SyntaxError):
+            raise DeviceError(f"{self.port}: the board answered {said[-80:]!r} to {expression}")
+
+    # Files. Paths are the board's, from its root.
+
+    def read(self, path):
+        """The bytes of a file."""
+        code = (
+            "import binascii\nwith open(%r, 'rb') as f:\n while b := f.read(384): print(binascii.hexlify(b).decode())"
+        )
+        with self._naming(path):
+            return bytes.fromhex(self.run(code % path))
+
+    def write(self, path, data, progress=None):
+        """Make or overwrite a file with the bytes `data`; `progress(bytes)` is called as they go over. It is not
+        atomic: cut short, it leaves a part."""
+        with self._naming(path):
+            self.run(f"import binascii\n_file = open({path!r}, 'wb')\n_text = binascii.a2b_base64")
+            try:
+                for at in range(0, len(data), _PIECE):
+                    piece = data[at : at + _PIECE]
+                    self.run(f"_feed()\n_file.write({_as_code(piece)})")
+                    if progress:
+                        progress(len(piece))
+            finally:
+                # Its own error, out of room say, is the better one to hear of.
+                with contextlib.suppress(CodeError):
+                    self.run("_file.close()")
+
+    def entries(self, path="/"):
+        """What is in a folder: a list of (name, is_folder, size in bytes)."""
+        with self._naming(path):
+            found = self.evaluate(f"list(__import__('os').ilistdir({path!r}))")
+        return [(entry[0], bool(entry[1] & 0x4000), entry[3] if len(entry) > 3 else 0) for entry in found]
+
+    def exists(self, path):
+        """True if there is a file or folder of that path."""
+        try:
+            self.run(f"__import__('os').stat({path!r})")
+        except CodeError:
+            return False
+        return True
+
+    def remove(self, path):
+        """Remove a file, or an empty folder."""
+        with self._naming(path):
+            self.run(f"import os\n(os.rmdir if os.stat({path!r})[0] & 0x4000 else os.remove)({path!r})")
+
+    def rename(self, path, new_path):
+        """Rename a file; one that had the new name is replaced."""
+        with self._naming(path):
+            self.run(f"__import__('os').rename({path!r}, {new_path!r})")
+
+    def make_folder(self, path):
+        """Make a folder, and those above it; no matter if it is there."""
+        parts = path.strip("/").split("/")
+        folders = ["/" + "/".join(parts[: n + 1]) for n in range(len(parts))]
+        code = "import os\nfor f in %r:\n try: os.stat(f)\n except OSError: os.mkdir(f)"
+        with self._naming(path):
+            self.run(code % (folders,))
+
+    def hashes(self, paths):
+        """{path: its SHA-256 in hexadecimal, or None where there is no such file}, computed on the board."""
+        paths = list(paths)
+        said = self.run(f"{_HASHES}\nfor _p in {paths!r}: print(_hash(_p))", timeout_s=60).split()
+        return {path: None if found == "None" else found for path, found in zip(paths, said, strict=True)}
+
+    # Resets
+
+    def reset(self):
+        """Reset the board as its button does. Of this object only lines() is of use from now on."""
+        with self._errors(_STOPPED):
+            self._transport.exec_raw_no_follow(b"import machine\nmachine.reset()")
+
+    def lines(self, timeout_s=None):
+        """After reset(): what the board prints, line by line, for `timeout_s` seconds or, with None, for ever.
+
+        A port that goes with the reset, as that of a chip with USB of its own does, is waited for.
+        """
+        transport, self._transport = self._transport, None
+        yield from _follow(self.port, transport, timeout_s)
+
+    def _interrupt(self):
+        silent = None
+        for _ in range(_ATTEMPTS):
+            try:
+                # It prints what it did not expect.
+                with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
+                    self._transport.enter_raw_repl(soft_reset=False, timeout_overall=_READ_S)
+                return
+            except Gone:
+                raise
+            except DeviceError as error:
+                silent = error
+        raise silent
+
+    @contextlib.contextmanager
+    def _errors(self, what):
+        # All that mpremote and pyserial may raise.
+        from mpremote.transport import TransportError
+
+        if self._transport is None:
+            raise DeviceError(f"{self.port}: the board was reset, or left alone")
+        try:
+            yield
+        except (TransportError, struct.error, IndexError):
+            raise DeviceError(f"{self.port}: {what}")
+        except OSError:  # pyserial's errors are among them
+            raise Gone(f"{self.port}: the board is gone (was the cable pulled?)")
+
+    @contextlib.contextmanager
+    def _naming(self, path):
+        # An OSError on the board, in words and with the path.
+        try:
+            yield
+        except CodeError as error:
+            words = _words(error.exception)
+            if words is None:
+                raise
+            raise CodeError(self.port, f"{path}: {words}")
+
+    def _close(self):
+        if self._transport is not None:
+            transport, self._transport = self._transport, None
+            _close(transport)
+
+
+def lines(port, timeout_s=None):
+    """What the board at `port` prints, line by line, without disturbing it; for `timeout_s` seconds, or for ever.
+
+    A port that goes, with a reset or a pulled cable, is waited for.
+    """
+    yield from _follow(port, _open(port), timeout_s)
+
+
+def _follow(port, transport, timeout_s):
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    begun = b""
+    try:
+        while deadline is None or time.monotonic() < deadline:
+            try:
+                if transport is None:
+                    transport = _open(port)
+                transport.serial.timeout = 0.1
+                begun += transport.serial.read(1)
+                begun += transport.serial.read(transport.serial.in_waiting)
+            except (OSError, DeviceError):
+                if transport is not None:
+                    _close(transport)
+                    transport = None
+                time.sleep(0.1)
+                continue
+            *whole, begun = begun.split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8", "replace").rstrip("\r")
+        if begun:
+            yield begun.decode("utf-8", "replace").rstrip("\r")
+    finally:
+        if transport is not None:
+            _close(transport)
+
+
+def _open(port):
+    # An open mpremote SerialTransport, or the reason why there is none.
+    from mpremote.transport import TransportError
+    from mpremote.transport_serial import SerialTransport
+
+    if os.name != "nt" and not os.path.exists(port):
+        raise DeviceError(f"{port}: there is no such port: is the board plugged in? `umq devices` lists what is")
+    if os.name != "nt" and not os.access(port, os.R_OK | os.W_OK):
+        raise DeviceError(
+            f"{port}: you may not use this port: `sudo usermod -a -G dialout $USER`, log in anew, and try again"
+        )
+    if os.name != "nt" and not stat.S_ISCHR(os.stat(port).st_mode):
+        raise DeviceError(f"{port}: this is no serial port")
+    try:
+        transport = SerialTransport(port, baudrate=_BAUD, timeout=_READ_S)
+    except (TransportError, OSError):
+        raise DeviceError(f"{port}: {_why(port)}")
+    transport.serial.write_timeout = 2 * _READ_S
+    return transport
+
+
+def _why(port):
+    import serial
+
+    try:
+        serial.Serial(port, exclusive=True).close()
+    except serial.SerialException as error:
+        if error.errno in (None, errno.EBUSY, errno.EAGAIN):
+            return "another program uses this port (a terminal, an editor, another umq): close it and try again"
+        return f"this is no port of a board: {os.strerror(error.errno)}"
+    return "the port did not open; try again"
+
+
+def _close(transport):
+    with contextlib.suppress(OSError):  # of a port that is gone
+        transport.close()
+    transport.serial.close()  # now without its manners
+
+
+def _as_code(piece):
+    # Whichever is shorter: source text as it stands, bytecode in base64.
+    return min(repr(piece), f"_text({b2a_base64(piece, newline=False)!r})", key=len)
+
+
+def _words(exception):
+    # What an OSError of the board means.
+    for name, words in (
+        ("ENOSPC", "no room is left on the board's filesystem"),
+        ("ENOENT", "there is no such file on the board"),
+        ("EROFS", "the board's filesystem is read-only"),
+        ("ENODEV", "the board has no filesystem"),
+        ("EIO", "the board's flash failed"),
+    ):
+        code = getattr(errno, name)
+        if exception.startswith(f"OSError: [Errno {code}]") or exception == f"OSError: {code}":
+            return words
+    return None
