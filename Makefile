@@ -31,7 +31,7 @@ test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetc
 	@$(VENV) -m pytest -q tests/test_on_micropython.py -k 32-bit $(ARGS)
 
 mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client in one file
-	@$(VENV) -m umq pack $(ARGS)
+	@$(VENV) -m umq build $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries
 	@$(VENV) -m umq lab bench $(ARGS)

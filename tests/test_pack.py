@@ -1,6 +1,5 @@
-"""The library as it goes onto boards: the package that mip installs, and the one that `make mpy` packs."""
+"""The library as it goes onto boards, packed: one file for the client."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -40,13 +39,6 @@ def packed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("packed")
     pack.pack(directory)
     return directory
-
-
-def test_the_package_for_mip_lists_every_module_of_a_board():
-    package = json.loads((_PROJECT / "package.json").read_text())
-    assert {target for target, _ in package["urls"]} == {f"umqtt_full/{name}" for name in _MODULES}
-    assert all((_PROJECT / source).is_file() for _, source in package["urls"])
-    assert f'__version__ = "{package["version"]}"' in (_PROJECT / "lib/umqtt_full/__init__.py").read_text()
 
 
 def test_what_is_packed_is_the_whole_library(packed):

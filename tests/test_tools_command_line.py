@@ -43,9 +43,9 @@ def test_an_unknown_option_is_named():
     finished = umq("lab", "setup", "--sideways")
     assert finished.returncode == 2
     assert finished.stderr.endswith("unrecognized arguments: --sideways\n")
-    finished = umq("pack", "--sideways")
+    finished = umq("build", "--sideways")
     assert finished.returncode == 2
-    assert finished.stderr == "umq: No such option: --sideways (`umq pack --help` says more)\n"
+    assert finished.stderr == "umq: No such option: --sideways (`umq build --help` says more)\n"
 
 
 def test_a_users_mistake_is_a_line_and_not_a_traceback(monkeypatch, capsys):

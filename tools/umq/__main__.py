@@ -16,7 +16,7 @@ _HERE = "On this computer"
 # Each command is a module umq/NAME.py, or the one that is named, whose function command() typer reads. Only the one
 # that was asked for is imported: none waits for another's modules.
 _COMMANDS = {
-    "pack": (_HERE, None, "Compile the library for boards, the blocking client in one file."),
+    "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
     "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),
 }
 

