@@ -42,6 +42,7 @@ def test_the_extra_first_block_of_rp2350_files_is_passed_over():
     parsed = uf2.parse(extra + _file(family=_RP2350))
     assert parsed.family == _RP2350
     assert parsed.start == _FLASH
+    assert uf2.build([(_FLASH, parsed.read(_FLASH, 2000))], _RP2350, parsed.absolute) == extra + _file(family=_RP2350)
     assert _refusal(extra) == "it holds no firmware"
 
 

@@ -36,13 +36,26 @@ def check(name, text, has_wifi=True):
 
     name: what an error calls the file; has_wifi: the node's board has Wi-Fi. UserError says what is wrong.
     """
-    try:
-        json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
-    except UnicodeDecodeError:
-        raise UserError(f"{name}: is not UTF-8 text")
-    except json.JSONDecodeError as error:  # which knows the line here, as the stream's place does on a board
-        raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
+    parse(name, text)
     try:
         return rules().check(name, text, has_wifi)
     except rules().ConfigError as error:
         raise UserError(str(error))
+
+
+def parse(name, text):
+    """What a configuration file of the bytes `text` holds, as a dict, unchecked. UserError if it is none."""
+    try:
+        found = json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: is not UTF-8 text")
+    except json.JSONDecodeError as error:  # which knows the line here, as the stream's place does on a board
+        raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
+    if not isinstance(found, dict):
+        raise UserError(f'{name}: must be one JSON object, {{"key": value, ...}}')
+    return found
+
+
+def keys():
+    """Every key that a configuration may have, with the type of its value or a tuple of types."""
+    return {row[0]: row[1] for row in rules()._KEYS}

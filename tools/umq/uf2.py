@@ -39,10 +39,12 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Uf2:
-    """What a UF2 file holds: the family id, and {address: payload} in the order of the addresses."""
+    """What a UF2 file holds: the family id, and {address: payload} in the order of the addresses; absolute is the block
+    for erratum E10, as it stands at the start of the file, or nothing."""
 
     family: int
     pages: dict
+    absolute: bytes = b""
 
     @property
     def start(self):
@@ -81,7 +83,8 @@ def parse(data):
     if len(data) % BLOCK:
         raise UserError(f"it is truncated: {len(data):,} bytes are no whole number of blocks of {BLOCK}")
     blocks = [_block(data, at) for at in range(0, len(data), BLOCK)]
-    if _is_absolute(blocks[0]):
+    absolute = bytes(data[:BLOCK]) if _is_absolute(blocks[0]) else b""
+    if absolute:
         del blocks[0]
     if not blocks:
         raise UserError("it holds no firmware")
@@ -99,11 +102,11 @@ def parse(data):
         raise UserError(f"it is truncated: {len(blocks)} of {total} blocks are there")
     pages = dict(sorted(pages.items()))
     _refuse_overlap(pages)
-    return Uf2(family, pages)
+    return Uf2(family, pages, absolute)
 
 
-def build(pieces, family):
-    """The bytes of a UF2 file of `pieces`, (address, bytes) each, for the chips of that family.
+def build(pieces, family, absolute=b""):
+    """The bytes of a UF2 file of `pieces`, (address, bytes) each, for the chips of that family; `absolute` as in Uf2.
 
     The addresses lie on whole pages of 256 bytes; what a piece lacks to a whole page is filled with 0xff.
     """
@@ -115,7 +118,7 @@ def build(pieces, family):
             if start + at in pages:
                 raise UserError(f"two pieces have the address 0x{start + at:08x}")
             pages[start + at] = bytes(piece[at : at + PAYLOAD]).ljust(PAYLOAD, b"\xff")
-    blocks = []
+    blocks = [absolute]
     for number, address in enumerate(sorted(pages)):
         header = _HEADER.pack(*_STARTS, _HAS_FAMILY, address, PAYLOAD, number, len(pages), family)
         blocks.append((header + pages[address]).ljust(BLOCK - 4, b"\0") + struct.pack("<I", _END))
