@@ -17,6 +17,7 @@ _HERE = "On this computer"
 # that was asked for is imported: none waits for another's modules.
 _COMMANDS = {
     "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
+    "monitor": (_NODES, None, "Show the nodes of a broker, live: online or gone, last values, rates."),
     "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),
 }
 

@@ -1,0 +1,159 @@
+"""How this computer reaches a broker: what the user gave, as a client of the project's own library; and an error, in
+words that say what to do."""
+
+import errno
+import os
+import ssl
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+
+from umq.errors import UserError
+from umq.plain import plain
+from umq.project import LIB
+
+PASSWORD_VARIABLE = "UMQ_PASSWORD"
+
+
+def add_library():
+    """Make `import umqtt_full` find the library of this very project."""
+    if str(LIB) not in sys.path:
+        sys.path.insert(0, str(LIB))
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where a broker is and how it wants to be talked to. Its repr has no password.
+
+    tls   an ssl.SSLContext, or None
+    """
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def __str__(self):
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def client(self, kind, client_id, **options):
+        """A client of that class of the library, not yet connected."""
+        options.setdefault("keepalive", 30)
+        return kind(client_id, self.host, self.port, self.user, self.password, ssl=self.tls, **options)
+
+
+def broker(address, user=None, password_file=None, tls=False, ca=None):
+    """A Broker from what stands on the command line.
+
+    address        HOST, HOST:PORT or [IPv6]:PORT
+    password_file  a file with the password in its first line; without it the environment's UMQ_PASSWORD, or a question
+    tls            by certificates of authorities that this computer trusts; ca: a file with the one to trust instead
+    UserError says what of it is wrong.
+    """
+    host, port = split_address(address)
+    context = tls_context(ca) if tls or ca else None
+    password = _password(user, password_file)
+    return Broker(host, port or (8883 if context else 1883), user, password, context)
+
+
+def split_address(address):
+    """HOST[:PORT] -> (host, port or None)"""
+    bare = address.strip()
+    host, colon, port = bare.rpartition(":")
+    if bare.startswith("["):
+        host, _, port = bare[1:].partition("]")
+        colon, port = port[:1], port[1:]
+    elif not colon or ":" in host:  # no port, or an IPv6 address as it is
+        host, colon, port = bare, "", ""
+    if not host or "/" in host or " " in host or (colon and not (port.isascii() and port.isdigit())):
+        raise UserError(f"{plain(address)!r} is no broker's address: say HOST or HOST:PORT")
+    if colon and not 0 < int(port) < 65536:
+        raise UserError(f"the port of {plain(address)!r} must be 1 to 65535")
+    return host, int(port) if colon else None
+
+
+def tls_context(ca=None):
+    """An SSLContext that trusts what this computer trusts or, if given, only the CA in the file `ca`, PEM or DER."""
+    if ca is None:
+        return ssl.create_default_context()
+    try:
+        data = Path(ca).read_bytes()
+    except OSError as error:
+        raise UserError(f"the CA's file {ca} cannot be read: {error.strerror}")
+    try:
+        if not data:
+            raise ValueError
+        return ssl.create_default_context(cadata=data.decode("ascii") if data.startswith(b"-----") else data)
+    except (ssl.SSLError, ValueError):
+        raise UserError(f"{ca} is no CA certificate, neither PEM nor DER")
+
+
+def _password(user, password_file):
+    if user is None:
+        if password_file is not None:
+            raise UserError("a password is of no use without a user: give --user too")
+        return None
+    if password_file is not None:
+        try:
+            return Path(password_file).read_text().splitlines()[0]
+        except (OSError, UnicodeDecodeError, IndexError):
+            raise UserError(f"{password_file} has no password in its first line, or cannot be read")
+    if PASSWORD_VARIABLE in os.environ:
+        return os.environ[PASSWORD_VARIABLE]
+    if not sys.stdin.isatty():
+        raise UserError(f"no password for {plain(user)}: set {PASSWORD_VARIABLE}, or give --password-file")
+    return typer.prompt(f"Password of {plain(user)}", hide_input=True, default="", show_default=False, err=True)
+
+
+_CODES = {
+    1: "it does not speak MQTT 3.1.1",
+    2: "it refuses this client id",
+    3: "it is there, but takes nobody at the moment: try again later",
+    4: "user or password are malformed or wrong",
+    5: "it lets nobody in without a right user and password, or not this one: check both",
+}
+
+
+def refusal(code):
+    """What CONNACK's return code says, in words."""
+    return _CODES.get(code, f"return code {code}")
+
+
+def explain(error, target):
+    """Why the Broker `target` could not be reached or talked to, and what to do: one line."""
+    words = plain(str(error.args[-1] if error.args else error), 160)
+    if getattr(error, "args", None) and isinstance(error.args[0], int) and not isinstance(error, OSError):
+        return f"{target} refuses the connection (return code {error.args[0]}): {refusal(error.args[0])}"
+    if "look-up" in words:
+        return f"the name {plain(target.host)} does not resolve: is it spelled right, and is this computer online?"
+    if words.startswith("TLS"):
+        return f"{target}: {words}: {tls_cure(words)}"
+    code = getattr(error, "errno", None)
+    if code == errno.ECONNREFUSED:
+        return f"nothing listens at {target}: is the broker running, and is this its port?"
+    if code in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return f"there is no way to {target}: is the address right, and are both in the same network?"
+    if code == errno.ETIMEDOUT:
+        return f"{target} does not answer ({words}): is the address right, does a firewall stand between?"
+    if code in (errno.ECONNRESET, errno.EPIPE) or "closed" in words:
+        hint = "does it want no TLS there?" if target.tls else "does it want TLS there (--tls, --ca)?"
+        return f"{target} closed the connection: {hint}"
+    return f"{target}: {words}"
+
+
+def tls_cure(words):
+    """What to do about a failed handshake."""
+    said = words.lower()
+    if "hostname mismatch" in said or "ip address mismatch" in said or "not valid for" in said:
+        return "its certificate is for another name: use the name that it was made for"
+    if "not yet valid" in said or "expired" in said:
+        return "check the certificate's dates and this computer's clock"
+    if "self-signed" in said or "self signed" in said or "issuer" in said or "verify failed" in said:
+        return "its certificate is signed by nobody trusted here: give its CA with --ca"
+    if "wrong version number" in said or "eof occurred" in said or "record layer" in said:
+        return "no TLS is spoken at that port"
+    return "is it a TLS port?"
