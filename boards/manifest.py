@@ -1,4 +1,4 @@
-# What every board freezes beside MicroPython's own choice for it: the library, and the node with its main.py. The
-# configuration, config.json, stays on the filesystem.
+# What every board freezes beside MicroPython's own choice for it: the library, and the node. Not its main.py, for a
+# frozen one would be run in place of any on the filesystem; that, and config.json, lie there.
 package("umqtt_full", base_path="../lib")
-freeze("../firmware")
+freeze("../firmware", ("board.py", "clock.py", "config.py", "line.py", "node.py", "sensor.py", "start.py", "wifi.py"))
