@@ -7,7 +7,7 @@ _REQUIRED = object()
 _DAY_MS = 86_400_000
 
 # Key, type, least and most (of a number; of a text's length in bytes), value when it is left out, what it is.
-_KEYS = (
+KEYS = (
     ("client_id", str, 1, 64, _REQUIRED, "the node's name, which no other client of the broker has"),
     ("server", str, 1, 253, _REQUIRED, "the broker's host name or address"),
     ("port", int, 1, 65_535, None, "the broker's TCP port; left out: 1883, or 8883 with tls_ca"),
@@ -27,7 +27,7 @@ _KEYS = (
     ("tls_ca", str, 1, 128, None, "the file that holds the CA certificate in DER; left out: no TLS"),
     ("ntp_server", str, 1, 253, "pool.ntp.org", "the time server asked before TLS checks a certificate"),
 )
-_SECRETS = ("password", "wifi_passphrase")
+SECRETS = ("password", "wifi_passphrase")
 _SENSORS = ("auto", "chip", "simulated")
 
 
@@ -39,7 +39,7 @@ class Config:
     """The checked settings, one attribute a key. It has no repr of its own: secrets are never printed."""
 
     def __init__(self, found):
-        for key, _, _, _, default, _ in _KEYS:
+        for key, _, _, _, default, _ in KEYS:
             value = found.get(key)
             setattr(self, key, default if value is None else value)
         if self.port is None:
@@ -61,11 +61,11 @@ def check(path, text, has_wifi=False):
     """The same for `text`, the bytes of such a file; `path` is what an error calls it."""
     found = _parsed(path, text)
     faults = []
-    for row in _KEYS:
-        fault = _fault(row, found.get(row[0]))
-        if fault:
-            faults.append(fault)
-    known = [row[0] for row in _KEYS]
+    for row in KEYS:
+        words = fault(row, found.get(row[0]))
+        if words:
+            faults.append(words)
+    known = [row[0] for row in KEYS]
     for key in found:
         if key not in known:
             faults.append("unknown key %s (config.example.json holds every key there is)" % _shown(key))
@@ -102,8 +102,8 @@ def _parsed(path, text):
     return found
 
 
-def _fault(row, value):
-    """What is wrong with the value of one key, or None."""
+def fault(row, value):
+    """What is wrong with the value of one key, of which `row` is the line in KEYS; None if nothing is."""
     key, kind, least, most, default, meaning = row
     if value is None:
         return '"%s" is missing: give %s' % (key, meaning) if default is _REQUIRED else None
@@ -116,7 +116,7 @@ def _fault(row, value):
     size = len(value.encode()) if is_text else value
     if not least <= size <= most:
         unit = " bytes long" if is_text else ""
-        found = "" if key in _SECRETS else "is %d%s and " % (size, unit)  # not even how long a secret is
+        found = "" if key in SECRETS else "is %d%s and " % (size, unit)  # not even how long a secret is
         return '"%s" %smust be %d to %d%s: %s' % (key, found, least, most, unit, meaning)
     if is_text and "\0" in value:
         return '"%s" holds a NUL character' % key  # [MQTT-1.5.3-2]

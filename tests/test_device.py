@@ -28,7 +28,7 @@ def refused(port):
     with pytest.raises(device.DeviceError) as error, device.Device(port):
         pass
     message = str(error.value)
-    assert message.startswith(f"{port}: ") and "\n" not in message
+    assert message.startswith(port) and "\n" not in message
     return message
 
 
@@ -38,17 +38,17 @@ def test_a_port_that_is_not_there():
 
 def test_a_file_that_is_no_port(tmp_path):
     (tmp_path / "file").touch()
-    assert "this is no serial port" in refused(str(tmp_path / "file"))
+    assert "is no serial port" in refused(str(tmp_path / "file"))
 
 
 def test_a_port_without_rights(silent_port, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root has them all
-    assert "you may not use this port" in refused(silent_port[0])
+    assert "may not be opened by you" in refused(silent_port[0])
 
 
 def test_a_port_that_another_program_uses(silent_port):
     with serial.Serial(silent_port[0], exclusive=True):
-        assert "another program uses this port" in refused(silent_port[0])
+        assert "is in use" in refused(silent_port[0])
 
 
 def test_a_board_that_is_silent(silent_port, monkeypatch):

@@ -16,6 +16,7 @@ _HERE = "On this computer"
 # Each command is a module umq/NAME.py, or the one that is named, whose function command() typer reads. Only the one
 # that was asked for is imported: none waits for another's modules.
 _COMMANDS = {
+    "config": (_BOARD, None, "Write the node's configuration: Wi-Fi, broker, credentials, name."),
     "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
     "monitor": (_NODES, None, "Show the nodes of a broker, live: online or gone, last values, rates."),
     "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),

@@ -13,7 +13,7 @@ from umq.project import BUILD, LIB
 
 
 def command(
-    to: Annotated[Path, typer.Option(help="The folder to write to.")] = BUILD / "lib",
+    to: Annotated[Path, typer.Option(help="The folder to write to.", show_default="build/lib")] = BUILD / "lib",
     lists: Annotated[bool, typer.Option("--lists", help="Only write the sources' lists of packages anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for a program.")] = False,
 ):

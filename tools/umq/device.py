@@ -8,11 +8,11 @@ import contextlib
 import errno
 import io
 import os
-import stat
 import struct
 import time
 from binascii import b2a_base64
 
+from umq import device_ports
 from umq.errors import UserError
 
 _BAUD = 115_200
@@ -275,32 +275,18 @@ def _open(port):
     from mpremote.transport import TransportError
     from mpremote.transport_serial import SerialTransport
 
-    if os.name != "nt" and not os.path.exists(port):
+    is_path = os.name != "nt" and "://" not in port
+    if is_path and not os.path.exists(port):
         raise DeviceError(f"{port}: there is no such port: is the board plugged in? `umq devices` lists what is")
-    if os.name != "nt" and not os.access(port, os.R_OK | os.W_OK):
-        raise DeviceError(
-            f"{port}: you may not use this port: `sudo usermod -a -G dialout $USER`, log in anew, and try again"
-        )
-    if os.name != "nt" and not stat.S_ISCHR(os.stat(port).st_mode):
-        raise DeviceError(f"{port}: this is no serial port")
+    fault = device_ports.trouble(port) if is_path else None
+    if fault:
+        raise DeviceError(f"{port} {fault}")
     try:
         transport = SerialTransport(port, baudrate=_BAUD, timeout=_READ_S)
     except (TransportError, OSError):
-        raise DeviceError(f"{port}: {_why(port)}")
+        raise DeviceError(f"{port}: cannot be opened: is another program using it?")
     transport.serial.write_timeout = 2 * _READ_S
     return transport
-
-
-def _why(port):
-    import serial
-
-    try:
-        serial.Serial(port, exclusive=True).close()
-    except serial.SerialException as error:
-        if error.errno in (None, errno.EBUSY, errno.EAGAIN):
-            return "another program uses this port (a terminal, an editor, another umq): close it and try again"
-        return f"this is no port of a board: {os.strerror(error.errno)}"
-    return "the port did not open; try again"
 
 
 def _close(transport):

@@ -3,6 +3,8 @@
 import functools
 import importlib.util
 import json
+import os
+import tempfile
 from pathlib import Path
 
 from umq.errors import UserError
@@ -58,4 +60,52 @@ def parse(name, text):
 
 def keys():
     """Every key that a configuration may have, with the type of its value or a tuple of types."""
-    return {row[0]: row[1] for row in rules()._KEYS}
+    return {row[0]: row[1] for row in rules().KEYS}
+
+
+def row(key):
+    """The line of the rules' KEYS for `key`. UserError if there is none, with those that there are."""
+    rows = {one[0]: one for one in rules().KEYS}
+    if key not in rows:
+        raise UserError(f"there is no key {key}: choose one of {', '.join(rows)}")
+    return rows[key]
+
+
+def value(key, word):
+    """What `word`, as typed, means for `key`: a number where the key takes one, None if it is empty."""
+    kinds = row(key)[1]
+    is_number = int in (kinds if isinstance(kinds, tuple) else (kinds,)) and word.removeprefix("-").isdecimal()
+    return (int(word) if is_number else word) if word else None
+
+
+def parsed(path):
+    """The configuration file at `path` as a dict, its values unchecked."""
+    try:
+        return parse(path, Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}")
+
+
+def text(found):
+    """The text of a configuration file, as bytes: its keys in the order of the rules."""
+    order = [one[0] for one in rules().KEYS]
+    keys = sorted(found, key=lambda key: order.index(key) if key in order else len(order))
+    return (json.dumps({key: found[key] for key in keys}, indent=4) + "\n").encode()
+
+
+def write(path, data):
+    """Write the file at `path` whole or not at all, readable by nobody else."""
+    target = Path(path).resolve()
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # which makes it so
+        try:
+            with open(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(handle)
+            os.replace(name, target)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}")
