@@ -18,6 +18,7 @@ _HERE = "On this computer"
 _COMMANDS = {
     "config": (_BOARD, None, "Write the node's configuration: Wi-Fi, broker, credentials, name."),
     "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
+    "image": (_FLEET, None, "Make one file for a board: node and configuration, with MicroPython or without."),
     "monitor": (_NODES, None, "Show the nodes of a broker, live: online or gone, last values, rates."),
     "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),
 }
