@@ -36,8 +36,9 @@ mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client i
 bench: setup ## measure messages a second, beside bare sockets and other libraries
 	@$(VENV) -m umq lab bench $(ARGS)
 
-budget: setup $(EVERYTHING) ## measure heap and size on MicroPython; fails when a limit is broken
+budget: setup $(EVERYTHING) ## measure heap and size on MicroPython, and wear; fails when a limit is broken
 	@$(VENV) -m umq lab budget $(ARGS)
+	@$(if $(ARGS),,echo && $(VENV) -m umq lab wear)
 
 wear: setup ## measure what the journal does to flash, and how long that lasts
 	@$(VENV) -m umq lab wear $(ARGS)
