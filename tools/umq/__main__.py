@@ -20,6 +20,7 @@ _COMMANDS = {
     "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
     "image": (_FLEET, None, "Make one file for a board: node and configuration, with MicroPython or without."),
     "monitor": (_NODES, None, "Show the nodes of a broker, live: online or gone, last values, rates."),
+    "doctor": (_BOARD, None, "Find out why a board, or the way to its broker, does not work."),
     "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),
 }
 

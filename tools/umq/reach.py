@@ -111,49 +111,62 @@ def _password(user, password_file):
 
 _CODES = {
     1: "it does not speak MQTT 3.1.1",
-    2: "it refuses this client id",
+    2: "it refuses this client id: choose another",
     3: "it is there, but takes nobody at the moment: try again later",
-    4: "user or password are malformed or wrong",
-    5: "it lets nobody in without a right user and password, or not this one: check both",
+    4: "user or password are wrong or malformed: check both",
+    5: "it lets nobody in without the right user and password, or not this one: check both",
 }
-
-
-def refusal(code):
-    """What CONNACK's return code says, in words."""
-    return _CODES.get(code, f"return code {code}")
 
 
 def explain(error, target):
     """Why the Broker `target` could not be reached or talked to, and what to do: one line."""
+    return "%s: %s" % diagnosis(error, target)
+
+
+def diagnosis(error, target):
+    """The same as (what is wrong, what to do)."""
     words = plain(str(error.args[-1] if error.args else error), 160)
-    if getattr(error, "args", None) and isinstance(error.args[0], int) and not isinstance(error, OSError):
-        return f"{target} refuses the connection (return code {error.args[0]}): {refusal(error.args[0])}"
+    if not isinstance(error, OSError):
+        code = error.args[0]
+        return f"{target} refuses the connection (return code {code})", _CODES.get(code, words)
     if "look-up" in words:
-        return f"the name {plain(target.host)} does not resolve: is it spelled right, and is this computer online?"
+        return f"the name {plain(target.host)} does not resolve", "is it spelled right, is the network's DNS reachable?"
     if words.startswith("TLS"):
-        return f"{target}: {words}: {tls_cure(words)}"
-    code = getattr(error, "errno", None)
-    if code == errno.ECONNREFUSED:
-        return f"nothing listens at {target}: is the broker running, and is this its port?"
-    if code in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-        return f"there is no way to {target}: is the address right, and are both in the same network?"
-    if code == errno.ETIMEDOUT:
-        return f"{target} does not answer ({words}): is the address right, does a firewall stand between?"
-    if code in (errno.ECONNRESET, errno.EPIPE) or "closed" in words:
-        hint = "does it want no TLS there?" if target.tls else "does it want TLS there (--tls, --ca)?"
-        return f"{target} closed the connection: {hint}"
-    return f"{target}: {words}"
+        return f"{target}: {words}", _tls_cure(words)
+    for code, what, cure in _LINKS:
+        if error.errno == code:
+            return what % target, cure
+    if error.errno in (errno.ECONNRESET, errno.EPIPE) or "closed" in words:
+        cure = "does it want no TLS there?" if target.tls else "does it want TLS there (--ca; in a node, tls_ca)?"
+        return f"{target} closed the connection", cure
+    return f"{target}: {words}", "is it an MQTT broker that listens there?"
 
 
-def tls_cure(words):
-    """What to do about a failed handshake."""
+_LINKS = (
+    (errno.ECONNREFUSED, "nothing listens at %s", "is the broker running, and is this its port?"),
+    (errno.EHOSTUNREACH, "there is no way to %s", "is the address right, are both in the same network?"),
+    (errno.ENETUNREACH, "there is no way to %s", "is the address right, are both in the same network?"),
+    (errno.ETIMEDOUT, "%s does not answer", "is the address right, does a firewall stand between?"),
+)
+
+# What OpenSSL and mbedtls say of a handshake, in small letters, and what to do.
+_TLS_CURES = (
+    (
+        ("hostname mismatch", "address mismatch", "not valid for", "does not match"),
+        "its certificate is for another name: use the name that it was made for",
+    ),
+    (
+        ("not yet valid", "expired", "future", "clock"),
+        "look at the certificate's dates, and at the clock of whoever checks it",
+    ),
+    (
+        ("self-signed", "self signed", "issuer", "verify failed", "not correctly signed"),
+        "its certificate is signed by nobody trusted: give the CA that signed it (--ca; in a node, tls_ca)",
+    ),
+    (("wrong version number", "eof occurred", "record layer", "invalid ssl record"), "no TLS is spoken at that port"),
+)
+
+
+def _tls_cure(words):
     said = words.lower()
-    if "hostname mismatch" in said or "ip address mismatch" in said or "not valid for" in said:
-        return "its certificate is for another name: use the name that it was made for"
-    if "not yet valid" in said or "expired" in said:
-        return "check the certificate's dates and this computer's clock"
-    if "self-signed" in said or "self signed" in said or "issuer" in said or "verify failed" in said:
-        return "its certificate is signed by nobody trusted here: give its CA with --ca"
-    if "wrong version number" in said or "eof occurred" in said or "record layer" in said:
-        return "no TLS is spoken at that port"
-    return "is it a TLS port?"
+    return next((cure for signs, cure in _TLS_CURES if any(sign in said for sign in signs)), "is it a port for TLS?")

@@ -1,0 +1,107 @@
+"""What a doctor finds, step by step: each step has a name, what was found, and, where it failed, what to do."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from umq.errors import UserError
+
+OK, FAILED, SKIPPED, DOUBTFUL = "ok", "failed", "skipped", "doubtful"
+_STYLES = {OK: "green", FAILED: "bold red", SKIPPED: "dim", DOUBTFUL: "yellow"}
+
+
+class Failed(Exception):
+    """A step failed: what was found, and what to do."""
+
+    def __init__(self, found, cure=""):
+        super().__init__(found)
+        self.found = found
+        self.cure = cure
+
+
+class Doubtful(Failed):
+    """It may be well, or not; the steps after it will tell."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One step. where: "this computer" or "board"; state: OK, FAILED, SKIPPED or DOUBTFUL."""
+
+    where: str
+    step: str
+    state: str
+    found: str
+    cure: str = ""
+
+
+class Report:
+    """Runs steps and gathers their findings; `told` takes each, `begins` the name of a step that may take a while."""
+
+    def __init__(self, told, begins=lambda name: None):
+        self.findings = []
+        self._told = told
+        self._begins = begins
+        self._secrets = []
+
+    def hide(self, *secrets):
+        """These texts, should anything repeat them, are not shown."""
+        self._secrets += [secret for secret in secrets if secret]
+
+    def step(self, where, name, run, needs=()):
+        """run() -> what was found; it raises Failed, Doubtful or a UserError. It is skipped unless the steps `needs`
+        of the same place went well, or are in doubt. -> what run() returned, None if it did not."""
+        unmet = next((need for need in needs if not self._went_well(where, need)), None)
+        if unmet:
+            self._add(Finding(where, name, SKIPPED, f"needs {unmet}"))
+            return None
+        self._begins(f"{where}: {name}")
+        try:
+            found = run()
+        except Failed as error:
+            state = DOUBTFUL if isinstance(error, Doubtful) else FAILED
+            self._add(Finding(where, name, state, error.found, error.cure))
+        except UserError as error:
+            self._add(Finding(where, name, FAILED, str(error)))
+        else:
+            self._add(Finding(where, name, OK, str(found)))
+            return found
+        return None
+
+    def skip_all(self, where, names, why):
+        """Steps that have no place here."""
+        for name in names:
+            self._add(Finding(where, name, SKIPPED, why))
+
+    def failed(self):
+        """Those that did."""
+        return [finding for finding in self.findings if finding.state == FAILED]
+
+    def _went_well(self, where, name):
+        return any((f.where, f.step) == (where, name) and f.state in (OK, DOUBTFUL) for f in self.findings)
+
+    def _add(self, finding):
+        self.findings.append(
+            Finding(finding.where, finding.step, finding.state, self._shown(finding.found), self._shown(finding.cure))
+        )
+        self._told(self.findings[-1])
+
+    def _shown(self, text):
+        for secret in self._secrets:
+            text = text.replace(secret, "(hidden)")
+        return text
+
+
+def as_line(finding):
+    """A finding for people, as a rich.text.Text."""
+    from rich.text import Text
+
+    line = Text()
+    line.append(f"{finding.state:8} ", style=_STYLES[finding.state])
+    line.append(f"{finding.step:14} {finding.found}", style="dim" if finding.state == SKIPPED else "")
+    if finding.cure:
+        line.append(f"\n{'':9}{'':14} -> {finding.cure}", style="bold")
+    return line
+
+
+def as_json(finding):
+    """A finding for a script: one JSON object on one line."""
+    return json.dumps(asdict(finding))
