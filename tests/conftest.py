@@ -1,5 +1,6 @@
 """What the tests share: brokers, a MicroPython, certificates, and what a missing tool means."""
 
+import contextlib
 import os
 import platform
 
@@ -9,6 +10,7 @@ from umq import certificates as certificate_files
 from umq import micropython as micropythons
 from umq import mosquitto
 from umq.errors import UserError
+from umq.virtual import VirtualBoard
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -62,6 +64,20 @@ def tls_broker(need, tmp_path, certificates):
     with mosquitto.Mosquitto(tmp_path / "tls_broker", tls=certificates) as running:
         yield running
     print(running.log())
+
+
+@pytest.fixture
+def virtual_board(micropython):
+    """virtual_board(...) returns a umq.virtual.VirtualBoard, running, with these arguments; it is put away after the
+    test, and what it printed while nobody was attached is shown when the test fails."""
+    with contextlib.ExitStack() as boards:
+
+        def start(**arguments):
+            board = boards.enter_context(VirtualBoard(**arguments))
+            boards.callback(lambda: print(board.output()))
+            return board
+
+        yield start
 
 
 def pytest_sessionfinish(session, exitstatus):

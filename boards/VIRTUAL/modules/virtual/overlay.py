@@ -1,0 +1,20 @@
+# What a board has that a computer has not, and the other way round: modules that stand in for MicroPython's.
+
+import sys
+
+from virtual import machine, micropython, network, ntptime, os, socket, time, vfs
+from virtual import sys as board_sys
+from virtual.terminal import Output
+
+
+def install(terminal, flash):
+    """Let programs find them from now on, and nothing else of ours."""
+    micropython._terminal = terminal
+    machine.flash = flash
+    board_sys.stdout = Output(sys.stdout, terminal)
+    sys.argv[:] = [""]
+    sys.path[:] = ["", ".frozen", "/lib"]
+    sys.modules.clear()
+    for module in (machine, micropython, network, ntptime, os, socket, time, vfs):
+        sys.modules[module.__name__.split(".")[1]] = module
+    sys.modules["sys"] = board_sys

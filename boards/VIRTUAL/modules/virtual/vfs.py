@@ -1,0 +1,4 @@
+# ruff: noqa: F403, F821
+from vfs import *
+
+del VfsPosix

@@ -1,0 +1,303 @@
+"""VirtualBoard: the chip and the cable, brought to life by a thread of their own."""
+
+import os
+import queue
+import secrets
+import select
+import tempfile
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+from umq.errors import UserError
+from umq.virtual import chip
+from umq.virtual.cable import Cable
+from umq.virtual.chip import Chip
+
+DEFAULT_HEAP = 160 * 1024
+LEAST_HEAP, MOST_HEAP = 64 * 1024, 240 * 1024
+DEFAULT_SSID, DEFAULT_PASSPHRASE = "virtual", "virtual-passphrase"
+_LOOK_S = 0.03  # how often to look whether a program has opened the port
+_MOST_WAITING = 64 * 1024
+_OUTPUT_BYTES = 1 << 20
+_STUMBLE_S = 0.5
+_PATIENCE_S = 30
+
+
+class VirtualBoard:
+    """A running board, from its making to close(), or to the end of a `with` block. Safe to call from any thread.
+
+    image        the file that is its flash, made if missing; None: one that goes with the board
+    size         bytes of flash; None: the image's, or what boards/VIRTUAL/board.json says
+    heap         bytes that programs have, 64 KB to 240 KB
+    bits         64 or 32: which MicroPython
+    ssid, passphrase   of the access point in reach; a passphrase of None: an open network
+    link         a path where a symbolic link to the port is kept
+    unique_id    six bytes as twelve hexadecimal digits; None: some
+
+    UserError for what cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        image=None,
+        size=None,
+        heap=DEFAULT_HEAP,
+        bits=64,
+        ssid=DEFAULT_SSID,
+        passphrase=DEFAULT_PASSPHRASE,
+        link=None,
+        unique_id=None,
+    ):
+        if not LEAST_HEAP <= heap <= MOST_HEAP:
+            raise UserError(f"a heap of {heap} bytes cannot be: give {LEAST_HEAP} to {MOST_HEAP}")
+        if link and os.path.lexists(link) and not os.path.islink(link):
+            raise UserError(f"{link} is there already, and is no link: choose another path")
+        self.ssid, self.passphrase = ssid, passphrase
+        self._folder = tempfile.TemporaryDirectory(prefix="umq-virtual-")
+        self._link = link
+        self._output = bytearray()
+        self._closed = False
+        self._calls = queue.SimpleQueue()
+        self._cable = None
+        self._is_attached = False
+        self._pull = None
+        self._watchdog = None  # (seconds, when it bites)
+        self._wakes_at = None
+        try:
+            path = Path(image) if image else Path(self._folder.name, "image")
+            unique_id = unique_id or "02" + secrets.token_hex(5)
+            self._chip = Chip(self._folder.name, path, size, heap, bits, ssid, passphrase, unique_id)
+            self._cable = Cable(link)
+            self._chip.power_on()
+        except BaseException:
+            if self._cable:
+                self._cable.close()
+            self._folder.cleanup()
+            raise
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        self._thread = threading.Thread(target=self._live, name="virtual board", daemon=True)
+        self._thread.start()
+
+    # What people do with a board
+
+    @property
+    def port(self):
+        """The path of its serial port, for mpremote; None while the cable is pulled."""
+        return self._cable.port if self._cable else None
+
+    def reset(self):
+        """Press its reset button."""
+        self._call(self._reset, chip.HARD_RESET)
+
+    def power_cycle(self):
+        """Take the power away, and give it back."""
+        self._call(self._power_on)
+
+    def pull_cable(self, *, after_writes=None, after_bytes=None, power=True):
+        """Pull the cable: at once, or when the computer has written so many times, or bytes, more. A write is what
+        arrives at once. With `power`, the board gets its power by the cable."""
+        self._call(self._prepare_pull, after_writes, after_bytes, power)
+
+    def plug_in(self):
+        """Plug the cable in again; the new port, which is also in `port`."""
+        return self._call(self._plug_in)
+
+    def access_point(self, present):
+        """Take the access point away (False), or give it back (True)."""
+        self._call(self._chip.set_access_point, present)
+
+    def temperature(self, celsius):
+        """What the chip's thermometer shows from now on."""
+        self._call(self._chip.set_temperature, round(celsius * 10))
+
+    def pin(self, pin):
+        """The level of a pin, 0 or 1; None if nothing drives it. pin: a number, or "LED"."""
+        return self._call(self._chip.pin, pin)
+
+    def set_pin(self, pin, level):
+        """Drive a pin from outside."""
+        self._call(self._chip.set_pin, pin, level)
+
+    def output(self):
+        """What it printed while no program had the port open, as text."""
+        return bytes(self._output).decode(errors="replace").replace("\r\n", "\n")
+
+    def wait_for_output(self, words, timeout=_PATIENCE_S):
+        """Wait until `words` are in output(), which is returned; TimeoutError, with the output, if they do not come
+        within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while words not in (said := self.output()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the board did not say {words!r} but {said!r}")
+            time.sleep(0.02)
+        return said
+
+    def close(self):
+        """Put it away."""
+        if self._closed:
+            return
+        self._closed = True
+        os.write(self._wake_write, b".")
+        self._thread.join()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        self._folder.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.close()
+
+    def _call(self, function, *args):
+        # In the board's own thread, to which all of it belongs.
+        if self._closed:
+            raise UserError("this board has been put away")
+        done = Future()
+        self._calls.put((done, function, args))
+        os.write(self._wake_write, b".")
+        return done.result(timeout=_PATIENCE_S)
+
+    # Its life
+
+    def _live(self):
+        try:
+            while not self._closed:
+                self._wait()
+                self._answer_calls()
+                self._pass_on()
+                self._look_after()
+        finally:
+            self._chip.stop()
+            if self._cable:
+                self._cable.close()
+
+    def _wait(self):
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        if self._cable and self._is_attached:
+            wanted = select.POLLIN if self._chip.waiting < _MOST_WAITING else 0
+            poll.register(self._cable.fd, wanted | (select.POLLOUT if self._cable.waiting else 0))
+        if self._chip.is_running:
+            if not (self._cable and self._cable.waiting > _MOST_WAITING):
+                poll.register(self._chip.terminal, select.POLLIN)
+            poll.register(self._chip.pipe, select.POLLIN)
+        poll.poll(_LOOK_S * 1000)
+
+    def _answer_calls(self):
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            return
+        while not self._calls.empty():
+            done, function, args = self._calls.get()
+            try:
+                done.set_result(function(*args))
+            except Exception as error:
+                done.set_exception(error)
+
+    def _pass_on(self):
+        was_attached = self._is_attached
+        self._is_attached = bool(self._cable) and self._cable.is_attached()
+        if was_attached and not self._is_attached:
+            self._cable.forget()
+        self._print(self._chip.read())
+        if self._cable:
+            if self._chip.waiting < _MOST_WAITING:
+                self._hear(self._cable.read())
+            self._cable.flush()
+        if self._chip.waiting:
+            self._chip.flush()
+
+    def _print(self, said):
+        if self._is_attached:
+            self._cable.write(said)
+        else:
+            self._output += said
+            del self._output[:-_OUTPUT_BYTES]
+
+    def _hear(self, data):
+        if data and self._pull:
+            writes, size, power = self._pull
+            writes = writes and writes - 1
+            data, size = (data[:size], size - len(data[:size])) if size is not None else (data, None)
+            self._pull = writes, size, power
+            self._chip.write(data)
+            if writes == 0 or size == 0:
+                self._pull_now(power)
+        elif data and self._chip.is_running:
+            self._chip.write(data)
+
+    def _look_after(self):
+        now = time.monotonic()
+        for words in self._chip.news():
+            self._heed(words, now)
+        if self._watchdog and now > self._watchdog[1]:
+            self._reset(chip.WATCHDOG)
+        if self._wakes_at and now > self._wakes_at:
+            self._reset(chip.DEEP_SLEEP)
+
+    def _heed(self, words, now):
+        what, *rest = words
+        if what == "feed" and self._watchdog:
+            self._watchdog = self._watchdog[0], now + self._watchdog[0]
+        elif what == "watchdog":
+            seconds = int(rest[0]) * 33 / 32 / 1000
+            self._watchdog = seconds, now + seconds
+        elif what == "soft":
+            self._drain()
+            self._chip.start(chip.SOFT_RESET, mode=rest[0])
+        elif what == "reset":
+            self._reset(chip.HARD_RESET)
+        elif what == "deepsleep":
+            self._drain()
+            self._chip.stop()
+            self._watchdog = None
+            self._wakes_at = now + int(rest[0]) / 1000 if rest[0] != "-1" else None
+        elif what == "ended":
+            self._drain()
+            # Two interrupts in a row end a MicroPython on a computer; on a board they lead to the prompt.
+            if not self._chip.was_interrupted():
+                self._print(b"\r\nvirtual board: MicroPython has crashed\r\n")
+                time.sleep(_STUMBLE_S)
+            self._chip.start(chip.SOFT_RESET, run_main=False)
+
+    def _drain(self):
+        while said := self._chip.read():
+            self._print(said)
+
+    def _reset(self, cause):
+        self._drain()
+        self._watchdog = self._wakes_at = None
+        self._chip.start(cause)
+
+    def _power_on(self):
+        self._watchdog = self._wakes_at = None
+        self._chip.stop()
+        self._chip.power_on()
+
+    def _prepare_pull(self, writes, size, power):
+        self._pull = (writes, size, power) if writes or size else None
+        if not self._pull:
+            self._pull_now(power)
+
+    def _pull_now(self, power):
+        self._pull = None
+        if self._cable:
+            self._cable.close()
+            self._cable = None
+            self._is_attached = False
+        if power:
+            self._chip.stop()
+            self._watchdog = self._wakes_at = None
+
+    def _plug_in(self):
+        if not self._cable:
+            self._cable = Cable(self._link)
+            if not self._chip.is_running and self._wakes_at is None:
+                self._power_on()
+        return self._cable.port

@@ -1,0 +1,95 @@
+"""The USB cable between a computer and a virtual board: a pseudo-terminal, whose one end is the port."""
+
+import os
+import pty
+import select
+import termios
+import tty
+
+
+def open_pair(cooked=False):
+    """(our end, the other end's descriptor): bytes pass untouched but, `cooked`, for newlines on their way to us."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    if cooked:
+        settings = termios.tcgetattr(theirs)
+        settings[1] |= termios.OPOST | termios.ONLCR
+        termios.tcsetattr(theirs, termios.TCSANOW, settings)
+    os.set_blocking(ours, False)
+    return ours, theirs
+
+
+class Cable:
+    """A port that programs on this computer can open, and the board's end of it.
+
+    port     the device's path
+    link     a path at which a symbolic link to the port is kept, or None
+    """
+
+    def __init__(self, link=None):
+        self._link = link
+        self.fd, theirs = open_pair()
+        self.port = os.ttyname(theirs)
+        os.close(theirs)
+        self._to_port = bytearray()
+        if link:
+            self._make_link()
+
+    def is_attached(self):
+        """Has some program opened the port?"""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return not any(events & select.POLLHUP for _, events in poll.poll(0))
+
+    def read(self):
+        """What the program at the port wrote; b"" for nothing."""
+        return read_some(self.fd)
+
+    def write(self, data):
+        self._to_port += data
+        self.flush()
+
+    def flush(self):
+        """Pass on what still waits for room."""
+        del self._to_port[: write_some(self.fd, self._to_port)]
+
+    def forget(self):
+        """Nobody will read what waits."""
+        self._to_port.clear()
+
+    @property
+    def waiting(self):
+        """How many bytes wait for room."""
+        return len(self._to_port)
+
+    def close(self):
+        if self._link and os.path.islink(self._link) and os.readlink(self._link) == self.port:
+            os.unlink(self._link)
+        os.close(self.fd)
+
+    def _make_link(self):
+        new = f"{self._link}.{os.getpid()}"
+        os.symlink(self.port, new)
+        os.replace(new, self._link)
+
+
+def read_some(fd):
+    """What is there to read from a non-blocking descriptor; b"" for nothing, or when the other end is gone."""
+    try:
+        return os.read(fd, 4096)
+    except BlockingIOError:
+        return b""
+    except OSError:  # EIO: nobody has the other end open
+        return b""
+
+
+def write_some(fd, data):
+    """Write what a non-blocking descriptor takes; how many bytes that was."""
+    if not data:
+        return 0
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)  # there is nobody who could read it
