@@ -36,10 +36,10 @@ class Manifest:
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_a_board_freezes_the_library_and_all_of_the_node_but_its_main(name):
+def test_a_board_freezes_the_library_and_all_of_the_node_but_what_starts_it(name):
     manifest = Manifest(BOARDS / name / "manifest.py")
-    node = {file.name: file for file in FIRMWARE.glob("*.py") if file.name != "main.py"}
+    node = {file.name: file for file in FIRMWARE.glob("*.py") if file.name not in ("main.py", "boot.py")}
     library = {f"umqtt_full/{file.name}": file for file in (LIB / "umqtt_full").glob("*.py")}
-    # main.py: MicroPython prefers a frozen one, and the user could not put another in its place.
+    # main.py, boot.py: MicroPython prefers a frozen one, and the user could not put another in its place.
     assert manifest.frozen == {**node, **library}
     assert len(manifest.ports_own) == 1  # without it the board would lose the mounting of its own filesystem

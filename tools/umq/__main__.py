@@ -16,6 +16,10 @@ _HERE = "On this computer"
 # Each command is a module umq/NAME.py, or the one that is named, whose function command() typer reads. Only the one
 # that was asked for is imported: none waits for another's modules.
 _COMMANDS = {
+    "deploy": (_BOARD, None, "Put library, node and configuration on a board, or what has changed."),
+    "repl": (_BOARD, None, "The board's prompt, with the library mounted from this tree."),
+    "run": (_BOARD, None, "Run a program on a board, with the library mounted from this tree."),
+    "logs": (_BOARD, None, "Show what a board prints."),
     "config": (_BOARD, None, "Write the node's configuration: Wi-Fi, broker, credentials, name."),
     "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
     "image": (_FLEET, None, "Make one file for a board: node and configuration, with MicroPython or without."),

@@ -1,5 +1,6 @@
 """What a node's board carries: the library, the node, its configuration."""
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from umq.errors import UserError
 from umq.project import FIRMWARE, LIB
 
 CONFIG = "config.json"
+DEPLOYED = ".umq/deployed"
 _FOLDER = "lib/umqtt_full/"
 # Only CPython needs it.
 _NOT_ON_BOARDS = ("_cpython.py",)
@@ -39,3 +41,11 @@ def configuration(name, text, folder):
         except OSError as error:
             raise UserError(f'{name}: "tls_ca" names {ca}, but {path} cannot be read: {error.strerror}')
     return files
+
+
+def listed(files, kept=None):
+    """`files`, {path: bytes}, and with them the list by which `umq deploy` knows later what was put on the board: a
+    SHA-256 and a path a line. `kept`, {path: SHA-256}, shall be listed too."""
+    hashes = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
+    lines = [f"{hexadecimal} {path}\n" for path, hexadecimal in sorted(((kept or {}) | hashes).items())]
+    return {**files, DEPLOYED: "".join(lines).encode()}

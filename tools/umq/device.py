@@ -17,6 +17,7 @@ from umq.errors import UserError
 
 _BAUD = 115_200
 _READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
+_LOOK_S = 0.1
 _ATTEMPTS = 3  # a program that is just saying goodbye takes the second Ctrl-C, or the third
 _PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
 
@@ -24,6 +25,7 @@ _SILENT = (
     "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash` first"
 )
 _STOPPED = "the board stopped answering: press its reset button and try again"
+_HASHED = 24  # files that one command hashes, for the same reason
 
 # What every command may call: it feeds the watchdog that the node started, which nobody can stop any more.
 _PRELUDE = """
@@ -172,13 +174,16 @@ class Device:
     def hashes(self, paths):
         """{path: its SHA-256 in hexadecimal, or None where there is no such file}, computed on the board."""
         paths = list(paths)
-        said = self.run(f"{_HASHES}\nfor _p in {paths!r}: print(_hash(_p))", timeout_s=60).split()
+        said = self.run(_HASHES).split()
+        for at in range(0, len(paths), _HASHED):
+            said += self.run(f"for _p in {paths[at : at + _HASHED]!r}: print(_hash(_p))", timeout_s=60).split()
         return {path: None if found == "None" else found for path, found in zip(paths, said, strict=True)}
 
     # Resets
 
     def reset(self):
-        """Reset the board as its button does. Of this object only lines() is of use from now on."""
+        """Reset the board as its button does, also after an error. Only lines() is of use from now on."""
+        self._interrupt()
         with self._errors(_STOPPED):
             self._transport.exec_raw_no_follow(b"import machine\nmachine.reset()")
 
@@ -235,15 +240,15 @@ class Device:
             _close(transport)
 
 
-def lines(port, timeout_s=None):
+def lines(port, timeout_s=None, note=None):
     """What the board at `port` prints, line by line, without disturbing it; for `timeout_s` seconds, or for ever.
 
-    A port that goes, with a reset or a pulled cable, is waited for.
+    A port that goes, with a reset or a pulled cable, is waited for; `note(words)` hears that it went and came.
     """
-    yield from _follow(port, _open(port), timeout_s)
+    yield from _follow(port, _open(port), timeout_s, note)
 
 
-def _follow(port, transport, timeout_s):
+def _follow(port, transport, timeout_s, note=None):
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     begun = b""
     try:
@@ -251,14 +256,18 @@ def _follow(port, transport, timeout_s):
             try:
                 if transport is None:
                     transport = _open(port)
-                transport.serial.timeout = 0.1
+                    if note:
+                        note(f"{port} is back")
+                transport.serial.timeout = _LOOK_S
                 begun += transport.serial.read(1)
                 begun += transport.serial.read(transport.serial.in_waiting)
             except (OSError, DeviceError):
                 if transport is not None:
                     _close(transport)
                     transport = None
-                time.sleep(0.1)
+                    if note:
+                        note(f"{port} is gone: waiting for it")
+                time.sleep(_LOOK_S)
                 continue
             *whole, begun = begun.split(b"\n")
             for line in whole:

@@ -1,0 +1,192 @@
+"""Brings a set of files onto a board in such a way that the board runs the old set or the new one, whatever happens.
+
+1. What differs, by hashes that the board computes, is written into /.umq/new, and hashed there.
+2. The file /.umq/switch comes into being by a rename: from now on the new set is the one that counts.
+3. Its steps rename the new files into place and remove what has gone. firmware/boot.py does that, here and now, or at
+   the board's next boot if it cannot end here.
+
+Cut short before 2, a later deployment goes on with what lies in /.umq/new; after it, the next boot or deployment
+finishes the steps. /.umq/deployed lists what was put onto the board, with hashes: nothing else, and nothing that
+somebody has changed there, is removed or overwritten.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from umq import contents
+from umq.device import CodeError, DeviceError
+from umq.errors import UserError
+from umq.project import FIRMWARE
+
+_SWITCH = ".umq/switch"
+_NEW = ".umq/new"
+_BOOT = "boot.py"
+_LIBRARY = "lib/umqtt_full"  # nobody else's, whoever put it there
+_SPARE_BLOCKS = 6  # for the folders, and for what the filesystem itself needs
+_MOST_KEPT = 9
+
+_COPY = """
+with open(%r, "rb") as old, open(%r, "wb") as new:
+    while piece := old.read(512):
+        _feed()
+        new.write(piece)
+"""
+
+
+@dataclass
+class Plan:
+    """What a deployment has to do; paths are the board's, without the first slash.
+
+    files    all that belongs on the board, {path: bytes}
+    write    what is not there as it should be; staged is what of it an earlier deployment has brought already
+    remove   what an earlier deployment put there and this one does not
+    foreign  {path: where it is kept} of files in the way that somebody else put there
+    waste    what an earlier deployment brought and never used, in /.umq/new
+    """
+
+    files: dict
+    write: list = field(default_factory=list)
+    staged: set = field(default_factory=set)
+    remove: list = field(default_factory=list)
+    foreign: dict = field(default_factory=dict)
+    waste: list = field(default_factory=list)
+
+    def is_empty(self):
+        return not (self.write or self.remove or self.waste)
+
+    def upload(self):
+        """What must go over the wire."""
+        return [path for path in self.write if path not in self.staged]
+
+    def upload_bytes(self):
+        return sum(len(self.files[path]) for path in self.upload())
+
+
+def plan(device, files, keep_configuration=False):
+    """Compare the board with `files`, {path: bytes}, after finishing what was begun; return the Plan.
+
+    keep_configuration: `files` holds none, so that what the board has stays.
+    """
+    _finish(device)
+    listed = _listed(device)
+    kept = {path: known for path, known in listed.items() if keep_configuration and not _is_code(path)}
+    files = contents.listed(files, kept)
+    library = {f"{_LIBRARY}/{name}" for name in _names(device, _LIBRARY) if _is_code(name)}
+    new = _names(device, _NEW)
+    if "umqtt_full" in _names(device, ""):
+        raise UserError(f"{device.port}: the board's /umqtt_full hides the library in /{_LIBRARY}: remove it first")
+    suspects = {*files, *listed, *library, *filter(None, map(_twin, files))} - kept.keys()
+    there = device.hashes([f"/{path}" for path in suspects] + [f"/{_NEW}/{name}" for name in new])
+    found = Plan(files)
+    found.write = [path for path, data in files.items() if there[f"/{path}"] != _hash(data)]
+    found.remove = sorted(path for path in suspects - files.keys() if there[f"/{path}"])
+    brought = {_staged(path): path for path in found.write}
+    for name in new:
+        path = brought.get(name)
+        if path is None:
+            found.waste.append(name)
+        elif there[f"/{_NEW}/{name}"] == _hash(files[path]):
+            found.staged.add(path)
+    for path in (*found.write, *found.remove):
+        known = there[f"/{path}"]
+        if known in (None, listed.get(path)) or path in library or path == contents.DEPLOYED:
+            continue
+        if path != _BOOT or not _is_ours(device.read(f"/{path}")):
+            found.foreign[path] = _place_to_keep(device, path, known)
+    return found
+
+
+def check_room(device, plan):
+    """UserError unless what must be written fits beside what is there."""
+    facts = device.evaluate("__import__('os').statvfs('/')")
+    block, free = facts[0], facts[3]
+    sizes = [len(plan.files[path]) for path in plan.upload()]
+    sizes += [size for name, _, size in device.entries("/") if name in plan.foreign]
+    needed = sum(-(-size // block) for size in sizes) + _SPARE_BLOCKS
+    if needed > free:
+        raise UserError(
+            f"{device.port}: the board has {free * block // 1024} KB free, and {needed * block // 1024} KB are needed "
+            "to bring the new files beside the old ones: nothing was changed; make room, or try --mpy"
+        )
+
+
+def carry_out(device, plan, progress=None):
+    """Do what the plan says. `progress(bytes)` is called as bytes go over."""
+    device.make_folder(f"/{_NEW}")
+    for name in plan.waste:
+        device.remove(f"/{_NEW}/{name}")
+    for path, place in plan.foreign.items():
+        device.run(_COPY % (f"/{path}", f"/{place}"), timeout_s=60)
+    for path in plan.upload():
+        device.write(f"/{_NEW}/{_staged(path)}", plan.files[path], progress)
+    arrived = device.hashes([f"/{_NEW}/{_staged(path)}" for path in plan.write])
+    for path in plan.write:
+        if arrived[f"/{_NEW}/{_staged(path)}"] != _hash(plan.files[path]):
+            raise DeviceError(f"{device.port}: {path} did not arrive as it was sent; nothing was changed: try again")
+    for folder in sorted({path.rpartition("/")[0] for path in plan.write} - {""}):
+        device.make_folder(f"/{folder}")
+    if _BOOT in plan.write:
+        # It finishes the switch at the next boot, so it must be there before.
+        device.rename(f"/{_NEW}/{_BOOT}", f"/{_BOOT}")
+    steps = [f"+{path}\n" for path in plan.write] + [f"-{path}\n" for path in plan.remove]
+    device.write(f"/{_SWITCH}.new", "".join(steps).encode())
+    device.rename(f"/{_SWITCH}.new", f"/{_SWITCH}")
+    _finish(device)
+    there = device.hashes([f"/{path}" for path in plan.files])
+    for path, data in plan.files.items():
+        if there[f"/{path}"] != _hash(data):
+            raise DeviceError(f"{device.port}: {path} is not what it should be after the update: deploy again")
+
+
+def _finish(device):
+    device.run((FIRMWARE / "boot.py").read_text(), timeout_s=60)
+
+
+def _listed(device):
+    # {path: SHA-256} of what earlier deployments put there. A damaged list knows of less, so that less is removed.
+    try:
+        lines = device.read(f"/{contents.DEPLOYED}").decode("utf-8", "replace").splitlines()
+    except CodeError:
+        return {}
+    return {path: known for known, _, path in (line.partition(" ") for line in lines) if path}
+
+
+def _names(device, folder):
+    try:
+        return [name for name, *_ in device.entries(f"/{folder}")]
+    except CodeError:
+        return []
+
+
+def _place_to_keep(device, path, its_hash):
+    places = [f"{path}.old{number or ''}" for number in range(_MOST_KEPT)]
+    for place, found in device.hashes([f"/{place}" for place in places]).items():
+        if found in (None, its_hash):
+            return place[1:]
+    raise UserError(f"{device.port}: the board keeps {_MOST_KEPT} files {path}.old... already: remove some")
+
+
+def _staged(path):
+    # As firmware/boot.py looks for it.
+    return path.replace("/", "!")
+
+
+def _twin(path):
+    # The other file that the same `import` could mean.
+    if path.endswith(".py"):
+        return path.removesuffix(".py") + ".mpy"
+    return path.removesuffix(".mpy") + ".py" if path.endswith(".mpy") else None
+
+
+def _is_code(path):
+    return path.endswith((".py", ".mpy"))
+
+
+def _is_ours(boot):
+    # Ours, of whatever version, or the one of comments alone that a port makes with its filesystem.
+    lines = (line.strip() for line in boot.splitlines())
+    return _SWITCH.encode() in boot or all(not line or line.startswith(b"#") for line in lines)
+
+
+def _hash(data):
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,28 @@
+"""mpremote with the library mounted from this tree: the board imports it over the cable, and nothing is copied."""
+
+import subprocess
+import sys
+
+from umq import device_ports
+from umq.device import Device
+from umq.project import LIB
+
+# What the node's watchdog is fed by belongs to the watchdog; without one it is a plain function (firmware/board.py).
+_WATCHDOG = "'bound' in str(getattr(sys.modules.get('board'), 'feed', None))"
+
+
+def call(port, *words):
+    """Run mpremote on the board at `port` (None: the only one) with the library mounted; its exit status.
+
+    words: what mpremote shall do. UserError: the port, or the board.
+    """
+    port = device_ports.choose(port)
+    with Device(port) as device:  # which says in one line what is wrong
+        if device.evaluate(_WATCHDOG):
+            print(
+                "umq: the node's watchdog runs on and will reset the board under you: "
+                "`umq config --set watchdog_ms=0` and `umq deploy` first",
+                file=sys.stderr,
+            )
+    mpremote = [sys.executable, "-m", "mpremote", "connect", port, "mount", str(LIB)]
+    return subprocess.call([*mpremote, *words])

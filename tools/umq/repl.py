@@ -1,0 +1,23 @@
+"""umq repl: the board's prompt."""
+
+from typing import Annotated
+
+import typer
+
+from umq import mounted
+
+
+def command(
+    port: Annotated[str | None, typer.Option(help="The board's port; left out: the only board there is.")] = None,
+):
+    """The board's prompt, with the library mounted from this tree: `import umqtt_full` works, and nothing is copied.
+
+    Ctrl-] leaves it. What was running is stopped, until the next reset.
+
+    Examples:
+
+        umq repl
+
+        umq repl --port /dev/ttyACM0
+    """
+    return mounted.call(port, "repl")
