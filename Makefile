@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit mpy bench budget wear simulate soak lint format clean
+.PHONY: help setup demo test test-32bit mpy bench budget wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -52,6 +52,9 @@ soak: setup ## exchange 100 000 messages through a real broker while links, node
 lint: $(INSTALLED) ## check style and likely mistakes with ruff
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --quiet --check . || { echo 'umqtt_full: `make format` puts the layout right'; exit 1; }
+
+types: $(INSTALLED) ## check types with pyright, on boards with MicroPython's own standard library
+	@$(VENV) -m umq lab types
 
 format: $(INSTALLED) ## lay all Python files out as `make lint` wants them
 	@$(VENV) -m ruff check --quiet --fix . || true

@@ -38,6 +38,25 @@ class ConfigError(Exception):
 class Config:
     """The checked settings, one attribute a key. It has no repr of its own: secrets are never printed."""
 
+    client_id: str
+    server: str
+    port: int
+    user: str | None
+    password: str | None
+    keepalive_s: int
+    topic: str
+    interval_ms: int
+    summary_every: int
+    journal: str | None
+    sensor: str
+    led_pin: int | str | None
+    watchdog_ms: int | None
+    wifi_ssid: str | None
+    wifi_passphrase: str | None
+    wifi_join_ms: int
+    tls_ca: str | None
+    ntp_server: str
+
     def __init__(self, found):
         for key, _, _, _, default, _ in KEYS:
             value = found.get(key)

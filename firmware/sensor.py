@@ -5,7 +5,7 @@ try:
 except ImportError:
     machine = None
 try:
-    import esp32
+    import esp32  # pyright: ignore[reportMissingImports]: an RP2 has none
 except ImportError:
     esp32 = None
 
@@ -29,12 +29,14 @@ def open(kind):
 
 def _chip():
     """How this chip's thermometer is read, or None."""
-    if hasattr(esp32, "mcu_temperature"):
-        return lambda: esp32.mcu_temperature() * 10  # whole degrees Celsius
-    if hasattr(esp32, "raw_temperature"):
-        return lambda: (esp32.raw_temperature() - 32) * 50 // 9  # the first ESP32: Fahrenheit
+    celsius = getattr(esp32, "mcu_temperature", None)
+    if celsius:
+        return lambda: celsius() * 10  # whole degrees
+    fahrenheit = getattr(esp32, "raw_temperature", None)  # the first ESP32
+    if fahrenheit:
+        return lambda: (fahrenheit() - 32) * 50 // 9
     adc = getattr(machine, "ADC", None)
-    if hasattr(adc, "CORE_TEMP"):
+    if adc and hasattr(adc, "CORE_TEMP"):
         return _Rp2(adc(adc.CORE_TEMP)).read
     return None
 

@@ -101,7 +101,7 @@ def _tls(ca_path):
     except OSError as error:
         raise config.ConfigError('"tls_ca" names %s, which cannot be read (error %s)' % (ca_path, error.errno))
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED
+    context.verify_mode = tls.CERT_REQUIRED  # pyright: ignore[reportAttributeAccessIssue]: not in the stubs
     try:
         context.load_verify_locations(ca)
     except ValueError:

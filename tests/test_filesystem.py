@@ -49,6 +49,14 @@ def test_every_file_is_there_for_micropython(any_micropython, place, before, tmp
     assert answer == {"files": _hashes(files), "writable": True}
 
 
+def test_many_small_files_and_folders_fit(tmp_path, micropython):
+    place = _PLACES["RPI_PICO_W"]
+    files = {f"folder{n}/file": bytes(600) for n in range(60)}
+    made = filesystem.make(place, files)
+    answer = mount(micropython, tmp_path, _flash(place, made, b"\xff" * (place.offset + place.size)), place)
+    assert answer["files"] == _hashes(files)
+
+
 def _used_for_long(place):
     # Every block is the newest of a directory that was written to many times: it wins over any of a lower count.
     flash = UserContext(2 * place.block)

@@ -7,7 +7,7 @@ import select as _select
 import socket as _socket
 import ssl as _ssl
 import time as _time
-from io import open as _open
+from io import FileIO as _FileIO
 
 _WOULD_BLOCK = (BlockingIOError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
 
@@ -20,7 +20,7 @@ class open:
     """A file as MicroPython opens it: a length may follow the buffer, and flush() means the medium."""
 
     def __init__(self, name, mode):
-        self._file = file = _open(name, mode, buffering=0)
+        self._file = file = _FileIO(name, mode)
         self.seek = file.seek
         self.close = file.close
 

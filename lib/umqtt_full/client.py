@@ -373,7 +373,7 @@ class MQTTClient:
         try:
             while p.off < p.end or p.output():
                 before = t.ticks_ms()
-                n = t.write(p.out, p.off, p.end - p.off)
+                n = t.write(p.out, p.off, p.end - p.off)  # pyright: ignore[reportCallIssue]: stubs know write(buf)
                 now = t.ticks_ms()
                 if not n:
                     if self._stalled < 0:

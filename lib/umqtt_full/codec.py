@@ -102,7 +102,7 @@ def put_connect(buf, client, clean_session):
     """CONNECT at the start of `buf` with the client's client_id, user, pswd, keepalive (s) and will: None or (topic,
     payload, qos, retain), these as bytes (3.1). ValueError for what cannot be sent."""
     flags = 2 if clean_session else 0
-    fields = [to_text(client.client_id, "client_id")]  # in this order [MQTT-3.1.3-1]
+    fields: list = [to_text(client.client_id, "client_id")]  # in this order [MQTT-3.1.3-1]
     if not (fields[0] or clean_session):
         raise ValueError("an empty client_id needs a clean session")  # [MQTT-3.1.3-7]
     if client.will:

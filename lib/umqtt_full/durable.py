@@ -1,6 +1,9 @@
 # A session whose store keeps messages: what comes in at QoS 2 is kept before PUBREC, handed over on PUBREL, discarded,
 # and then answered with PUBCOMP (4.3.3, method A of figure 4.3). A reset at any point repeats nothing, but for the one
 # message whose callback had begun and whose discard was not yet durable.
+#
+# What the protocol sets in a session, reader and hand_over, is not known here:
+# pyright: reportAttributeAccessIssue=false
 
 from . import const
 from .session import Session

@@ -62,6 +62,37 @@ class Journal:
 
     Session = DurableSession
 
+    # What recovery.py makes, and says more about. Nothing of these lines is compiled for a board.
+    report: str
+    packet_ids: list
+    lengths: list
+    heads: bytearray
+    extras: bytearray
+    publishes: bytearray
+    pubrels: bytearray
+    arrived: bytearray
+    _slots: int
+    _places: list
+    _bodies: tuple
+    _files: list
+    _tails: list
+    _header: bytearray
+    _head: bytearray
+    _sum: bytearray
+    _scratch: bytearray
+    _spare: bytearray
+    _out: bytearray
+    _composed: int
+    _a: int
+    _b: int
+    _generation: int
+    _which: int
+    _live: int
+    _end: int
+    _at: int
+    _dirty: bool
+    _urgent: bool
+
     def __init__(self, path, slots=32, size=1024, received=64, durable="message"):
         self._path = path
         self._durable = durable
@@ -70,7 +101,7 @@ class Journal:
         recovery.recover(self, slots, size, received)
         if _BOARD:
             del sys.modules["umqtt_full.recovery"]
-            del sys.modules["umqtt_full"].recovery
+            del sys.modules["umqtt_full"].recovery  # pyright: ignore[reportAttributeAccessIssue]
 
     # As RamStore
 

@@ -15,7 +15,7 @@ class RtcJournal(Journal):
             from machine import RTC
 
             self._rtc = RTC()
-            found = self._rtc.memory()
+            found = self._rtc.memory()  # pyright: ignore[reportAttributeAccessIssue]: ESP32 only
         except (ImportError, AttributeError):
             raise RuntimeError("this board has no RTC memory: use Journal, on its filesystem")
         if (slots + received) * (size + 36) > _SIZE // 2 - 24:

@@ -43,10 +43,10 @@ def _made(cadata, unverified):
     else:
         import ssl as tls
 
-        made = tls.create_default_context(cadata=cadata)
+        made = tls.create_default_context(cadata=cadata)  # pyright: ignore[reportAttributeAccessIssue]: CPython only
         made.check_hostname = not unverified
     if unverified:
-        made.verify_mode = tls.CERT_NONE
+        made.verify_mode = tls.CERT_NONE  # pyright: ignore[reportAttributeAccessIssue]: not in the stubs
     return made
 
 

@@ -164,7 +164,7 @@ class Streams:
         buf = store.buffer(slot)
         end = _put_head(buf, head, topic_name, payload.length, packet_id)
         if self.is_journal:
-            path = payload.source.encode()
+            path = payload.source.encode()  # pyright: ignore[reportAttributeAccessIssue]: publish() saw to it
             n = len(path)
             if n > 255 or end + n + 4 > len(buf):
                 raise ValueError("path is over 255 bytes, or with the topic name over the journal's size")

@@ -22,6 +22,9 @@ class Part:
     the path of the file that holds the whole payload, or None. topic_name, qos, retain, dup, packet_id: as a message's.
     """
 
+    payload: bytearray | None
+    file: str | None
+
     def __init__(self, message):
         self.topic_name = message.topic_name
         self.payload = self.file = None

@@ -72,7 +72,7 @@ class Transport:
                 self.close()
                 error = e
         else:
-            raise error
+            raise error  # pyright: ignore[reportGeneralTypeIssues]: a look-up gives one address or more
         self.readinto = self.sock.readinto
         self.write = self.sock.write
         if ssl:

@@ -1,5 +1,8 @@
 # A flash chip in memory, under LittleFS, which counts what is done to it and itself allocates nothing.
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# MicroPython's stubs know neither BytesIO(bytearray) nor a block device without AbstractBlockDev.
+
 import os
 
 try:

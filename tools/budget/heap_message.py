@@ -96,14 +96,14 @@ def measure(some, compactions=None):
     # compactions: a function that says how many there have been
     some(COUNT if compactions else COUNT // 10)
     begun = compactions() if compactions else 0
-    counted = hasattr(micropython, "mem_total")
+    counted = getattr(micropython, "mem_total", None)
     gc.collect()
     gc.disable()
-    total = micropython.mem_total() if counted else 0
+    total = counted() if counted else 0
     before = gc.mem_alloc()
     some(COUNT)
     net = gc.mem_alloc() - before
-    total = micropython.mem_total() - total if counted else -1
+    total = counted() - total if counted else -1
     gc.enable()
     halfway = compactions() if compactions else 0
     verdict = "passes"

@@ -42,9 +42,7 @@ class _Commands(TyperGroup):
         app.command(name, short_help=what_it_does, rich_help_panel=panel, **getattr(module, "SETTINGS", {}))(
             module.command
         )
-        command = typer.main.get_command(app)
-        command.rich_help_panel = panel
-        return command
+        return typer.main.get_command(app)
 
 
 app = typer.Typer(

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from umq.errors import UserError
 from umq.project import BOARDS
@@ -154,7 +155,7 @@ class _Fields:
         if found is not self._found:
             self._faults.append(f'"{prefix.rstrip(".") or "the file"}" must be a JSON object')
 
-    def take(self, key, kind, *default):
+    def take(self, key, kind, *default) -> Any:
         self._taken.add(key)
         value = self._found.get(key, *default)
         if key not in self._found and not default:
@@ -170,7 +171,7 @@ class _Fields:
             return int(value, 0) if isinstance(value, str) else value
         except ValueError:
             self._faults.append(f'"{self._prefix}{key}" is {value!r}, which is no number')
-            return None
+            return 0
 
     def faults(self):
         unknown = [f'"{self._prefix}{key}" is not known' for key in self._found if key not in self._taken]

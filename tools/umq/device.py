@@ -11,6 +11,7 @@ import os
 import struct
 import time
 from binascii import b2a_base64
+from typing import Any
 
 from umq import device_ports
 from umq.errors import UserError
@@ -207,6 +208,7 @@ class Device:
                 raise
             except DeviceError as error:
                 silent = error
+        assert silent
         raise silent
 
     @contextlib.contextmanager
@@ -291,7 +293,8 @@ def _open(port):
     if fault:
         raise DeviceError(f"{port} {fault}")
     try:
-        transport = SerialTransport(port, baudrate=_BAUD, timeout=_READ_S)
+        # Any: mpremote puts another object into `serial` while it mounts a folder.
+        transport: Any = SerialTransport(port, baudrate=_BAUD, timeout=_READ_S)
     except (TransportError, OSError):
         raise DeviceError(f"{port}: cannot be opened: is another program using it?")
     transport.serial.write_timeout = 2 * _READ_S

@@ -22,7 +22,9 @@ def make(place, files):
     """
     blocks = place.size // place.block
     roomy = 64 + sum(2 * len(content) // place.block for content in files.values())
-    used, _ = _write(place, roomy, roomy, files)
+    while not (made := _write(place, roomy, roomy, files)):  # many small files or folders
+        roomy *= 2
+    used, _ = made
     # LittleFS spreads its blocks over all of the flash that it knows of. So it is made as small as can be, and told the
     # true size in the end.
     for tried in range(used, blocks + 1):

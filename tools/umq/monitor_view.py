@@ -3,8 +3,10 @@
 All text is put in as rich.text.Text, in which no markup is obeyed.
 """
 
+from collections.abc import Callable
+
 from rich.cells import cell_len
-from rich.console import Group
+from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -105,7 +107,7 @@ def _seen(node, now):
 _NAME_WIDTH = 10
 _SPARKS = 12
 _GAP = 2
-_COLUMNS = (
+_COLUMNS: tuple[tuple[str, int, JustifyMethod, int, Callable], ...] = (
     ("node", _NAME_WIDTH, "left", 0, lambda node, now: node.name),
     ("", 7, "left", 1, lambda node, now: Text(node.state, style=_STYLES[node.state])),
     ("°C", 6, "right", 2, _value("temperature_c", ".1f")),

@@ -15,6 +15,7 @@ from umq.project import FIRMWARE
 def rules():
     """firmware/config.py as a module, under a name that nothing else has."""
     spec = importlib.util.spec_from_file_location("umq_node_config", FIRMWARE / "config.py")
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

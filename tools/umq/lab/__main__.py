@@ -15,6 +15,7 @@ _COMMANDS = {
     "simulate": "the library in a simulated world, with faults of every kind, from seeds",
     "soak": "two nodes exchange messages through a real broker while everything between them breaks",
     "wear": "what a message with the journal costs flash, and how long the flash lasts",
+    "types": "pyright over everything, with MicroPython's own standard library for what runs on it",
     "statements": "the table of the standard's statements and the tests that show them",
 }
 

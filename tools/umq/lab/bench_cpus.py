@@ -29,7 +29,7 @@ class Cpus:
     def __init__(self):
         self._all = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
         self.apart = len(self._all) > 1
-        self._broker, self._program = sorted(self._all)[:2] if self.apart else (None, None)
+        self._broker, self._program = sorted(self._all)[:2] if self.apart else (0, 0)
         self._loops = []
 
     def __enter__(self):

@@ -87,7 +87,7 @@ def fetch(peer):
     with tempfile.TemporaryDirectory(dir=_KEPT_IN) as temporary:
         whole = Path(temporary) / "whole"
         for number, part in enumerate(peer.parts):
-            package = _download(*part, Path(temporary) / str(number))
+            package = _download(*part, scratch=Path(temporary) / str(number))
             # umqtt.robust comes with a link to umqtt.simple that leads nowhere outside its own repository.
             shutil.copytree(package, whole / package.name, ignore=_links, dirs_exist_ok=True)
         whole.rename(folder)

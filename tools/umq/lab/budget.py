@@ -242,7 +242,7 @@ class _Bench:
             except UserError as error:
                 figures.append(Figure(f"heap of the journal, {bits}-bit", str(error), limit, self._must_have(bits)))
                 continue
-            imported = statistics.median(imports)
+            imported = int(statistics.median(imports))
             figures.append(Figure(f"heap of the journal's import beside the client's, {bits}-bit", imported, limit))
             figures += [
                 Figure(f"heap of a journal and its open files, program size {size}, {bits}-bit", int(journal))

@@ -8,6 +8,7 @@ import random
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from umq.ports import free_port
@@ -65,7 +66,7 @@ class FaultProxy:
     server's bytes as they come, in the proxy's own thread.
     """
 
-    def __init__(self, port, plan=Plan, tap=None):
+    def __init__(self, port, plan: Callable[[], Plan] = Plan, tap=None):
         self.port = free_port()
         self.counts = collections.Counter()
         self.gentle = False  # while it is True no plan is asked for: connections are just passed on

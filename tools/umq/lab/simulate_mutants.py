@@ -2,8 +2,8 @@
 the library and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
 """
 
-import importlib.util
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -37,10 +37,7 @@ def run(jobs):
 
 def table():
     """The mutants: (name, file, text as it is, text with the fault) each."""
-    spec = importlib.util.spec_from_file_location("mutants_table", _FOLDER / "table.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.MUTANTS
+    return runpy.run_path(str(_FOLDER / "table.py"))["MUTANTS"]
 
 
 def make(mutant, folder):

@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, overload
+
+from .codec import Message, _Bytes, _QoS
+from .journal import Journal
+from .session import Session
+from .store import RamStore
+from .transport import _SSL, _Transport
+
+_Filter = TypeVar("_Filter", bound=_Bytes)
+_FilterAndQoS = TypeVar("_FilterAndQoS", bound=_Bytes | tuple[_Bytes, int])
+
+class MQTTClient:
+    client_id: _Bytes
+    server: str
+    port: int
+    user: _Bytes | None
+    pswd: _Bytes | None
+    keepalive: int
+    ssl: _SSL
+    ssl_params: dict[str, Any]
+    timeout_ms: int
+    on_message: Callable[[Message], object] | None
+    on_connect: Callable[[bool], object] | None
+    on_disconnect: Callable[[BaseException], object] | None
+    on_wait: Callable[[], object] | None
+    will: tuple[bytes, bytes, int, bool] | None
+    sock: Any
+    transport: _Transport
+    session: Session
+    dropped: int
+    def __init__(
+        self,
+        client_id: _Bytes,
+        server: str,
+        port: int = 0,
+        user: _Bytes | None = None,
+        password: _Bytes | None = None,
+        keepalive: int = 0,
+        ssl: _SSL = None,
+        ssl_params: dict[str, Any] = {},
+        *,
+        timeout_ms: int = 10000,
+        max_packet: int = 1024,
+        inflight: int = 4,
+        received: int = 1024,
+        chunk: int = 512,
+        store: RamStore | Journal | None = None,
+        transport: _Transport | None = None,
+        online: Callable[[], object] | None = None,
+    ) -> None: ...
+    def set_last_will(self, topic: _Bytes | None, msg: _Bytes = b"", retain: bool = False, qos: _QoS = 0) -> None: ...
+    def connect(
+        self, clean_session: bool = True, timeout: float | None = None, timeout_ms: int | None = None
+    ) -> bool: ...
+    def reconnect(self, timeout_ms: int | None = None) -> bool: ...
+    def disconnect(self, timeout_ms: int | None = None) -> None: ...
+    def is_connected(self) -> bool: ...
+    def close(self) -> None: ...
+    # The packet id at QoS 1 and 2
+    @overload
+    def publish(
+        self,
+        topic: _Bytes,
+        msg: _Bytes,
+        retain: bool = False,
+        qos: Literal[0] = 0,
+        wait: bool = True,
+        timeout_ms: int | None = None,
+    ) -> None: ...
+    @overload
+    def publish(
+        self,
+        topic: _Bytes,
+        msg: _Bytes,
+        retain: bool = False,
+        *,
+        qos: Literal[1, 2],
+        wait: bool = True,
+        timeout_ms: int | None = None,
+    ) -> int: ...
+    @overload
+    def publish(
+        self,
+        topic: _Bytes,
+        msg: _Bytes,
+        retain: bool,
+        qos: Literal[1, 2],
+        wait: bool = True,
+        timeout_ms: int | None = None,
+    ) -> int: ...
+    @overload
+    def publish(
+        self,
+        topic: _Bytes,
+        msg: _Bytes,
+        retain: bool = False,
+        qos: _QoS = 0,
+        wait: bool = True,
+        timeout_ms: int | None = None,
+    ) -> int | None: ...
+    def pending(self, packet_id: int) -> bool: ...
+    def flush(self, timeout_ms: int | None = None) -> bool: ...
+    # The granted QoS, of each filter; None where it is not yet known
+    @overload
+    def subscribe(
+        self,
+        topic: _Bytes,
+        qos: _QoS = 0,
+        callback: Callable[[Message], object] | None = None,
+        wait: bool = True,
+        timeout_ms: int | None = None,
+    ) -> int | None: ...
+    @overload
+    def subscribe(
+        self,
+        topic: list[_FilterAndQoS],
+        qos: _QoS = 0,
+        callback: Callable[[Message], object] | None = None,
+        wait: bool = True,
+        timeout_ms: int | None = None,
+    ) -> list[int | None]: ...
+    def unsubscribe(self, topic: _Bytes | list[_Filter], wait: bool = True, timeout_ms: int | None = None) -> None: ...
+    def set_callback(self, f: Callable[[bytes, bytes], object]) -> None: ...
+    def check_msg(self) -> int | None: ...
+    def wait_msg(self, timeout_ms: int | None = None) -> int | None: ...
+    def poll(self, timeout_ms: int | None = 0) -> bool: ...
+    def ping(self) -> None: ...
+    def due_ms(self) -> int | None: ...

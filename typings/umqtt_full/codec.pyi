@@ -1,0 +1,14 @@
+from typing import Literal, TypeAlias
+
+# What the library takes for text and bytes (bytes cost no memory), and for a QoS.
+_Bytes: TypeAlias = str | bytes | bytearray | memoryview
+_QoS: TypeAlias = Literal[0, 1, 2]
+
+class Message:
+    topic_name: bytearray
+    payload: bytearray
+    qos: _QoS
+    packet_id: int
+    retain: bool
+    dup: bool
+    def __init__(self, capacity: int) -> None: ...

@@ -1,0 +1,9 @@
+from .client import MQTTClient as _MQTTClient
+
+# Its other methods are those of MQTTClient, which connect again when the link is lost.
+class MQTTClient(_MQTTClient):
+    DELAY: float
+    DEBUG: bool
+    def delay(self, i: int) -> None: ...
+    def log(self, in_reconnect: bool, e: Exception) -> None: ...
+    def check_msg(self, attempts: int = 2) -> int | None: ...
