@@ -107,7 +107,7 @@ class Here:
             found = socket.getaddrinfo(host, self._settings.port, 0, socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise Trouble("OSError", None, f"look-up of {plain(host)} failed: {error}")
-        return f"{plain(host)} is {', '.join(dict.fromkeys(info[4][0] for info in found))}"
+        return f"{plain(host)} is {', '.join(dict.fromkeys(str(info[4][0]) for info in found))}"
 
     def tcp(self):
         try:
@@ -160,4 +160,4 @@ def _trouble(error):
     if not isinstance(error, OSError):
         return Trouble(type(error).__name__, error.args[0], words)
     code = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno
-    return Trouble("OSError", errno.errorcode.get(code), words)
+    return Trouble("OSError", errno.errorcode.get(code or 0), words)

@@ -27,14 +27,14 @@ def add_library():
 class Broker:
     """Where a broker is and how it wants to be talked to. Its repr has no password.
 
-    tls   an ssl.SSLContext, or None
+    tls   an ssl.SSLContext, or None; or only whether there is TLS, for who does not connect
     """
 
     host: str
     port: int
     user: str | None = None
     password: str | None = field(default=None, repr=False)
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | bool | None = field(default=None, repr=False)
 
     def __str__(self):
         host = f"[{self.host}]" if ":" in self.host else self.host

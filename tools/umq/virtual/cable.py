@@ -33,7 +33,7 @@ class Cable:
         os.close(theirs)
         self._to_port = bytearray()
         if link:
-            self._make_link()
+            self._make_link(link)
 
     def is_attached(self):
         """Has some program opened the port?"""
@@ -67,10 +67,10 @@ class Cable:
             os.unlink(self._link)
         os.close(self.fd)
 
-    def _make_link(self):
-        new = f"{self._link}.{os.getpid()}"
+    def _make_link(self, link):
+        new = f"{link}.{os.getpid()}"
         os.symlink(self.port, new)
-        os.replace(new, self._link)
+        os.replace(new, link)
 
 
 def read_some(fd):

@@ -9,6 +9,7 @@ import subprocess
 import termios
 import time
 from pathlib import Path
+from typing import Any
 
 from umq.boards import load
 from umq.errors import UserError
@@ -60,7 +61,8 @@ class Chip:
         self._line = b""
         self._is_up = False
         self._interrupted_at = 0.0
-        self.terminal = self.pipe = None
+        self.terminal: Any = None  # descriptors, while it runs
+        self.pipe: Any = None
         self._air = [1, 0, 230]
         self._write_air()
         self._clear_memory()
