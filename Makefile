@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit mpy bench budget wear simulate soak lint types format clean
+.PHONY: help setup demo test test-32bit mpy devices flash bench budget wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -32,6 +32,12 @@ test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetc
 
 mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client in one file
 	@$(VENV) -m umq build $(ARGS)
+
+devices: $(INSTALLED) ## list the boards that are plugged in
+	@$(VENV) -m umq devices $(ARGS)
+
+flash: $(INSTALLED) ## put MicroPython onto a board: BOARD=RPI_PICO_W
+	@$(VENV) -m umq flash $(BOARD) $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries
 	@$(VENV) -m umq lab bench $(ARGS)

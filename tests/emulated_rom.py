@@ -10,7 +10,7 @@ back (MD5 answers for it; a test reads `rom.flash`), efuses (all read 0), flash 
 rates, and DTR and RTS: it is in the loader from the start, and a reset is only counted.
 
 Faults befall the bytes that come from the host: those numbered in `lose` never arrive, and with byte `hang_up` the line
-is cut, once.
+is gone for good, as with a pulled cable; entered again, the chip is plugged in again, with what its flash then holds.
 """
 
 import contextlib
@@ -50,25 +50,25 @@ class EmulatedRom:
     def __init__(self, chip, flash_size=4 << 20, on_pty=False):
         self.flash = bytearray(b"\xff" * flash_size)
         self.lose = set()  # the numbers of the bytes from the host that never arrive
-        self.hang_up = None  # with this byte from the host the connection ends, once
+        self.hang_up = None  # with this byte from the host the line is gone
         self.received = 0
-        self.connections = 0
         self.resets = 0
         self._chip_id, self._registers, self._spi, self._usr2, self._w0 = _CHIPS[chip]
         self._registers = dict(self._registers)
         self._writing = None
+        self._on_pty = on_pty
+        self.url = self.path = None
+
+    def __enter__(self):
         self._over = threading.Event()
-        self._serve = self._on_pty if on_pty else self._on_socket
-        if on_pty:
+        if self._on_pty:
             self._line, self._other_end = pty.openpty()
             tty.setraw(self._other_end)
             self.path = os.ttyname(self._other_end)
         else:
             self._line = socket.create_server(("127.0.0.1", 0))
             self.url = f"socket://127.0.0.1:{self._line.getsockname()[1]}"
-
-    def __enter__(self):
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve_pty if self._on_pty else self._serve_socket)
         self._thread.start()
         return self
 
@@ -76,17 +76,15 @@ class EmulatedRom:
         self._over.set()
         self._thread.join()
 
-    def _on_socket(self):
+    def _serve_socket(self):
         with self._line:
             while not self._over.is_set():
                 if select.select([self._line], [], [], 0.05)[0]:
                     connection, _ = self._line.accept()
-                    self.connections += 1
                     with connection, contextlib.suppress(ConnectionError):
                         self._talk(connection.fileno(), lambda c=connection: c.recv(65536), connection.sendall)
 
-    def _on_pty(self):
-        self.connections += 1
+    def _serve_pty(self):
         self._talk(self._line, lambda: os.read(self._line, 65536), lambda data: os.write(self._line, data))
         os.close(self._line)
         os.close(self._other_end)
@@ -103,6 +101,7 @@ class EmulatedRom:
             for byte in data:
                 self.received += 1
                 if self.received == self.hang_up:
+                    self._over.set()
                     return
                 if self.received in self.lose:
                     continue

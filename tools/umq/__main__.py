@@ -16,6 +16,8 @@ _HERE = "On this computer"
 # Each command is a module umq/NAME.py, or the one that is named, whose function command() typer reads. Only the one
 # that was asked for is imported: none waits for another's modules.
 _COMMANDS = {
+    "devices": (_BOARD, None, "List the boards that are plugged in, and whether they are in boot mode."),
+    "flash": (_BOARD, None, "Put MicroPython onto a board, and verify it."),
     "deploy": (_BOARD, None, "Put library, node and configuration on a board, or what has changed."),
     "repl": (_BOARD, None, "The board's prompt, with the library mounted from this tree."),
     "run": (_BOARD, None, "Run a program on a board, with the library mounted from this tree."),

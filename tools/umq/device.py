@@ -188,6 +188,11 @@ class Device:
         with self._errors(_STOPPED):
             self._transport.exec_raw_no_follow(b"import machine\nmachine.reset()")
 
+    def to_boot_mode(self):
+        """Leave MicroPython for the chip's boot mode, in which it takes firmware. This object is of no use any more."""
+        with self._errors(_STOPPED):
+            self._transport.exec_raw_no_follow(b"import machine\nmachine.bootloader()")
+
     def lines(self, timeout_s=None):
         """After reset(): what the board prints, line by line, for `timeout_s` seconds or, with None, for ever.
 

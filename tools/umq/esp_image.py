@@ -131,7 +131,7 @@ def table(data, at):
 
 
 def _xor(data):
-    # The exclusive or of all bytes: of eight at once, then of those eight.
+    # The exclusive or of all bytes: of lines of 4096 first, for speed, then within the one that results.
     folded = 0
     whole = len(data) // 4096 * 4096
     for start in range(0, whole, 4096):

@@ -1,0 +1,102 @@
+"""The drives that RP2 chips show in their boot mode (BOOTSEL): found by the INFO_UF2.TXT on them."""
+
+import getpass
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from umq.errors import UserError
+
+INFO = "INFO_UF2.TXT"
+
+# Board-ID in INFO_UF2.TXT: the chip as boards call it, and what to call it to people.
+CHIPS = {"RPI-RP2": ("rp2040", "Raspberry Pi RP2040"), "RP2350": ("rp2350", "Raspberry Pi RP2350")}
+
+_LABELS = Path("/dev/disk/by-label")
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A drive that takes UF2 files.
+
+    path   where it is mounted
+    id     its Board-ID
+    what   what is behind it, in words
+    mcu    the chip, as umq.boards calls it, or None if it is not known
+    """
+
+    path: Path
+    id: str
+    what: str
+    mcu: str | None
+
+
+def listed(folders=None):
+    """The Drives that are mounted; folders: where to look instead of where this system mounts drives."""
+    drives = [read(path) for path in sorted(mounted() if folders is None else folders) if (path / INFO).is_file()]
+    return [drive for drive in drives if drive]
+
+
+def read(path):
+    """The Drive mounted at `path`, or None if it is none, or has just gone."""
+    try:
+        text = (Path(path) / INFO).read_text(errors="replace")
+    except OSError:
+        return None
+    fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*?)[ \t\r]*$", text, re.M))
+    board_id = fields.get("Board-ID", "")
+    mcu, what = CHIPS.get(board_id, (None, fields.get("Model") or board_id or "a UF2 boot loader"))
+    return Drive(Path(path), board_id, what, mcu)
+
+
+def mounted():
+    """The folders at which Linux and macOS mount removable drives, and what is mounted there."""
+    folders = []
+    for place in (f"/media/{getpass.getuser()}", f"/run/media/{getpass.getuser()}", "/media", "/mnt", "/Volumes"):
+        try:
+            folders += [Path(entry.path) for entry in os.scandir(place) if entry.is_dir()]
+        except OSError:
+            continue
+    try:
+        table = Path("/proc/mounts").read_text().splitlines()
+    except OSError:
+        return folders
+    for line in table:
+        _, place, kind, *_ = line.split(" ")
+        # Spaces and the like in a path are written as octal numbers.
+        place = Path(re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), place))
+        if kind == "vfat" and place not in folders:
+            folders.append(place)
+    return folders
+
+
+def unmounted(labels=_LABELS):
+    """The Board-IDs of drives that are plugged in, on Linux, but mounted nowhere."""
+    there = {one.name for one in labels.iterdir()} if labels.is_dir() else set()
+    seen = {drive.id for drive in listed()}
+    return sorted(one for one in CHIPS if one in there and one not in seen)
+
+
+def choose(board, wanted=None, folders=None):
+    """The Drive for `board`: the one mounted at `wanted`, or the only one of its chip; None if there is none.
+
+    UserError: it is another chip's, or there are several.
+    """
+    if wanted:
+        drive = read(wanted)
+        if drive is None:
+            raise UserError(f"{wanted} is no drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
+        if drive.id != board.drive:
+            raise UserError(f"{wanted} is the drive of another chip: {drive.what}, and {board.name} has {board.mcu}")
+        return drive
+    drives = listed(folders)
+    fitting = [drive for drive in drives if drive.id == board.drive]
+    if len(fitting) > 1:
+        raise UserError(
+            f"several boards are in boot mode: choose one by --drive: {', '.join(str(d.path) for d in fitting)}"
+        )
+    if drives and not fitting:
+        others = ", ".join(f"{drive.path} ({drive.what})" for drive in drives)
+        raise UserError(f"the board in boot mode is no {board.name}, which has {board.mcu}: {others}")
+    return fitting[0] if fitting else None

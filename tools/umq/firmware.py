@@ -1,0 +1,83 @@
+"""MicroPython's firmware for a board, in a file that is checked before anything is done with it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from umq import esp_image, uf2
+from umq.errors import UserError
+
+# Where the flash begins in an RP2 chip's memory, which UF2 files address.
+RP2_FLASH = 0x10000000
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A firmware file that fits its board.
+
+    path        where it lies on this computer
+    data        its bytes
+    start, end  the part of the flash that it fills, as offsets from the flash's beginning
+    """
+
+    path: Path
+    data: bytes
+    start: int
+    end: int
+
+    @property
+    def sha256(self):
+        """The SHA-256 of the file, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def load(board, path, whole=False):
+    """The Firmware in the file at `path`, for `board`, an umq.boards.Board; UserError if it is not for it.
+
+    whole: it may hold the board's filesystem too; otherwise that is refused, for what is there would be lost.
+    """
+    if board.method == "none":
+        raise UserError(f"{board.name} takes no firmware: {board.boot_mode}")
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}")
+    try:
+        start, end = place(board, data)
+    except UserError as fault:
+        raise UserError(f"{path} is not firmware for {board.name}: {fault}")
+    files = board.filesystem.offset
+    if end > board.flash_size:
+        raise UserError(
+            f"{path} is too large: it ends at 0x{end:x}, the flash of {board.name} at 0x{board.flash_size:x}"
+        )
+    if end > files and not whole:
+        raise UserError(
+            f"{path} reaches into the board's files: it ends at 0x{end:x}, the filesystem begins at 0x{files:x}; if it "
+            "brings a filesystem of its own, say --whole"
+        )
+    return Firmware(Path(path), data, start, end)
+
+
+def place(board, data):
+    """The part of the flash that `data`, a whole file, fills: (start, end); UserError if it is not for that board."""
+    if board.method == "uf2":
+        return _uf2_place(board, data)
+    if data[:4] == b"UF2\n":
+        raise UserError("it is a UF2 file, and this board takes a .bin")
+    image = esp_image.parse(data, board.offset)
+    if image.chip != board.mcu:
+        raise UserError(f"it is for {image.chip}, and the board has {board.mcu}")
+    return board.offset, board.offset + len(data)
+
+
+def _uf2_place(board, data):
+    found = uf2.parse(data)
+    if found.family != board.family:
+        raise UserError(f"it is for {uf2.family_name(found.family)}, and the board is {uf2.family_name(board.family)}")
+    if any(address % uf2.PAYLOAD or len(page) != uf2.PAYLOAD for address, page in found.pages.items()):
+        raise UserError(f"it is not in pages of {uf2.PAYLOAD} bytes, which is all that the chip takes")
+    start = found.start - RP2_FLASH
+    if start != 0 or found.end - RP2_FLASH > board.flash_size:
+        raise UserError(f"it lies at 0x{found.start:08x} to 0x{found.end:08x}, not from the flash's beginning on")
+    return start, found.end - RP2_FLASH
