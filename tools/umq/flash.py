@@ -45,26 +45,26 @@ def command(
 
         umq flash ESP32_GENERIC_C3 --firmware firmware.bin --erase
     """
-    board = boards.load(board)
-    if board.method == "none":
-        raise UserError(f"{board.name} takes no firmware: {board.boot_mode}")
-    if dry_run and file is None and not firmware_download.path(board).exists():
-        print(f"{'download':<10}{firmware_download.address(board, mirror)}")
-        file = firmware_download.path(board)
+    kind = boards.load(board)
+    if kind.method == "none":
+        raise UserError(f"{kind.name} takes no firmware: {kind.boot_mode}")
+    if dry_run and file is None and not firmware_download.path(kind).exists():
+        print(f"{'download':<10}{firmware_download.address(kind, mirror)}")
+        file = firmware_download.path(kind)
         print(f"{'to':<10}{file}")
         print("Whether it fits the board is checked then: nothing more can be said without it.")
         return
     if file is None:
-        file = _download(board, mirror)
-    image = firmware.load(board, file, whole)
-    flash = _Esptool if board.method == "esptool" else _Uf2
-    way = flash(board, image, port=port, drive=drive, erase=erase, baud=baud, no_stub=no_stub)
+        file = _download(kind, mirror)
+    image = firmware.load(kind, file, whole)
+    flash = _Esptool if kind.method == "esptool" else _Uf2
+    way = flash(kind, image, port=port, drive=drive, erase=erase, baud=baud, no_stub=no_stub)
     if dry_run:
-        _explain(board, image, way)
+        _explain(kind, image, way)
         return
     way.ready()
     if erase or whole:
-        _ask(board, yes)
+        _ask(kind, yes)
     print(way.run())
 
 
