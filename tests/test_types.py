@@ -1,5 +1,6 @@
 """The stubs in typings/ say what the library is, and tell users in their editor what they got wrong."""
 
+import ast
 import json
 import re
 import shutil
@@ -12,6 +13,11 @@ import pytest
 from language_server import LanguageServer
 from umq.errors import UserError
 from umq.lab import types
+from umqtt_full import MQTTClient, RamStore, Transport
+from umqtt_full.codec import Message
+from umqtt_full.journal import Journal
+from umqtt_full.stream import Streams
+from umqtt_full.stream_in import Part
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _TYPINGS = _PROJECT / "typings"
@@ -40,6 +46,26 @@ def test_the_stubs_say_what_the_library_is(tmp_path):
         text=True,
     )
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_the_stubs_name_the_attributes_that_objects_have(tmp_path):
+    # Of these stubtest knows nothing: only __init__ makes them.
+    client = MQTTClient("id", "host")
+    objects = [client, Streams(MQTTClient("id", "host")), Transport(), RamStore(1, 64), Journal(str(tmp_path / "j"))]
+    objects += [client.session, Message(1), Part(Message(1))]
+    for one in objects:
+        told, has = _names_in_stub(type(one)), {name for name in dir(one) if name[0] != "_"}
+        assert told <= has, type(one)
+        if one is not client.session:  # most of which is the library's own affair
+            assert vars(one).keys() & has <= told | {"is_journal"}, type(one)
+
+
+def _names_in_stub(kind):
+    stub = ast.parse((_TYPINGS / f"{kind.__module__.replace('.', '/')}.pyi").read_text())
+    body = next(node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__).body
+    names = [node.target.id for node in body if isinstance(node, ast.AnnAssign)]
+    names += [node.name for node in body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"]
+    return set(names)
 
 
 @pytest.fixture(scope="module")
