@@ -12,7 +12,7 @@ import pytest
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
 from umq import __main__ as command_line
-from umq import boards, firmware, flash_esptool
+from umq import boards, filesystem, firmware, flash_esptool
 from umq.errors import UserError
 
 _ESP32 = [name for name in boards.names() if boards.load(name).method == "esptool"]
@@ -28,6 +28,13 @@ def image(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def impatient(tmp_path, monkeypatch):
+    """esptool tries to connect twice, not seven times."""
+    (tmp_path / "esptool.cfg").write_text("[esptool]\nconnect_attempts = 2\n")
+    monkeypatch.setenv("ESPTOOL_CFGFILE", str(tmp_path / "esptool.cfg"))
 
 
 def _flash(capsys, *args):
@@ -86,7 +93,7 @@ def test_a_line_that_loses_bytes_again_and_again_is_one_clear_line(image, capsys
     assert "run `umq flash ESP32_GENERIC_C3` again" in said
 
 
-def test_a_cable_pulled_midway_is_one_clear_line_and_flashing_again_repairs_it(image, capsys):
+def test_a_cable_pulled_midway_is_one_clear_line_and_flashing_again_repairs_it(image, impatient, capsys):
     path = image("ESP32_GENERIC")
     data = Path(path).read_bytes()
     rom = EmulatedRom("esp32", on_pty=True)
@@ -104,7 +111,7 @@ def test_a_cable_pulled_midway_is_one_clear_line_and_flashing_again_repairs_it(i
     assert rom.flash[0x1000 : 0x1000 + len(data)] == data
 
 
-def test_a_chip_that_does_not_answer_says_how_to_put_it_into_boot_mode(image, capsys, monkeypatch):
+def test_a_chip_that_does_not_answer_says_how_to_put_it_into_boot_mode(image, impatient, capsys, monkeypatch):
     monkeypatch.setattr(EmulatedRom, "_answer", lambda self, frame: b"")
     with EmulatedRom("esp32") as rom:
         args = ["ESP32_GENERIC", "--port", rom.url, "--firmware", image("ESP32_GENERIC"), "--no-stub"]
@@ -118,7 +125,7 @@ def test_a_flash_too_small_is_one_clear_line(image, capsys):
         args = ["ESP32_GENERIC_S3", "--port", rom.url, "--firmware", image("ESP32_GENERIC_S3"), "--no-stub"]
         status, said = _flash(capsys, *args)
     assert status == 1
-    assert "esptool gave up: Failed to enter flash download mode" in said
+    assert "writing broke off at 0% (Failed to enter flash download mode" in said
 
 
 def test_without_a_chip_at_the_port_it_is_one_clear_line(image, capsys, tmp_path):
@@ -143,7 +150,7 @@ def _wrong_files():
         "a UF2 file": (synthetic.rp2(0xE48BFF56), "it is a UF2 file, and this board takes a .bin"),
         "a web page": (b"<html>", "is not firmware for ESP32_GENERIC_S3"),
         "reaching into the files": (whole.ljust(0x200001, b"\xff"), "reaches into the board's files"),
-        "too large": (whole.ljust((8 << 20) + 1, b"\xff"), "is too large"),
+        "too large": (whole.ljust((8 << 20) + 1, b"\xff"), "reaches into the board's files"),
     }
 
 
@@ -204,10 +211,22 @@ def test_a_whole_image_is_written_with_its_files(image, capsys):
     board = boards.load("ESP32_GENERIC")
     data = synthetic.for_board(board).ljust(board.filesystem.offset - board.offset, b"\xff") + b"littlefs" * 512
     with EmulatedRom("esp32", 4 << 20) as rom:
-        args = ["--port", rom.url, "--firmware", image("ESP32_GENERIC", data), "--no-stub", "--whole", "--yes"]
+        args = ["--port", rom.url, "--firmware", image("ESP32_GENERIC", data), "--no-stub", "--with-files", "--yes"]
         status, said = _flash(capsys, "ESP32_GENERIC", *args)
     assert status == 0, said
     assert rom.flash[0x200000:0x201000] == b"littlefs" * 512
+
+
+def test_files_alone_are_written_where_they_lie(image, capsys):
+    files = filesystem.make(boards.load("ESP32_GENERIC_C3").filesystem, {"main.py": b"print('hello')"})
+    path = image("ESP32_GENERIC_C3", files)
+    assert "reaches into the board's files" in _flash(capsys, "ESP32_GENERIC_C3", "--firmware", path)[1]
+    with EmulatedRom("esp32c3") as rom:
+        args = ["--port", rom.url, "--firmware", path, "--no-stub", "--with-files", "--yes"]
+        status, said = _flash(capsys, "ESP32_GENERIC_C3", *args)
+    assert status == 0, said
+    assert rom.flash[0x200000 : 0x200000 + len(files)] == files
+    assert not rom.flash[:0x200000].strip(b"\xff")
 
 
 def test_ctrl_c_ends_esptool_too(image):

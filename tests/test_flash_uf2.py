@@ -189,9 +189,9 @@ _WRONG = {
     "an ESP32 file": (synthetic.esp32("esp32", 0x1000), "it is no UF2 file"),
     "not from the beginning": (
         uf2.build([(synthetic.RP2_FLASH + 0x1000, b"x")], PICO.family),
-        "not from the flash's beginning on",
+        "it begins at 0x10001000, where neither the flash nor the board's files begin",
     ),
-    "for RAM": (uf2.build([(0x20000000, b"x")], PICO.family), "not from the flash's beginning on"),
+    "for RAM": (uf2.build([(0x20000000, b"x")], PICO.family), "it begins at 0x20000000"),
     "reaching into the files": (
         synthetic.rp2(PICO.family, PICO.filesystem.offset + 1),
         "reaches into the board's files",
@@ -296,6 +296,19 @@ def test_erase_brings_an_empty_filesystem(drive, image, ports, capsys):
     erased = {address for address in copied.pages if address >= start + place.offset}
     assert erased == set(range(start + place.offset, start + place.offset + place.size, 256))
     assert {copied.pages[address] for address in erased} == {b"\xff" * 256}
+
+
+def test_files_are_copied_only_when_that_is_said(drive, image, ports, capsys):
+    start = synthetic.RP2_FLASH + PICO.filesystem.offset
+    folder, path = drive(PICO), image(PICO, uf2.build([(start, b"files" * 100)], PICO.family))
+    assert "reaches into the board's files" in _flash(capsys, PICO.name, "--drive", folder, "--firmware", path)[1]
+    args = [PICO.name, "--drive", folder, "--firmware", path, "--with-files"]
+    assert "say --yes" in _flash(capsys, *args)[1]
+    status, said = _flash(capsys, *args, "--yes")
+    assert status == 0, said
+    assert (folder / path.name).read_bytes() == path.read_bytes()
+    beyond = image(PICO, uf2.build([(start, bytes(PICO.filesystem.size + 1))], PICO.family))
+    assert "is too large" in _flash(capsys, PICO.name, "--firmware", beyond, "--with-files")[1]
 
 
 def test_a_dry_run_copies_nothing(drive, image, ports, capsys):

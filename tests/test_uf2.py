@@ -83,6 +83,14 @@ def test_a_block_that_is_left_out_or_swapped_is_noticed():
     assert "its block 1 of 8 says that it is number 2" in _refusal(swapped)
 
 
+def test_sectors_are_whole():
+    pages = {_FLASH + 256: b"a" * 256, _FLASH + 0x1000: b"b" * 256}
+    found = uf2.sectors(pages, 4096)
+    assert found[_FLASH] == b"\xff" * 256 + b"a" * 256 + b"\xff" * 3584
+    assert found[_FLASH + 0x1000] == b"b" * 256 + b"\xff" * 3840
+    assert list(found) == [_FLASH, _FLASH + 0x1000]
+
+
 def test_pieces_that_overlap_or_lie_askew_cannot_be_built():
     with pytest.raises(UserError, match="0x10000010 is not on a page"):
         uf2.build([(_FLASH + 16, b"x")], _RP2040)

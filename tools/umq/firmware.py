@@ -10,6 +10,12 @@ from umq.errors import UserError
 # Where the flash begins in an RP2 chip's memory, which UF2 files address.
 RP2_FLASH = 0x10000000
 
+_LARGEST_FLASH = 32 << 20
+
+# What a LittleFS begins with, as `umq image` makes it.
+_LITTLEFS = b"littlefs"
+_LITTLEFS_AT = 8
+
 
 @dataclass(frozen=True)
 class Firmware:
@@ -31,10 +37,11 @@ class Firmware:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def load(board, path, whole=False):
+def load(board, path, with_files=False):
     """The Firmware in the file at `path`, for `board`, an umq.boards.Board; UserError if it is not for it.
 
-    whole: it may hold the board's filesystem too; otherwise that is refused, for what is there would be lost.
+    with_files: it may hold a filesystem, after MicroPython or alone, as `umq image` makes it; otherwise that is
+    refused, for the files on the board would be lost.
     """
     if board.method == "none":
         raise UserError(f"{board.name} takes no firmware: {board.boot_mode}")
@@ -47,15 +54,15 @@ def load(board, path, whole=False):
     except UserError as fault:
         raise UserError(f"{path} is not firmware for {board.name}: {fault}")
     files = board.filesystem.offset
-    if end > board.flash_size:
+    if end > files and not with_files:
         raise UserError(
-            f"{path} is too large: it ends at 0x{end:x}, the flash of {board.name} at 0x{board.flash_size:x}"
+            f"{path} reaches into the board's files: it ends at 0x{end:x}, they begin at 0x{files:x}; if it brings "
+            "files of its own, say --with-files"
         )
-    if end > files and not whole:
-        raise UserError(
-            f"{path} reaches into the board's files: it ends at 0x{end:x}, the filesystem begins at 0x{files:x}; if it "
-            "brings a filesystem of its own, say --whole"
-        )
+    # The ESP32s' images are for more flash than is usual, too; esptool sees how much the chip has.
+    most = _LARGEST_FLASH if board.method == "esptool" else board.flash_size
+    if end > most:
+        raise UserError(f"{path} is too large: it ends at 0x{end:x}, the flash at 0x{most:x}")
     return Firmware(Path(path), data, start, end)
 
 
@@ -65,6 +72,8 @@ def place(board, data):
         return _uf2_place(board, data)
     if data[:4] == b"UF2\n":
         raise UserError("it is a UF2 file, and this board takes a .bin")
+    if data[_LITTLEFS_AT : _LITTLEFS_AT + len(_LITTLEFS)] == _LITTLEFS:
+        return board.filesystem.offset, board.filesystem.offset + len(data)
     image = esp_image.parse(data, board.offset)
     if image.chip != board.mcu:
         raise UserError(f"it is for {image.chip}, and the board has {board.mcu}")
@@ -78,6 +87,6 @@ def _uf2_place(board, data):
     if any(address % uf2.PAYLOAD or len(page) != uf2.PAYLOAD for address, page in found.pages.items()):
         raise UserError(f"it is not in pages of {uf2.PAYLOAD} bytes, which is all that the chip takes")
     start = found.start - RP2_FLASH
-    if start != 0 or found.end - RP2_FLASH > board.flash_size:
-        raise UserError(f"it lies at 0x{found.start:08x} to 0x{found.end:08x}, not from the flash's beginning on")
+    if start not in (0, board.filesystem.offset):
+        raise UserError(f"it begins at 0x{found.start:08x}, where neither the flash nor the board's files begin")
     return start, found.end - RP2_FLASH

@@ -11,14 +11,16 @@ from umq.errors import UserError
 
 
 def command(
-    board: Annotated[str, typer.Argument(help="The board's name, as in boards/.")],
+    name: Annotated[str, typer.Argument(metavar="BOARD", help="The board's name, as in boards/.")],
     port: Annotated[str | None, typer.Option(help="Its serial port; left out: the only one there is.")] = None,
     file: Annotated[
         Path | None, typer.Option("--firmware", help="The firmware file; left out: micropython.org's.")
     ] = None,
     drive: Annotated[Path | None, typer.Option(help="The drive of an RP2 board in boot mode.")] = None,
     erase: Annotated[bool, typer.Option("--erase", help="Erase the files on the board too.")] = False,
-    whole: Annotated[bool, typer.Option("--whole", help="The file brings a filesystem: replace the board's.")] = False,
+    with_files: Annotated[
+        bool, typer.Option("--with-files", help="The file holds files too, or only files, of umq image.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before files are lost.")] = False,
     baud: Annotated[int, typer.Option(help="Bits a second, for ESP32 boards.")] = flash_esptool.BAUD,
@@ -33,7 +35,7 @@ def command(
     """Put MicroPython onto a board, and verify it.
 
     The firmware is checked before anything is written: is it whole, and for
-    this chip. Files on the board stay, unless --erase or --whole is given. A
+    this chip. Files on the board stay, unless --erase or --with-files is given. A
     download is checked against its SHA-256 in boards/firmware.json, where the
     first download of each file writes it.
 
@@ -44,27 +46,29 @@ def command(
         umq flash ESP32_GENERIC --port /dev/ttyUSB0 --dry-run
 
         umq flash ESP32_GENERIC_C3 --firmware firmware.bin --erase
+
+        umq flash RPI_PICO_W --firmware build/images/greenhouse.uf2 --with-files
     """
-    kind = boards.load(board)
-    if kind.method == "none":
-        raise UserError(f"{kind.name} takes no firmware: {kind.boot_mode}")
-    if dry_run and file is None and not firmware_download.path(kind).exists():
-        print(f"{'download':<10}{firmware_download.address(kind, mirror)}")
-        file = firmware_download.path(kind)
+    board = boards.load(name)
+    if board.method == "none":
+        raise UserError(f"{board.name} takes no firmware: {board.boot_mode}")
+    if dry_run and file is None and not firmware_download.path(board).exists():
+        print(f"{'download':<10}{firmware_download.address(board, mirror)}")
+        file = firmware_download.path(board)
         print(f"{'to':<10}{file}")
         print("Whether it fits the board is checked then: nothing more can be said without it.")
         return
     if file is None:
-        file = _download(kind, mirror)
-    image = firmware.load(kind, file, whole)
-    flash = _Esptool if kind.method == "esptool" else _Uf2
-    way = flash(kind, image, port=port, drive=drive, erase=erase, baud=baud, no_stub=no_stub)
+        file = _download(board, mirror)
+    image = firmware.load(board, file, with_files)
+    flash = _Esptool if board.method == "esptool" else _Uf2
+    way = flash(board, image, port=port, drive=drive, erase=erase, baud=baud, no_stub=no_stub)
     if dry_run:
-        _explain(kind, image, way)
+        _explain(board, image, way)
         return
     way.ready()
-    if erase or whole:
-        _ask(kind, yes)
+    if erase or with_files:
+        _ask(board, yes)
     print(way.run())
 
 

@@ -66,13 +66,14 @@ def _run(board, firmware, port, erase, no_stub, baud, progress):
     )
     said, percent = [], None
     try:
-        with running.stdout:
-            for line in running.stdout:
+        with running.stdout as lines:
+            for line in lines:
                 if found := _PERCENT.search(line):
                     percent = float(found[1])
                     if progress:
                         progress(int(len(firmware.data) * percent / 100), len(firmware.data))
                 else:
+                    percent = 0.0 if percent is None and "Erasing flash" in line else percent
                     said.append(line.strip())
         if running.wait():
             raise _Failed(_error(said), percent)
@@ -108,4 +109,8 @@ def _in_words(board, port, failed):
 
 
 def _trouble(port):
-    return device_ports.trouble(port) if os.path.exists(port) else "is gone: was the cable pulled?"
+    return (
+        device_ports.trouble(port)
+        if os.path.exists(port)
+        else "is gone: was the cable pulled? In boot mode it may have another name: see `umq devices`"
+    )

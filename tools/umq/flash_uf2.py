@@ -87,9 +87,10 @@ def wait_for_board(before):
 def with_erased_files(board, data):
     """The UF2 file `data` with the board's filesystem beside it, erased."""
     found = uf2.parse(data)
-    start = RP2_FLASH + board.filesystem.offset
-    erased = {address: b"\xff" * uf2.PAYLOAD for address in range(start, start + board.filesystem.size, uf2.PAYLOAD)}
-    return uf2.build((erased | found.pages).items(), found.family, found.absolute)
+    place = board.filesystem
+    start = RP2_FLASH + place.offset
+    erased = {address: b"\xff" * place.block for address in range(start, start + place.size, place.block)}
+    return uf2.build((erased | uf2.sectors(found.pages, place.block)).items(), found.family, found.absolute)
 
 
 def _copy(data, target, progress):

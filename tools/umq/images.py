@@ -134,12 +134,7 @@ def _uf2(board, content, firmware):
             raise UserError(f"it is for {uf2.family_name(found.family)}, not {uf2.family_name(board.family)}")
         _refuse_overlap(found.end, start)
         absolute = found.absolute
-        # The RP2040's boot loader erases a sector for every sixteenth block of the file, wherever that goes (erratum
-        # E14): so no sector may be there in part.
-        size = board.filesystem.block
-        for address, payload in found.pages.items():
-            sector = sectors.setdefault(address // size * size, bytearray(b"\xff" * size))
-            sector[address % size : address % size + len(payload)] = payload
+        sectors = uf2.sectors(found.pages, board.filesystem.block)
     return uf2.build([*sectors.items(), (start, content)], board.family, absolute)
 
 

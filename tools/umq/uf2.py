@@ -125,6 +125,19 @@ def build(pieces, family, absolute=b""):
     return b"".join(blocks)
 
 
+def sectors(pages, size):
+    """`pages`, {address: bytes}, as whole sectors of `size` bytes, {address: bytes}; what is missing is 0xff.
+
+    The RP2040's boot loader erases a sector for every sixteenth block of a file, wherever that goes (erratum E14): so
+    no sector but the last may be there in part.
+    """
+    found = {}
+    for address, payload in pages.items():
+        sector = found.setdefault(address // size * size, bytearray(b"\xff" * size))
+        sector[address % size : address % size + len(payload)] = payload
+    return found
+
+
 @dataclass(frozen=True)
 class _Block:
     address: int
