@@ -72,7 +72,7 @@ def _fetch(folder, requirements):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         says = subprocess.run([*pip, "--target", str(whole), *requirements], capture_output=True, text=True)
         if says.returncode:
-            reason = (says.stderr.strip().splitlines() or ["pip says nothing"])[-1]
+            reason = (says.stderr.strip().splitlines() or ["pip says nothing"])[-1].removeprefix("ERROR: ")
             raise UserError(f"MicroPython's type stubs cannot be fetched, which needs the network once: {reason}")
         if folder.exists():
             folder.rename(Path(temporary) / "old")
