@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit mpy devices flash bench budget wear simulate soak lint types format clean
+.PHONY: help setup demo test test-32bit virtual mpy devices flash bench budget wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -20,6 +20,9 @@ help: ## list these targets
 
 setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto and MicroPython
 	@$(VENV) -m umq lab setup
+
+virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctrl-C ends it
+	@$(VENV) -m umq virtual $(ARGS)
 
 demo: setup ## watch the firmware run here, through a real broker: ten seconds
 	@$(VENV) -m umq lab demo $(ARGS)

@@ -27,6 +27,7 @@ _COMMANDS = {
     "image": (_FLEET, None, "Make one file for a board: node and configuration, with MicroPython or without."),
     "monitor": (_NODES, None, "Show the nodes of a broker, live: online or gone, last values, rates."),
     "doctor": (_BOARD, None, "Find out why a board, or the way to its broker, does not work."),
+    "virtual": (_HERE, "umq.virtual.command", "Start a board without hardware, and print its port."),
     "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),
 }
 

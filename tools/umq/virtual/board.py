@@ -53,6 +53,8 @@ class VirtualBoard:
     ):
         if not LEAST_HEAP <= heap <= MOST_HEAP:
             raise UserError(f"a heap of {heap} bytes cannot be: give {LEAST_HEAP} to {MOST_HEAP}")
+        if bits not in (32, 64):
+            raise UserError(f"there is no MicroPython of {bits} bits: choose 64 or 32")
         if link and os.path.lexists(link) and not os.path.islink(link):
             raise UserError(f"{link} is there already, and is no link: choose another path")
         self.ssid, self.passphrase = ssid, passphrase

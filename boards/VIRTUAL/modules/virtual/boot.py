@@ -58,7 +58,7 @@ def _mount(flash):
     """Mount the filesystem, made first where there is none yet; what is wrong with it, or None."""
     program = host.says["program_bytes"]
     try:
-        filesystem = vfs.VfsLfs2(flash, progsize=program, readsize=program)
+        filesystem = vfs.VfsLfs2(flash, progsize=program)
     except OSError:
         if not flash.is_blank():
             return (
@@ -66,8 +66,8 @@ def _mount(flash):
                 "To make a new filesystem, which loses what is there:\n"
                 "import machine, vfs; vfs.VfsLfs2.mkfs(machine.flash); machine.reset()"
             )
-        vfs.VfsLfs2.mkfs(flash, progsize=program, readsize=program)
-        filesystem = vfs.VfsLfs2(flash, progsize=program, readsize=program)
+        vfs.VfsLfs2.mkfs(flash, progsize=program)
+        filesystem = vfs.VfsLfs2(flash, progsize=program)
     vfs.mount(filesystem, "/")
     return None
 

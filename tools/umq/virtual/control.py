@@ -1,0 +1,120 @@
+"""Telling a virtual board that runs in another process what befalls it: a socket beside each board."""
+
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from umq.errors import UserError
+
+_PATIENCE_S = 60
+_SAYINGS = "access-point on|off, reset, power-cycle, pull-cable, plug-in, temperature CELSIUS, pin PIN [0|1], output"
+
+
+def tell(port, words):
+    """Tell the board at `port`, a path or a link to one, some words; its answer, a text. UserError says what is wrong
+    with them, or that there is no such board."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_PATIENCE_S)
+        try:
+            connection.connect(str(_place(port)))
+            connection.sendall(" ".join(words).encode() + b"\n")
+            answer = connection.makefile(encoding="utf-8", newline="\n").read()
+        except OSError:
+            raise UserError(f"no virtual board is running at {port}: `umq virtual` starts one and prints its port")
+    outcome, _, text = answer.partition("\n")
+    if outcome != "ok":
+        raise UserError(text)
+    return text
+
+
+class Control:
+    """Lets tell() reach a VirtualBoard, to the end of its `with` block."""
+
+    def __init__(self, board, link=None):
+        self._board = board
+        self._link = link
+        self._places = []
+
+    def __enter__(self):
+        self._listener = socket.socket(socket.AF_UNIX)
+        place = self._add_place(self._board.port)
+        self._listener.bind(str(place))
+        self._listener.listen()
+        if self._link:
+            self._add_place(self._link).symlink_to(place)
+        threading.Thread(target=self._listen, name="virtual board's control", daemon=True).start()
+        return self
+
+    def __exit__(self, *_exception):
+        self._listener.close()
+        for place in self._places:
+            place.unlink(missing_ok=True)
+
+    def _add_place(self, port):
+        place = _place(port)
+        place.unlink(missing_ok=True)  # left by one that was killed
+        self._places.append(place)
+        return place
+
+    def _listen(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(_PATIENCE_S)
+                words = connection.makefile(encoding="utf-8").readline().split()
+                try:
+                    answer = f"ok\n{self._obey(words)}"
+                except UserError as error:
+                    answer = f"error\n{error}"
+                connection.sendall(answer.encode())
+
+    def _obey(self, words):
+        board = self._board
+        match words:
+            case ["access-point", "on" | "off" as there]:
+                board.access_point(there == "on")
+            case ["reset"]:
+                board.reset()
+            case ["power-cycle"]:
+                board.power_cycle()
+            case ["pull-cable"]:
+                board.pull_cable()
+            case ["plug-in"]:
+                port = board.plug_in()
+                if _place(port) not in self._places:
+                    self._add_place(port).symlink_to(self._places[0])
+                return port
+            case ["temperature", celsius]:
+                board.temperature(_number(celsius))
+            case ["pin", pin]:
+                level = board.pin(pin)
+                return "nothing drives it" if level is None else str(level)
+            case ["pin", pin, "0" | "1" as level]:
+                board.set_pin(pin, level == "1")
+            case ["output"]:
+                return board.output()
+            case _:
+                raise UserError(f"a virtual board does not understand {' '.join(words)!r}: tell it one of {_SAYINGS}")
+        return ""
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{text!r} is no number")
+
+
+def _place(port):
+    # A socket's path must be short, and nobody else's.
+    folder = Path(tempfile.gettempdir(), f"umq-virtual-boards-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise UserError(f"{folder} belongs to somebody else: remove it")
+    return folder / os.path.abspath(port).strip("/").replace("/", "-")
