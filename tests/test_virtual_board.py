@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -53,3 +54,68 @@ def test_boot_and_main_run_at_the_start(board, tmp_path):
     board.reset()
     said = board.wait_for_output("main\nMicroPython")
     assert "this is boot\nthis is main\nMicroPython" in said
+
+
+@pytest.fixture
+def in_foreground(micropython, tmp_path):
+    """What `umq virtual` printed, and the path that it was given for its link."""
+    link = tmp_path / "board"
+    program = subprocess.Popen(
+        [sys.executable, "-m", "umq", "virtual", "--link", link, "--heap", "64k"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield program.stdout.readline().strip(), link, program
+    finally:
+        program.terminate()
+        program.wait(timeout=30)
+        program.stdout.close()
+
+
+def tell(port, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", "umq", "virtual", "--tell", port, *words], capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
+def test_one_in_the_foreground_is_told_what_befalls_it(in_foreground):
+    printed, link, program = in_foreground
+    assert printed == str(link)
+    led = ("exec", "from machine import Pin; Pin('LED', Pin.OUT, value=1)")
+    subprocess.run([sys.executable, "-m", "mpremote", "connect", link, *led], check=True, timeout=60)
+    assert tell(link, "pin", "LED") == (0, "1")
+    assert tell(link, "access-point", "off") == (0, "")
+    assert tell(link, "sing")[0] == 1
+    assert tell(link, "pull-cable") == (0, "")
+    assert not link.is_symlink()
+    assert tell(link, "plug-in") == (0, str(link.resolve()))
+    assert tell(link, "pin", "LED") == (0, "nothing drives it")
+    program.terminate()
+    assert program.wait(timeout=30) == 0
+    assert not link.is_symlink()
+    assert tell(link, "reset")[1] == f"umq: no virtual board is running at {link}: " + (
+        "`umq virtual` starts one and prints its port"
+    )
+
+
+def test_one_whose_process_is_killed_leaves_no_process(in_foreground):
+    _, link, program = in_foreground
+    chip = int(
+        subprocess.run(["pgrep", "-P", str(program.pid)], capture_output=True, text=True, check=True).stdout.split()[0]
+    )
+    program.kill()
+    program.wait()
+    wait_until(lambda: not runs(chip))
+
+
+def runs(pid):
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(state) and state[0] != "Z"
+
+
+def wait_until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
