@@ -42,7 +42,7 @@ def config(tmp_path):
 
 
 def _files(programs, config, mpy=True):
-    return programs[mpy] | {"config.json": config.read_bytes()}
+    return contents.listed(programs[mpy] | {"config.json": config.read_bytes()})
 
 
 def _hashes(files):
@@ -165,14 +165,18 @@ def test_a_script_is_told_in_json(config, tmp_path, capsys):
     assert said["offset"] == 0x200000 and said["firmware_bytes"] == 0
 
 
-def _esp32(**arguments):
-    return synthetic_firmware.esp32("esp32", 0x1000, **arguments)
+def _esp32(chip="esp32", offset=0x1000, **arguments):
+    return synthetic_firmware.esp32(chip, offset, **arguments)
 
 
 _ROWS = synthetic_firmware.ROWS
 _WRONG_FIRMWARE = {
-    "chip": ("ESP32_GENERIC", synthetic_firmware.esp32("esp32c3", 0x1000), "it is for esp32c3, not esp32"),
-    "place": ("ESP32_GENERIC", synthetic_firmware.esp32("esp32", 0), "it has no partition table"),
+    "chip": (
+        "ESP32_GENERIC",
+        synthetic_firmware.esp32("esp32c3", 0x1000),
+        "it is for esp32c3, and the board has esp32",
+    ),
+    "place": ("ESP32_GENERIC", _esp32(offset=0), "it has no partition table"),
     "a program alone": ("ESP32_GENERIC", synthetic_firmware.program("esp32", 9_000), "it is truncated"),
     "truncated": ("ESP32_GENERIC", _esp32()[:-1], "it is truncated: "),
     "no firmware": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "its boot loader is no program"),
@@ -191,13 +195,13 @@ _WRONG_FIRMWARE = {
         _esp32().ljust(0x1FF000 + 4, b"\0"),
         "it ends at 0x200004, 4 bytes into the filesystem, which begins at 0x200000",
     ),
-    "family": ("RPI_PICO_W", synthetic_firmware.rp2(0xE48BFF59), "it is for RP2350, Arm (0xe48bff59), not RP2040"),
+    "family": ("RPI_PICO_W", synthetic_firmware.rp2(0xE48BFF59), "it is for RP2350, Arm (0xe48bff59), and the"),
     "no UF2": ("RPI_PICO_W", _esp32(), "it is no UF2 file"),
     "truncated UF2": ("RPI_PICO2_W", synthetic_firmware.rp2(0xE48BFF59)[:-512], "it is truncated: "),
     "UF2 into the filesystem": (
         "RPI_PICO_W",
         synthetic_firmware.rp2(0xE48BFF56, 0x12C001),
-        "it ends at 0x1012c100, 256 bytes into the filesystem, which begins at 0x1012c000",
+        "it ends at 0x12c100, 256 bytes into the filesystem, which begins at 0x12c000",
     ),
 }
 
@@ -228,7 +232,7 @@ _MISTAKES = {
     "no folder": (
         ["VIRTUAL", "--to", "/dev/null/image"],
         {},
-        "/dev/null/image cannot be written: /dev/null is no folder",
+        "/dev/null/image: cannot be written: /dev/null is no folder",
     ),
 }
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "config": (_BOARD, None, "Write the node's configuration: Wi-Fi, broker, credentials, name."),
     "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
     "image": (_FLEET, None, "Make one file for a board: node and configuration, with MicroPython or without."),
+    "fleet": (_FLEET, None, "Make an image for each node of a CSV file, and write them to the boards."),
     "monitor": (_NODES, None, "Show the nodes of a broker, live: online or gone, last values, rates."),
     "doctor": (_BOARD, None, "Find out why a board, or the way to its broker, does not work."),
     "virtual": (_HERE, "umq.virtual.command", "Start a board without hardware, and print its port."),

@@ -61,15 +61,21 @@ def command(
     if file is None:
         file = _download(board, mirror)
     image = firmware.load(board, file, with_files)
-    flash = _Esptool if board.method == "esptool" else _Uf2
-    way = flash(board, image, port=port, drive=drive, erase=erase, baud=baud, no_stub=no_stub)
+    chosen = way(board, image, port=port, drive=drive, erase=erase, baud=baud, no_stub=no_stub)
     if dry_run:
-        _explain(board, image, way)
+        _explain(board, image, chosen)
         return
-    way.ready()
+    chosen.ready()
     if erase or with_files:
         _ask(board, yes)
-    print(way.run())
+    print(chosen.run())
+
+
+def way(board, image, port=None, drive=None, erase=False, baud=flash_esptool.BAUD, no_stub=False):
+    """How `image`, an umq.firmware.Firmware, gets onto the board: an object with ready(), which finds the board, then
+    run(), which writes and returns a line that says so. UserError: it failed. The rest are command()'s options."""
+    kind = _Esptool if board.method == "esptool" else _Uf2
+    return kind(board, image, port=port, drive=drive, erase=erase, baud=baud, no_stub=no_stub)
 
 
 class _Esptool:

@@ -33,7 +33,7 @@ def command(
     chosen = board_of(board, flash_mb)
     text = settings.read(config)
     node = settings.check(config, text).client_id
-    files = contents.program(mpy) | contents.configuration(config, text, config.parent)
+    files = contents.listed(contents.program(mpy) | contents.configuration(config, text, config.parent))
     image = images.make(chosen, files, firmware and read(firmware))
     to = to or BUILD / "images" / images.file_name(chosen, node)
     images.write(to, image.data)

@@ -1,17 +1,14 @@
 """One file that makes a board a node: its filesystem, after its firmware or alone, as the board's method wants it."""
 
 import dataclasses
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
-from umq import esp_image, filesystem, uf2
+from umq import esp_image, filesystem, settings, uf2
 from umq.errors import UserError
+from umq.firmware import RP2_FLASH
+from umq.firmware import place as part_of_flash
 
-# Where the flash of an RP2 lies in its address space.
-_XIP = 0x1000_0000
 _SUFFIXES = {"esptool": ".bin", "uf2": ".uf2", "none": ".bin"}
 
 
@@ -64,6 +61,8 @@ def make(board, files, firmware=None):
     content = filesystem.make(board.filesystem, files)
     sizes = (len(firmware or b""), len(content), len(files))
     try:
+        if firmware:
+            _refuse(board, firmware)
         if board.method == "uf2":
             return Image(_uf2(board, content, firmware), None, *sizes)
         if firmware:
@@ -81,38 +80,24 @@ def file_name(board, client_id):
 
 
 def write(path, data):
-    """Write `data` to the file `path`, for its owner's eyes alone: an image holds secrets. All of it or nothing."""
-    path = Path(path)
+    """Write `data` to the file `path`, in a folder that is made if need be, for its owner's eyes alone: an image holds
+    secrets. All of it or nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Such a file is made with mode 0600.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with open(handle, "wb") as file:
-                file.write(data)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except FileExistsError:
-        raise UserError(f"{path} cannot be written: {path.parent} is no folder")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}")
+    except OSError:
+        raise UserError(f"{path}: cannot be written: {path.parent} is no folder and cannot become one")
+    settings.write(path, data)
 
 
 def _flash(board, content, firmware):
     # The flash from the firmware's offset on.
     place = board.filesystem
-    found = esp_image.parse(firmware, board.offset)
-    if found.chip != board.mcu:
-        raise UserError(f"it is for {found.chip}, not {board.mcu}")
-    start, size = _filesystem_in(found.partitions, board.flash_size)
+    start, size = _filesystem_in(esp_image.parse(firmware, board.offset).partitions, board.flash_size)
     if (start, size) != (place.offset, place.size):
         raise UserError(
             f"its filesystem has {size:,} bytes at 0x{start:x}, that of boards/{board.name} {place.size:,} at "
             f"0x{place.offset:x}: another variant, or another size of flash (--flash-mb)?"
         )
-    _refuse_overlap(board.offset + len(firmware), place.offset)
     return firmware.ljust(place.offset - board.offset, b"\xff") + content
 
 
@@ -126,18 +111,18 @@ def _filesystem_in(partitions, flash_size):
 
 
 def _uf2(board, content, firmware):
-    start = _XIP + board.filesystem.offset
     sectors, absolute = {}, b""
     if firmware:
         found = uf2.parse(firmware)
-        if found.family != board.family:
-            raise UserError(f"it is for {uf2.family_name(found.family)}, not {uf2.family_name(board.family)}")
-        _refuse_overlap(found.end, start)
         absolute = found.absolute
         sectors = uf2.sectors(found.pages, board.filesystem.block)
+    start = RP2_FLASH + board.filesystem.offset
     return uf2.build([*sectors.items(), (start, content)], board.family, absolute)
 
 
-def _refuse_overlap(end, start):
+def _refuse(board, firmware):
+    # What is not for the board, or leaves no room for the filesystem.
+    _, end = part_of_flash(board, firmware)
+    start = board.filesystem.offset
     if end > start:
         raise UserError(f"it ends at 0x{end:x}, {end - start:,} bytes into the filesystem, which begins at 0x{start:x}")

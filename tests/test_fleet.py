@@ -1,0 +1,241 @@
+"""umq fleet: an image for each node; onto the boards one by one, past those that fail, and on from where it stopped."""
+
+import contextlib
+import functools
+import io
+import json
+import stat
+
+import pytest
+
+from emulated_rom import EmulatedRom
+from mounted import mount
+from umq import boards, flash, flash_uf2, fleet_boards, uf2
+from umq.__main__ import main
+from umq.errors import UserError
+
+_SECRETS = {"attic": "swordfish-hunter2", "cellar": "correct-horse-battery", "shed": "open-sesame-1234"}
+_XIP = 0x10000000
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with nodes.csv, of three nodes, and common.json, in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    _write_rows(_SECRETS)
+    (tmp_path / "common.json").write_text(json.dumps({"server": "b", "wifi_ssid": "home", "user": "u"}))
+    return tmp_path
+
+
+def _write_rows(secrets):
+    with open("nodes.csv", "w") as file:
+        file.write("client_id,password\n" + "".join(f"{name},{secret}\n" for name, secret in secrets.items()))
+
+
+def _fleet(*words):
+    return main(["fleet", "nodes.csv", "RPI_PICO_W", "--config", "common.json", "--out", "out", *words])
+
+
+def test_each_node_gets_an_image_of_its_own(here, micropython, capsys):
+    assert _fleet("--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["client_id"] for row in rows] == list(_SECRETS)
+    place = boards.load("RPI_PICO_W").filesystem
+    for row in rows:
+        file = here / row["file"]
+        assert file == here / "out" / f"{row['client_id']}.uf2"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        found = uf2.parse(file.read_bytes())
+        flash = found.read(_XIP, place.offset + place.size)
+        assert mount(micropython, here, flash, place, "run")["client_id"] == row["client_id"]
+        held = [name for name, secret in _SECRETS.items() if secret.encode() in flash]
+        assert held == [row["client_id"]]
+
+
+class _Asked:
+    # Who is asked, and what they answer.
+
+    def __init__(self, *answers):
+        self._answers = list(answers)
+        self.words = []
+
+    def __call__(self, words):
+        self.words.append(words)
+        return self._answers.pop(0)
+
+
+def _put_into(done, faulty=()):
+    def put(name, port):
+        if name in faulty:
+            raise UserError(f"{port} is gone")
+        done.append((name, port))
+
+    return put
+
+
+def test_without_ports_every_board_is_asked_for():
+    done, ask = [], _Asked("", "", "")
+    outcome = fleet_boards.flash(["attic", "cellar", "shed"], [], _put_into(done), ask)
+    assert done == [("attic", None), ("cellar", None), ("shed", None)]
+    assert ask.words[1] == "2 of 3: plug in the board for cellar, then Enter (s skips, q stops): "
+    assert {word for word, _ in outcome.values()} == {"flashed"}
+
+
+def test_with_ports_only_the_boards_beyond_them_are_asked_for():
+    done, ask = [], _Asked("")
+    fleet_boards.flash(["attic", "cellar", "shed"], ["one", "two"], _put_into(done), ask)
+    assert done == [("attic", "one"), ("cellar", "two"), ("shed", "one")]
+    assert ask.words == ["3 of 3: plug in the board for shed at one, then Enter (s skips, q stops): "]
+
+
+@pytest.mark.parametrize(
+    "answers, words",
+    [
+        (("", "s", ""), ["flashed", "not yet", "flashed"]),
+        (("", "q"), ["flashed", "not yet", "not yet"]),
+        ((None,), ["not yet", "not yet", "not yet"]),
+    ],
+)
+def test_a_board_may_be_passed_over_and_the_rest_left(answers, words):
+    outcome = fleet_boards.flash(["attic", "cellar", "shed"], [], _put_into([]), _Asked(*answers))
+    assert [word for word, _ in outcome.values()] == words
+
+
+def test_a_board_that_fails_does_not_stop_the_others():
+    done = []
+    outcome = fleet_boards.flash(["attic", "cellar", "shed"], ["1", "2", "3"], _put_into(done, ["cellar"]), _Asked())
+    assert done == [("attic", "1"), ("shed", "3")]
+    assert outcome["cellar"] == ("failed", "2 is gone")
+
+
+@pytest.fixture
+def by_rom(monkeypatch):
+    """Esptool without its stub, which no emulation runs."""
+    monkeypatch.setattr(flash, "way", functools.partial(flash.way, no_stub=True))
+
+
+def _esp32_fleet(*words):
+    return main(["fleet", "nodes.csv", "ESP32_GENERIC", "--config", "common.json", "--out", "out", "--json", *words])
+
+
+def test_what_failed_is_listed_and_the_next_run_does_only_that(here, by_rom, micropython, capsys):
+    place = boards.load("ESP32_GENERIC").filesystem
+    with contextlib.ExitStack() as chips:
+        roms = [chips.enter_context(EmulatedRom(chip)) for chip in ("esp32", "esp32c3", "esp32", "esp32")]
+        ports = [f"--port={rom.url}" for rom in roms]
+        assert _esp32_fleet("--flash", *ports[:3]) == 1
+        first = json.loads(capsys.readouterr().out)
+        assert [row["state"] for row in first] == ["flashed", "failed", "flashed"]
+        assert first[1]["why"].startswith(f"the chip at {roms[1].url} is an ESP32-C3, and ESP32_GENERIC has esp32")
+        assert roms[1].flash == b"\xff" * len(roms[1].flash)
+        heard = [rom.received for rom in roms[:3]]
+
+        assert _esp32_fleet("--flash", ports[3]) == 0
+        second = json.loads(capsys.readouterr().out)
+        assert [row["state"] for row in second] == ["flashed before", "flashed", "flashed before"]
+        assert [rom.received for rom in roms[:3]] == heard
+        for rom, name in zip((roms[0], roms[3], roms[2]), _SECRETS, strict=True):
+            data = (here / "out" / f"{name}.bin").read_bytes()
+            assert rom.flash[place.offset :] == data + b"\xff" * (place.size - len(data))
+            assert mount(micropython, here, bytes(rom.flash), place, "run")["client_id"] == name
+
+        assert _esp32_fleet("--flash") == 0
+        assert {row["state"] for row in json.loads(capsys.readouterr().out)} == {"flashed before"}
+        assert [rom.received for rom in roms[:3]] == heard
+
+
+def test_a_node_that_changed_or_is_named_is_flashed_again(here, by_rom, capsys):
+    with EmulatedRom("esp32") as rom:
+        _write_rows({"attic": _SECRETS["attic"]})
+        port = f"--port={rom.url}"
+        states = []
+        for words, secret in (
+            ([], _SECRETS["attic"]),
+            ([], _SECRETS["attic"]),
+            ([], "another-one"),
+            (["--node=attic"], "another-one"),
+        ):
+            _write_rows({"attic": secret})
+            heard = rom.received
+            assert _esp32_fleet("--flash", port, *words) == 0
+            states.append((json.loads(capsys.readouterr().out)[0]["state"], rom.received > heard))
+    assert states == [("flashed", True), ("flashed before", False), ("flashed", True), ("flashed", True)]
+
+
+def test_a_run_that_was_stopped_goes_on(here, by_rom, monkeypatch, capsys):
+    _write_rows({name: _SECRETS[name] for name in ("attic", "cellar")})
+    with EmulatedRom("esp32") as one, EmulatedRom("esp32") as other:
+        monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
+        assert _esp32_fleet("--flash", f"--port={one.url}") == 1
+        said = capsys.readouterr()
+        assert [row["state"] for row in json.loads(said.out)] == ["flashed", "not yet"]
+        assert f"2 of 2: plug in the board for cellar at {one.url}" in said.err
+        heard = one.received
+        assert _esp32_fleet("--flash", f"--port={other.url}") == 0
+        assert one.received == heard and b"cellar" in other.flash
+
+
+def test_uf2_images_go_onto_the_drives_of_the_boot_mode(here, monkeypatch, capsys):
+    # A folder stands in for a drive, and stays: what was copied is read back.
+    monkeypatch.setattr(flash_uf2, "_wait", lambda look, patience_s: look())
+    drives = [here / "drive1", here / "drive2"]
+    for drive in drives:
+        drive.mkdir()
+        (drive / "INFO_UF2.TXT").write_text("Board-ID: RPI-RP2\r\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert _fleet("--flash", *(f"--port={drive}" for drive in drives)) == 0
+    assert capsys.readouterr().out.splitlines() == [f"flashed         {name}" for name in _SECRETS]
+    held = [sorted(file.name for file in drive.iterdir()) for drive in drives]
+    assert held == [["INFO_UF2.TXT", "attic.uf2", "shed.uf2"], ["INFO_UF2.TXT", "cellar.uf2"]]
+    assert (drives[1] / "cellar.uf2").read_bytes() == (here / "out" / "cellar.uf2").read_bytes()
+
+
+def test_nothing_is_done_when_a_row_is_wrong(here, capsys):
+    with open("nodes.csv", "a") as file:
+        file.write(f"attic,{_SECRETS['attic']}\nbarn,{_SECRETS['attic']},\n")
+    assert _fleet("--flash") == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "nodes.csv line 5: \"client_id\" is 'attic', which line 2 has too",
+        "nodes.csv line 6: has 3 cells, and the first line has 2",
+        "umq: nodes.csv: 2 of 5 rows are wrong: nothing was done",
+    ]
+    assert not (here / "out").exists()
+
+
+def test_no_secret_is_ever_shown(here, by_rom, capfd):
+    with EmulatedRom("esp32") as rom:
+        assert _fleet() == 0
+        assert _esp32_fleet("--flash", f"--port={rom.url}", "--node=attic") == 0
+    said = "".join(capfd.readouterr())
+    assert "attic" in said
+    assert not any(secret in said for secret in _SECRETS.values())
+    assert stat.S_IMODE((here / "out" / "fleet.json").stat().st_mode) == 0o600
+    assert not any(secret in (here / "out" / "fleet.json").read_text() for secret in _SECRETS.values())
+
+
+_MISTAKES = {
+    "node": (["--node", "barn"], "nodes.csv: has no node 'barn'"),
+    "common file": (["--config", "nowhere.json"], "nowhere.json: cannot be read: No such file"),
+    "firmware": (["--firmware", "nodes.csv"], "nodes.csv line 2: this firmware does not go with RPI_PICO_W: it is no"),
+    "folder": (["--out", "nodes.csv/out"], "nodes.csv/out/attic.uf2: cannot be written: nodes.csv/out is no folder"),
+}
+
+
+@pytest.mark.parametrize("words, answer", _MISTAKES.values(), ids=_MISTAKES)
+def test_a_mistake_is_one_clear_line(words, answer, here, capsys):
+    assert _fleet(*words) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert said.err.startswith(f"umq: {answer}")
+
+
+def test_a_garbled_state_is_named_and_not_overwritten(here, capsys):
+    assert _fleet() == 0
+    (here / "out" / "fleet.json").write_text("{")
+    assert _fleet("--flash") == 1
+    assert (
+        "umq: out/fleet.json cannot be read: delete it, and all nodes count as not flashed" in capsys.readouterr().err
+    )
+    assert (here / "out" / "fleet.json").read_text() == "{"

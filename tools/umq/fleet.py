@@ -1,0 +1,127 @@
+"""umq fleet: an image for each node of a CSV file, and each onto its board."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from umq import contents, fleet_boards, fleet_table, image, images, progress
+from umq.errors import UserError
+from umq.fleet_state import State
+from umq.project import BUILD
+
+_STATE = "fleet.json"
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A row a node, a column a key.")],
+    board: Annotated[str, typer.Argument(metavar="BOARD", help="The boards' name, a folder of boards/.")],
+    config: Annotated[Path | None, typer.Option(help="What a row leaves empty is taken from this file.")] = None,
+    firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into each.")] = None,
+    mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
+    flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the images, and for what is done.")] = BUILD / "fleet",
+    flash: Annotated[bool, typer.Option("--flash", help="Write each image to its board, one after the other.")] = False,
+    port: Annotated[list[str] | None, typer.Option(help="Where a board is plugged in; once for each.")] = None,
+    node: Annotated[list[str] | None, typer.Option(help="Only this node, done or not; once for each.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+):
+    """Make an image for each node of a fleet, and with --flash write each to a board.
+
+    The first line of the file names its columns, keys of the configuration; each
+    node has its own client_id. Every row is checked before anything is done. The
+    images hold secrets: their mode is 0600.
+
+    Run it again to go on where it stopped: a node whose board has its image is
+    passed over, until something of it changes.
+
+    Examples:
+
+        umq fleet nodes.csv RPI_PICO_W --config common.json --firmware RPI_PICO_W-20250911-v1.26.1.uf2
+
+        umq fleet nodes.csv ESP32_GENERIC --config common.json --flash --port /dev/ttyUSB0 --port /dev/ttyUSB1
+    """
+    chosen = image.board_of(board, flash_mb)
+    if flash and chosen.method == "none":
+        raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
+    nodes = _wanted(_rows(file, config), node, file)
+    state = State(out / _STATE)
+    files = _make(chosen, nodes, mpy, firmware and image.read(firmware), file, out)
+    outcome = {name: (fleet_boards.NOT_YET, "") for name in files}
+    if flash:
+        outcome |= _flash(chosen, files, state, port or [], bool(node))
+    rows = [_row(one, files[one.client_id], *outcome[one.client_id]) for one in nodes]
+    if as_json:
+        print(json.dumps(rows, indent=4))
+    else:
+        _show(rows, flash)
+    return int(flash and any(row["state"] in (fleet_boards.FAILED, fleet_boards.NOT_YET) for row in rows))
+
+
+def _rows(file, config):
+    try:
+        return fleet_table.read(file, config)
+    except fleet_table.Faults as faults:
+        print(*faults.lines, sep="\n", file=sys.stderr)
+        raise
+
+
+def _wanted(nodes, names, file):
+    known = [one.client_id for one in nodes]
+    for name in names or []:
+        if name not in known:
+            raise UserError(f"{file}: has no node {name!r}")
+    return [one for one in nodes if not names or one.client_id in names]
+
+
+def _make(board, nodes, mpy, firmware, file, out):
+    # The images of the nodes, as {name: file}.
+    program = contents.program(mpy)
+    files = {}
+    with progress.bar("making images", unit_is_bytes=False) as shown:
+        for number, one in enumerate(nodes, 1):
+            try:
+                made = images.make(board, contents.listed(program | one.files), firmware)
+            except UserError as error:
+                raise UserError(f"{file} line {one.line}: {error}")
+            files[one.client_id] = out / images.file_name(board, one.client_id)
+            images.write(files[one.client_id], made.data)
+            shown(number, len(nodes))
+    return files
+
+
+def _flash(board, files, state, ports, again):
+    # What becomes of each node, as {name: (word, why)}; what is done is noted at once.
+    from umq import firmware, flash
+
+    def put(name, port):
+        image = firmware.load(board, files[name], with_files=True)
+        drive = Path(port) if port and Path(port).is_dir() else None
+        way = flash.way(board, image, port=None if drive else port, drive=drive)
+        way.ready()
+        print(f"{name}: {way.run()}", file=sys.stderr)
+        state.done(name, image.data)
+
+    done = set() if again else {name for name, file in files.items() if state.is_done(name, file.read_bytes())}
+    todo = [name for name in files if name not in done]
+    return {name: (fleet_boards.BEFORE, "") for name in done} | fleet_boards.flash(todo, ports, put, _ask)
+
+
+def _ask(words):
+    print(words, end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    return answer.strip().lower() if answer else None
+
+
+def _row(node, file, state, why):
+    return {"line": node.line, "client_id": node.client_id, "file": str(file), "state": state, "why": why}
+
+
+def _show(rows, flashed):
+    for row in rows:
+        if flashed:
+            print(f"{row['state']:<14}  {row['client_id']}{': ' if row['why'] else ''}{row['why']}")
+        else:
+            print(f"{row['client_id']:<20}  {row['file']}")
