@@ -9,10 +9,12 @@ import stat
 import pytest
 
 import synthetic_firmware
+from emulated_rom import EmulatedRom
 from mounted import mount
 from umq import boards, contents, images, uf2
 from umq.__main__ import main
 from umq.errors import UserError
+from umq.virtual import board as virtual
 
 _SECRET = "swordfish-hunter2"
 _CONFIG = {
@@ -89,6 +91,28 @@ def test_a_32_bit_micropython_runs_it_too(name, programs, config, micropython32,
     image = images.make(board, _files(programs, config))
     answer = mount(micropython32, tmp_path, _flash_of(board, image.data), board.filesystem, "run")
     assert answer["client_id"] == "greenhouse"
+
+
+def test_a_virtual_board_boots_from_the_image_to_a_node_that_is_connected(virtual_board, broker, config, tmp_path):
+    wifi = {"wifi_ssid": virtual.DEFAULT_SSID, "wifi_passphrase": virtual.DEFAULT_PASSPHRASE}
+    there = {"server": "127.0.0.1", "port": broker.port, "user": None, "password": None}
+    config.write_text(json.dumps(_CONFIG | wifi | there))
+    assert main(["image", "VIRTUAL", "--config", str(config), "--to", str(tmp_path / "flash")]) == 0
+    board = virtual_board(image=tmp_path / "flash")
+    board.wait_for_output("node: connected, new session")
+    assert " as greenhouse " in broker.log()
+
+
+def test_esptool_writes_the_image_as_it_is(programs, config, micropython, tmp_path):
+    board = boards.load("ESP32_GENERIC_C3")
+    to = tmp_path / "image.bin"
+    to.write_bytes(images.make(board, _files(programs, config), synthetic_firmware.for_board(board)).data)
+    with EmulatedRom("esp32c3") as rom:
+        told = ["--port", rom.url, "--firmware", str(to), "--with-files", "--yes", "--no-stub"]
+        assert main(["flash", board.name, *told]) == 0
+    flash = bytes(rom.flash)
+    assert flash == to.read_bytes().ljust(board.flash_size, b"\xff")
+    assert mount(micropython, tmp_path, flash, board.filesystem, "run")["client_id"] == "greenhouse"
 
 
 @pytest.mark.parametrize("name", ["ESP32_GENERIC", "ESP32_GENERIC_S3", "ESP32_GENERIC_C3"])

@@ -69,5 +69,7 @@ def test_the_certificate_that_a_configuration_names_goes_with_it(tmp_path):
     text = json.dumps(_GOOD | {"tls_ca": "ca.der"}).encode()
     with pytest.raises(UserError, match='^config.json: "tls_ca" names ca.der, but .* cannot be read: No such file'):
         contents.configuration("config.json", text, tmp_path)
+    with pytest.raises(UserError, match='^config.json: "tls_ca" is ../ca.der: a board has no folder above its own$'):
+        contents.configuration("config.json", text.replace(b"ca.der", b"../ca.der"), tmp_path)
     (tmp_path / "ca.der").write_bytes(b"certificate")
     assert contents.configuration("config.json", text, tmp_path) == {"config.json": text, "ca.der": b"certificate"}

@@ -35,6 +35,8 @@ def configuration(name, text, folder):
     ca = settings.check(name, text).tls_ca
     files = {CONFIG: text}
     if ca:
+        if ".." in ca.split("/"):
+            raise UserError(f'{name}: "tls_ca" is {ca}: a board has no folder above its own')
         path = Path(folder, ca.lstrip("/"))
         try:
             files[ca.lstrip("/")] = path.read_bytes()

@@ -28,6 +28,8 @@ def command(
 
         umq image RPI_PICO_W --config greenhouse.json --firmware RPI_PICO_W-20250911-v1.26.1.uf2
 
+        umq flash RPI_PICO_W --firmware build/images/greenhouse.uf2 --with-files
+
         umq image ESP32_GENERIC_S3 --config greenhouse.json --flash-mb 16 --to greenhouse.bin
     """
     chosen = board_of(board, flash_mb)
@@ -44,8 +46,10 @@ def command(
     if image.firmware:
         print(f"  firmware    {image.firmware:9,} bytes")
     print(f"  filesystem  {image.filesystem:9,} of {chosen.filesystem.size:,} bytes, {image.files} files")
-    if image.offset is not None:
-        print(f"  its place   0x{image.offset:x} in the flash")
+    if chosen.method == "none":
+        print(f"next: umq virtual --image {to} --config {config}")
+    else:
+        print(f"next: umq flash {chosen.name} --firmware {to} --with-files")
 
 
 def board_of(name, flash_mb):
