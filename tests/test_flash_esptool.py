@@ -83,16 +83,6 @@ def test_bytes_lost_on_the_line_are_made_good(image, capsys):
     assert rom.flash[: len(data)] == data
 
 
-def test_a_line_that_loses_bytes_again_and_again_is_one_clear_line(image, capsys):
-    path = image("ESP32_GENERIC_C3")
-    with EmulatedRom("esp32c3") as rom:
-        rom.lose = set(range(50_000, 1_000_000, 30_000))
-        status, said = _flash(capsys, "ESP32_GENERIC_C3", "--port", rom.url, "--firmware", path, "--no-stub")
-    assert status == 1
-    assert "writing broke off at" in said
-    assert "run `umq flash ESP32_GENERIC_C3` again" in said
-
-
 def test_a_cable_pulled_midway_is_one_clear_line_and_flashing_again_repairs_it(image, impatient, capsys):
     path = image("ESP32_GENERIC")
     data = Path(path).read_bytes()
@@ -109,15 +99,6 @@ def test_a_cable_pulled_midway_is_one_clear_line_and_flashing_again_repairs_it(i
         status, said = _flash(capsys, "ESP32_GENERIC", "--port", rom.path, "--firmware", path, "--no-stub")
     assert status == 0, said
     assert rom.flash[0x1000 : 0x1000 + len(data)] == data
-
-
-def test_a_chip_that_does_not_answer_says_how_to_put_it_into_boot_mode(image, impatient, capsys, monkeypatch):
-    monkeypatch.setattr(EmulatedRom, "_answer", lambda self, frame: b"")
-    with EmulatedRom("esp32") as rom:
-        args = ["ESP32_GENERIC", "--port", rom.url, "--firmware", image("ESP32_GENERIC"), "--no-stub"]
-        status, said = _flash(capsys, *args)
-    assert status == 1
-    assert f"no chip answers in its boot mode: {boards.load('ESP32_GENERIC').boot_mode}" in said
 
 
 def test_a_flash_too_small_is_one_clear_line(image, capsys):

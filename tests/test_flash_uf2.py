@@ -11,6 +11,7 @@ import pytest
 import synthetic_firmware as synthetic
 from umq import __main__ as command_line
 from umq import boards, device_ports, drives, flash_uf2, uf2
+from umq.device import Device
 from umq.errors import UserError
 
 PICO, PICO2 = boards.load("RPI_PICO_W"), boards.load("RPI_PICO2_W")
@@ -266,6 +267,15 @@ def test_a_running_board_is_put_into_boot_mode(drive, image, ports, capsys, monk
     status, said = _flash(capsys, PICO.name, "--firmware", image(PICO))
     assert status == 0, said
     assert (there[0] / image(PICO).name).read_bytes() == image(PICO).read_bytes()
+
+
+def test_a_board_over_its_port_is_asked_for_its_boot_mode(virtual_board):
+    board = virtual_board()
+    with Device(board.port) as device:
+        device.run("import machine\nmachine.bootloader = lambda: open('booted', 'w').close()")
+        device.to_boot_mode()
+    with Device(board.port) as device:
+        assert device.exists("booted")
 
 
 def test_a_running_board_of_another_kind_is_left_alone(monkeypatch):

@@ -33,9 +33,8 @@ _KNOWN = {
 }
 
 NOTHING_THERE = (
-    "no board is plugged in: use a USB cable that carries data, not only power; on Linux `dmesg` shows whether the "
-    "board was noticed; a board without MicroPython may need its boot mode (boards/README.md); a virtual board is "
-    "named by its port"
+    "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may need "
+    "its boot mode (boards/README.md); a virtual board is named by its port"
 )
 
 
@@ -89,7 +88,8 @@ def choose(wanted=None, found=None):
     ports = listed(found)
     shown = ", ".join(f"{one.path} ({one.what})" for one in ports)
     if wanted:
-        raise UserError(f"there is no port {wanted}: {'choose one of ' + shown if ports else NOTHING_THERE}")
+        there = f"choose one of {shown}" if ports else "no board is plugged in (`umq devices` says what to look for)"
+        raise UserError(f"there is no port {wanted}: {there}")
     if not ports:
         raise UserError(NOTHING_THERE)
     if len(ports) > 1:

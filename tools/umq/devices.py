@@ -30,6 +30,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, fo
         )
     if not ports and not there:
         print(f"{device_ports.NOTHING_THERE[0].upper()}{device_ports.NOTHING_THERE[1:]}.")
+        print("On Linux `sudo dmesg | tail` shows whether the computer noticed the board at all.")
 
 
 def _drive(drive):

@@ -100,6 +100,7 @@ def _download(address, path, progress):
         raise UserError(f"{address} cannot be had: {error.code} {error.reason}; is the version still there?")
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
+        reason = getattr(reason, "strerror", None) or reason
         raise UserError(
             f"{address} cannot be reached ({reason}): download it where there is a network, and put it at {path}, or "
             "name it by --firmware"

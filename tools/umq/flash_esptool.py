@@ -86,7 +86,7 @@ def _error(said):
     # The line with the error, else the last one.
     for line in reversed(said):
         if found := re.search(r"(?:fatal|serial exception) error occurred: (.*)", line):
-            return found[1]
+            return found[1].split(". ")[0].rstrip(".")  # what follows is advice
     return next((line for line in reversed(said) if line), "it ended without a word")
 
 
@@ -99,7 +99,7 @@ def _in_words(board, port, failed):
         return UserError(f"the chip at {port} is an {found[1]}, and {board.name} has {board.mcu}: nothing was written")
     half = f"; the board holds a part of the firmware and does not start: run `umq flash {board.name}` again"
     if failed.percent is not None:
-        why = failed.said.rstrip(".") if _still_there(port) else "the port is gone: was the cable pulled?"
+        why = failed.said if _still_there(port) else "the port is gone: was the cable pulled?"
         return UserError(f"{port}: writing broke off at {failed.percent:.0f}% ({why}){half}")
     if "://" not in port and (trouble := _trouble(port)):
         return UserError(f"{port} {trouble}")

@@ -1,0 +1,387 @@
+"""The ways in which umq fails, each as a function that prepares it and returns the command line: for test_error_paths.
+
+A case gets a Desk: what lies around on the desk of the user to whom it happens.
+"""
+
+import contextlib
+import fcntl
+import os
+import pty
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+import synthetic_firmware as synthetic
+from emulated_rom import EmulatedRom
+from umq import boards, device_ports, drives, firmware_download, flash_uf2
+from umq.project import FIRMWARE
+
+CASES = {}
+
+_S3, _PICO, _PICO2 = (boards.load(name) for name in ("ESP32_GENERIC_S3", "RPI_PICO_W", "RPI_PICO2_W"))
+
+
+def case(what):
+    """Register the function as the case that `what` describes."""
+
+    def register(function):
+        CASES[what] = function
+        return function
+
+    return register
+
+
+class Desk:
+    """Files, ports and drives of one case; `patch` is a pytest.MonkeyPatch, `later` an ExitStack that puts all away."""
+
+    def __init__(self, folder, patch, later):
+        self.folder, self.patch, self.later = folder, patch, later
+        self.ports()
+        patch.setattr(drives, "mounted", list)
+        patch.setattr(drives, "unmounted", list)
+        patch.setattr(firmware_download, "CACHE", folder / "build")
+        patch.setattr(flash_uf2, "_LOOK_S", 0.01)
+        for name in ("_DRIVE_S", "_LEAVE_S", "_RETURN_S"):
+            patch.setattr(flash_uf2, name, 0.2)
+        patch.setenv("ESPTOOL_CFGFILE", self.file("esptool.cfg", b"[esptool]\nconnect_attempts = 2\n"))
+        patch.setattr("sys.stdin", open(os.devnull))
+
+    def file(self, name, data):
+        """The path of a file."""
+        (self.folder / name).write_bytes(data)
+        return str(self.folder / name)
+
+    def ports(self, *paths):
+        """What is plugged in: RP2 boards with MicroPython, at these paths."""
+        found = [SimpleNamespace(device=p, vid=0x2E8A, pid=5, serial_number="", description="") for p in paths]
+        self.patch.setattr("serial.tools.list_ports.comports", lambda: found)
+
+    def terminal(self):
+        """The path of a port behind which nobody is."""
+        master, slave = pty.openpty()
+        self.later.callback(os.close, master)
+        self.later.callback(os.close, slave)
+        return os.ttyname(slave)
+
+    def rom(self, chip, on_pty=False, **faults):
+        """The port of an emulated chip in boot mode."""
+        rom = self.later.enter_context(EmulatedRom(chip, on_pty=on_pty))
+        for name, value in faults.items():
+            setattr(rom, name, value)
+        return rom.path or rom.url
+
+    def drive(self, board_id="RPI-RP2"):
+        """The path of a drive of a chip in boot mode."""
+        (self.folder / "drive").mkdir()
+        (self.folder / "drive" / "INFO_UF2.TXT").write_text(f"Board-ID: {board_id}\n")
+        return str(self.folder / "drive")
+
+    def image(self, board):
+        """The path of firmware for a board."""
+        return self.file("firmware" + board.suffix, synthetic.for_board(board))
+
+
+# Words that make no sense
+
+
+@case("an unknown command")
+def _(desk):
+    return ["flahs"]
+
+
+@case("an unknown option")
+def _(desk):
+    return ["devices", "--sideways"]
+
+
+@case("an unknown board")
+def _(desk):
+    return ["flash", "RPI_PICO"]
+
+
+@case("a board that takes no firmware")
+def _(desk):
+    return ["flash", "VIRTUAL"]
+
+
+# Firmware files
+
+
+def _file(desk, board, data):
+    return ["flash", board.name, "--firmware", desk.file("firmware" + board.suffix, data)]
+
+
+@case("a firmware file that is not there")
+def _(desk):
+    return ["flash", "RPI_PICO_W", "--firmware", str(desk.folder / "firmware.uf2")]
+
+
+@case("ESP32: a truncated file")
+def _(desk):
+    return _file(desk, _S3, synthetic.for_board(_S3)[:-100])
+
+
+@case("ESP32: a garbled file")
+def _(desk):
+    data = bytearray(synthetic.for_board(_S3))
+    data[0x12000] ^= 4
+    return _file(desk, _S3, data)
+
+
+@case("ESP32: another chip's file")
+def _(desk):
+    return _file(desk, _S3, synthetic.esp32("esp32c3", 0))
+
+
+@case("ESP32: a program without boot loader and partition table")
+def _(desk):
+    return _file(desk, _S3, synthetic.for_board(_S3)[0x10000:])
+
+
+@case("ESP32: a file of another kind")
+def _(desk):
+    return _file(desk, _S3, b"<html>404</html>".ljust(5_000))
+
+
+@case("ESP32: a file that would overwrite the board's files")
+def _(desk):
+    return _file(desk, _S3, synthetic.for_board(_S3).ljust(0x280000, b"\xff"))
+
+
+@case("RP2: a truncated file")
+def _(desk):
+    return _file(desk, _PICO, synthetic.for_board(_PICO)[:-512])
+
+
+@case("RP2: a garbled file")
+def _(desk):
+    data = bytearray(synthetic.for_board(_PICO))
+    data[512 * 7] ^= 4
+    return _file(desk, _PICO, data)
+
+
+@case("RP2: another chip's file")
+def _(desk):
+    return _file(desk, _PICO, synthetic.for_board(_PICO2))
+
+
+@case("RP2: a file of another kind")
+def _(desk):
+    return _file(desk, _PICO, synthetic.for_board(_S3))
+
+
+@case("RP2: a file that would overwrite the board's files")
+def _(desk):
+    return _file(desk, _PICO, synthetic.rp2(_PICO.family, _PICO.filesystem.offset + 4096))
+
+
+# Downloads
+
+
+@case("no network, and no firmware here")
+def _(desk):
+    return ["flash", "RPI_PICO_W", "--mirror", "http://127.0.0.1:1/firmware"]
+
+
+@case("a download that is not what it was")
+def _(desk):
+    desk.patch.setattr(firmware_download, "LOCK", desk.folder / "firmware.json")
+    name = "RPI_PICO_W-20250911-v1.26.1.uf2"
+    desk.file(
+        "firmware.json",
+        b'{"address": "https://micropython.org/resources/firmware", "version": "v1.26.1", "date": "20250911",'
+        b'"sha256": {"%s": "%s"}}' % (name.encode(), b"0" * 64),
+    )
+    (desk.folder / "build").mkdir()
+    desk.file(f"build/{name}", synthetic.for_board(_PICO))
+    return ["flash", "RPI_PICO_W"]
+
+
+# Nodes
+
+
+@case("a configuration with faults")
+def _(desk):
+    return ["config", "--file", str(desk.folder / "config.json"), "--name", "greenhouse", "--set", "port=many"]
+
+
+@case("a configuration that is not there")
+def _(desk):
+    return ["image", "RPI_PICO_W", "--config", str(desk.folder / "config.json")]
+
+
+@case("an image of another chip's firmware")
+def _(desk):
+    config = desk.file("config.json", (FIRMWARE / "config.example.json").read_bytes())
+    firmware = desk.file("firmware.uf2", synthetic.for_board(_PICO2))
+    return ["image", "RPI_PICO_W", "--config", config, "--firmware", firmware]
+
+
+@case("a program that is not there")
+def _(desk):
+    return ["run", str(desk.folder / "hello.py")]
+
+
+@case("a broker that is not there")
+def _(desk):
+    return ["monitor", "127.0.0.1:1", "--once"]
+
+
+# Ports and chips
+
+
+@case("deploying without a board")
+def _(desk):
+    return ["deploy"]
+
+
+@case("logs of a port that is not there")
+def _(desk):
+    return ["logs", "--port", "/dev/ttyUSB7"]
+
+
+def _at(desk, port):
+    return ["flash", _S3.name, "--firmware", desk.image(_S3), "--no-stub", *(["--port", port] if port else [])]
+
+
+@case("no board is plugged in")
+def _(desk):
+    return _at(desk, None)
+
+
+@case("several boards are plugged in")
+def _(desk):
+    desk.ports("/dev/ttyACM0", "/dev/ttyACM1")
+    return _at(desk, None)
+
+
+@case("a port that is not there")
+def _(desk):
+    return _at(desk, "/dev/ttyUSB7")
+
+
+@case("a port without the right to use it")
+def _(desk):
+    desk.patch.setattr(os, "access", lambda path, mode: mode != os.R_OK | os.W_OK)
+    desk.patch.setattr(device_ports, "_who_may", lambda path: "`sudo usermod -aG dialout $USER`, then log in anew")
+    return _at(desk, desk.terminal())
+
+
+@case("a port in use")
+def _(desk):
+    path = desk.terminal()
+    handle = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    desk.later.callback(os.close, handle)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return _at(desk, path)
+
+
+@case("a file in place of a port")
+def _(desk):
+    return _at(desk, desk.file("port", b""))
+
+
+@case("the wrong chip")
+def _(desk):
+    return _at(desk, desk.rom("esp32"))
+
+
+@case("a chip that is not in its boot mode")
+def _(desk):
+    return _at(desk, desk.terminal())
+
+
+@case("a line that loses bytes, however often it is tried")
+def _(desk):
+    return _at(desk, desk.rom("esp32s3", lose=set(range(50_000, 1_000_000, 20_000))))
+
+
+@case("a cable pulled while esptool writes")
+def _(desk):
+    return _at(desk, desk.rom("esp32s3", on_pty=True, hang_up=60_000))
+
+
+@case("files would be lost, and nobody can be asked")
+def _(desk):
+    return [*_at(desk, desk.rom("esp32s3")), "--erase"]
+
+
+# Drives
+
+
+def _onto(desk, *args):
+    return ["flash", _PICO.name, "--firmware", desk.image(_PICO), *args]
+
+
+@case("RP2: no board in boot mode")
+def _(desk):
+    return _onto(desk)
+
+
+@case("RP2: a drive that is not mounted")
+def _(desk):
+    desk.patch.setattr(drives, "unmounted", lambda: ["RPI-RP2"])
+    return _onto(desk)
+
+
+@case("RP2: a folder that is no drive")
+def _(desk):
+    return _onto(desk, "--drive", str(desk.folder))
+
+
+@case("RP2: another chip's drive")
+def _(desk):
+    return _onto(desk, "--drive", desk.drive("RP2350"))
+
+
+@case("an ESP32 has no drive")
+def _(desk):
+    return ["flash", _S3.name, "--firmware", desk.image(_S3), "--drive", desk.drive()]
+
+
+@case("RP2: a cable pulled while the file is copied")
+def _(desk):
+    path = desk.drive()
+
+    def pull(handle, data):
+        shutil.rmtree(path)
+        raise OSError(5, "Input/output error")
+
+    desk.patch.setattr(flash_uf2.os, "write", pull)
+    return _onto(desk, "--drive", path)
+
+
+@case("RP2: a full drive")
+def _(desk):
+    def full(handle, data):
+        raise OSError(28, "No space left on device")
+
+    desk.patch.setattr(flash_uf2.os, "write", full)
+    return _onto(desk, "--drive", desk.drive())
+
+
+@case("RP2: a drive that does not hold what was written")
+def _(desk):
+    desk.patch.setattr(flash_uf2.os, "write", lambda handle, data: len(data))
+    return _onto(desk, "--drive", desk.drive())
+
+
+@case("RP2: a board that does not start after the copy")
+def _(desk):
+    path = desk.drive()
+    copy = flash_uf2._copy
+
+    def reset(*args):
+        done = copy(*args)
+        shutil.rmtree(path)
+        return done
+
+    desk.patch.setattr(flash_uf2, "_copy", reset)
+    return _onto(desk, "--drive", path)
+
+
+def happens(what, folder, run):
+    """Prepare the case `what` in the empty `folder`, and return what run(its command line) returns."""
+    with contextlib.ExitStack() as later, pytest.MonkeyPatch.context() as patch:
+        return run(CASES[what](Desk(folder, patch, later)))
