@@ -17,7 +17,7 @@ from umq.project import FIRMWARE
 
 _CONFIG = FIRMWARE / "config.json"
 _FIRST_LINES_S = 10
-_LAST_OF_THEM = ("node: connected", "node: the broker refuses", "Traceback")
+_LAST_OF_THEM = ("node: connected", 'Type "help()"')  # it works; it has ended, and this is the prompt
 
 
 def command(
@@ -25,7 +25,9 @@ def command(
     config: Annotated[
         Path | None, typer.Option(help="The configuration file.", show_default="firmware/config.json, if there is one")
     ] = None,
-    mpy: Annotated[bool, typer.Option("--mpy", help="Put the library there compiled: a quarter of the bytes.")] = False,
+    mpy: Annotated[
+        bool, typer.Option(help="The library compiled, in a quarter of the bytes and less heap, or its sources.")
+    ] = True,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace files that somebody else put there; each is kept as NAME.old.")
     ] = False,
@@ -41,7 +43,7 @@ def command(
 
         umq deploy
 
-        umq deploy --mpy --port /dev/ttyACM0
+        umq deploy --no-mpy --port /dev/ttyACM0
 
         umq deploy --config greenhouse.json --no-reset
     """

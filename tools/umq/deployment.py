@@ -98,7 +98,10 @@ def plan(device, files, keep_configuration=False):
 
 def check_room(device, plan):
     """UserError unless what must be written fits beside what is there."""
-    facts = device.evaluate("__import__('os').statvfs('/')")
+    try:
+        facts = device.evaluate("__import__('os').statvfs('/')")
+    except CodeError as error:
+        raise UserError(f"{device.port}: the board has no filesystem ({error.exception}): `umq flash` makes one")
     block, free = facts[0], facts[3]
     sizes = [len(plan.files[path]) for path in plan.upload()]
     sizes += [size for name, _, size in device.entries("/") if name in plan.foreign]
@@ -106,7 +109,7 @@ def check_room(device, plan):
     if needed > free:
         raise UserError(
             f"{device.port}: the board has {free * block // 1024} KB free, and {needed * block // 1024} KB are needed "
-            "to bring the new files beside the old ones: nothing was changed; make room, or try --mpy"
+            "to bring the new files beside the old ones: nothing was changed; make room"
         )
 
 

@@ -83,7 +83,7 @@ class Device:
         self._transport = _open(self.port)
         try:
             self._interrupt()
-            self.run(_PRELUDE)
+            self._run(_PRELUDE, _READ_S)
         except BaseException:
             self._close()
             raise
@@ -98,8 +98,12 @@ class Device:
     def run(self, code, timeout_s=20):
         """Run the text `code` on the board; return what it printed, as text.
 
-        timeout_s: how long it may be silent. DeviceError: it raised (CodeError), or did not end.
+        timeout_s: how long it may be silent. DeviceError: it raised (CodeError), or did not end. If it takes more than
+        a second or two it must call _feed() at times, for the node's watchdog.
         """
+        return self._run(f"_feed()\n{code}", timeout_s)
+
+    def _run(self, code, timeout_s):
         with self._errors(_STOPPED):
             said, raised = self._transport.exec_raw(code.encode(), timeout=timeout_s)
         if raised:
@@ -132,7 +136,7 @@ class Device:
             try:
                 for at in range(0, len(data), _PIECE):
                     piece = data[at : at + _PIECE]
-                    self.run(f"_feed()\n_file.write({_as_code(piece)})")
+                    self.run(f"_file.write({_as_code(piece)})")
                     if progress:
                         progress(len(piece))
             finally:
