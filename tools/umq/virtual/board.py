@@ -209,9 +209,9 @@ class VirtualBoard:
             self._cable.forget()
         self._print(self._chip.read())
         if self._cable:
-            if self._chip.waiting < _MOST_WAITING:
-                self._hear(self._cable.read())
             self._cable.flush()
+            if self._chip.waiting < _MOST_WAITING:
+                self._hear(self._cable.read())  # after which the cable may be gone
         if self._chip.waiting:
             self._chip.flush()
 

@@ -100,6 +100,7 @@ class Chip:
         """Begin from the beginning. mode: the REPL at the end of it, "friendly" or "raw"."""
         self.stop()
         if cause != SOFT_RESET:
+            self._to_board.clear()
             (self._folder / "pins").write_bytes(_UNDRIVEN * _PINS)
         self.terminal, theirs = open_pair(cooked=True)
         self.pipe, pipe = os.pipe()
