@@ -52,7 +52,7 @@ def test_a_port_that_another_program_uses(silent_port):
 
 
 def test_a_board_that_is_silent(silent_port, monkeypatch):
-    monkeypatch.setattr(device, "_READ_S", 0.1)
+    monkeypatch.setattr(device, "_WAITS_S", (0.1, 0.2))
     assert "the board does not answer" in refused(silent_port[0])
 
 

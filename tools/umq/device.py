@@ -19,7 +19,7 @@ from umq.errors import UserError
 _BAUD = 115_200
 _READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
 _LOOK_S = 0.1
-_ATTEMPTS = 3  # a program that is just saying goodbye takes the second Ctrl-C, or the third
+_WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is just being reset, or takes its leave of a broker, hears a later Ctrl-C
 _PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
 
 _SILENT = (
@@ -132,17 +132,19 @@ class Device:
         """Make or overwrite a file with the bytes `data`; `progress(bytes)` is called as they go over. It is not
         atomic: cut short, it leaves a part."""
         with self._naming(path):
-            self.run(f"import binascii\n_file = open({path!r}, 'wb')\n_text = binascii.a2b_base64")
+            opened = f"import binascii\n_file = open({path!r}, 'wb')\n_text = binascii.a2b_base64\n"
             try:
-                for at in range(0, len(data), _PIECE):
+                for at in range(0, max(len(data), 1), _PIECE):
                     piece = data[at : at + _PIECE]
-                    self.run(f"_file.write({_as_code(piece)})")
+                    closed = "\n_file.close()" if at + _PIECE >= len(data) else ""
+                    self.run(f"{opened}_file.write({_as_code(piece)}){closed}")
+                    opened = ""
                     if progress:
                         progress(len(piece))
-            finally:
-                # Its own error, out of room say, is the better one to hear of.
-                with contextlib.suppress(CodeError):
+            except CodeError:
+                with contextlib.suppress(DeviceError):  # it has said what is wrong
                     self.run("_file.close()")
+                raise
 
     def entries(self, path="/"):
         """What is in a folder: a list of (name, is_folder, size in bytes)."""
@@ -207,17 +209,18 @@ class Device:
 
     def _interrupt(self):
         silent = None
-        for _ in range(_ATTEMPTS):
+        for wait_s in _WAITS_S:
             try:
                 # It prints what it did not expect.
                 with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.enter_raw_repl(soft_reset=False, timeout_overall=_READ_S)
+                    self._transport.serial.timeout = _LOOK_S
+                    self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
+                    self._transport.serial.timeout = _READ_S
                 return
             except Gone:
                 raise
             except DeviceError as error:
                 silent = error
-        assert silent
         raise silent
 
     @contextlib.contextmanager
