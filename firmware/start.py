@@ -18,6 +18,7 @@ _MAX_PACKET = 768  # room for the birth message of the longest name and topic
 _RECEIVED = 512  # commands that the broker may have under way at once; mosquitto keeps to no limit in a burst
 _WINDOW = 8  # messages of QoS 1 and 2 under way at once; in memory, as many are kept while the link is down,
 _JOURNAL_SLOTS = 64  # and in a journal these
+_NO_SUCH_PLACE = (2, 20, 21)  # ENOENT, ENOTDIR, EISDIR
 
 
 def run(path):
@@ -83,7 +84,12 @@ def _store(path):
     try:
         journal = Journal(path, _JOURNAL_SLOTS, _MAX_PACKET)
     except OSError as error:
-        raise config.ConfigError('"journal" names %s, which cannot be opened (error %s)' % (path, error.errno))
+        words = "%s, which cannot be opened (error %s)" % (path, error.errno)
+        if error.errno in _NO_SUCH_PLACE:
+            raise config.ConfigError('"journal" names ' + words)
+        # The flash is full, or worn out: better a node that a reset may cost its messages than none.
+        print("journal: %s; unfinished messages do not survive a reset now" % words)
+        return RamStore(_WINDOW, _MAX_PACKET)
     if journal.report:
         print("journal:", journal.report)
     return journal

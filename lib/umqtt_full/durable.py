@@ -17,10 +17,12 @@ class DurableSession(Session):
         self.handing_over = -1  # the slot of the kept message that is being handed over
 
     def connected(self, session_present):
-        super().connected(session_present)
         self.handing_over = -1  # a callback may have raised
-        if not session_present:
-            self.store.orphan()
+        try:
+            super().connected(session_present)
+        finally:  # the flash may have failed, and nobody says it again
+            if not session_present:
+                self.store.orphan()
 
     def accepts(self, message):
         # Only a message that was kept until now is handed over here; a new one is kept first.

@@ -57,7 +57,7 @@ class Journal:
     segment is full.
 
     report says what was found torn, damaged or foreign at the start, "" if nothing was. OSError: the files cannot be
-    opened. Full from publish(): no free slot, or the filesystem takes no more.
+    opened, or a foreign one not renamed. Full from publish(): no free slot, or the filesystem takes no more.
     """
 
     Session = DurableSession
@@ -212,13 +212,17 @@ class Journal:
             self._flush()
 
     def orphan(self):
-        # The session of what was kept is no more: nobody will release it, and its packet ids may come again.
+        # The session of what was kept is no more: nobody will release it, and its packet ids may come again. That is
+        # said once: should the flash fail here, memory has it.
+        new = False
         for slot in self.arrived:
-            if self.packet_ids[slot] != _INWARD:
-                self.packet_ids[slot] = _INWARD
+            new |= self.packet_ids[slot] != _INWARD
+            self.packet_ids[slot] = _INWARD
+        if new:
+            self._urgent = True
+            for slot in self.arrived:
                 self._append(_RELEASED, slot)
-                self._urgent = True
-        self.sync()
+            self.sync()
 
     # For streamed payloads, and for users
 

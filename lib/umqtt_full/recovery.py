@@ -1,5 +1,6 @@
 # How a journal finds what it had kept in its two files. Done once, when it is made; journal.py says what a segment is.
 
+import os
 from collections import OrderedDict
 from errno import ENOENT
 from struct import unpack_from
@@ -17,6 +18,8 @@ _RELEASED = const(2)
 _INWARD = const(-2)
 _FREE = const(-1)
 _DUP = const(8)
+_NOWHERE = const(1 << 28)
+_PIECE = const(256)
 
 # Which queue a live record is of: publishes, pubrels, arrived
 _PUBREL = const(1)
@@ -25,7 +28,7 @@ _ARRIVED = const(2)
 
 def recover(journal, slots, size, received):
     """Open the files of a Journal and make all that it keeps in memory. ValueError for arguments that make no sense,
-    OSError if the files cannot be opened."""
+    OSError if the files cannot be opened, or one that is not ours cannot be renamed."""
     _check(slots, size, received, journal._durable)
     _prepare(journal)
     size = max(size, _load(journal, slots, received)) + 4
@@ -76,7 +79,7 @@ def _load(journal, slots, received):
     best, other = (older, newer) if older.whole and not newer.whole else (newer, older)
     live = list(best.live.values())
     inward = len([one for one in live if one[0] == _ARRIVED])
-    slots = max(slots, len(live) - inward)
+    slots = max(min(slots, 256 - inward), len(live) - inward)
     received = max(min(received, 256 - slots), inward)
     total = slots + received
     # Numbered anew where there were more of them, or others, before
@@ -105,15 +108,22 @@ def _load(journal, slots, received):
     journal._end = best.end
     # Of a file that a newer one has replaced nothing matters.
     told = [one.report for one in (older, newer) if one.report and not 0 < one.generation < best.generation]
+    try:
+        # What was read may lie in a computer's cache still, since before its program was killed.
+        journal._urgent = True
+        journal._files[best.which].flush()
+        journal._urgent = False
+        if other.size:
+            journal._truncate(other.which)
+        # Behind the end (and the zero of a journal that was closed) may lie whole records of this generation, after one
+        # that never reached the medium: the next record could bring them back.
+        if moved or best.report or not best.whole or best is older or best.size > best.end + 1:
+            journal._compact()
+    except OSError as e:
+        # No room, perhaps. The next record begins with doing this.
+        journal._end = journal._tails[other.which] = _NOWHERE
+        told.append("not yet repaired: %s" % e)
     journal.report = "; ".join(told)
-    # What was read may lie in a computer's cache still, since before its program was killed.
-    journal._files[best.which].flush()
-    if other.size:
-        journal._truncate(other.which)
-    # Behind the end (and the zero of a journal that was closed) may lie whole records of this generation, after one
-    # that never reached the medium: the next record could bring them back.
-    if moved or best.report or not best.whole or best is older or best.size > best.end + 1:
-        journal._compact()
     return max([one[3] for one in live] or [0])
 
 
@@ -123,9 +133,9 @@ class _Segment:
     def __init__(self, journal, which):
         self.which = which
         self.generation = self.slots = 0
-        self.whole = False  # is all of its snapshot there?
         self.live = OrderedDict()  # slot: [queue, slot, packet id, size of the body, extra, its place, its first byte]
         self.end = _HEADER
+        self._snapshot = _NOWHERE  # where that ends
         self.report = ""
         self._journal = journal
         self._name = "%s.%d" % (journal._path, which)
@@ -136,6 +146,7 @@ class _Segment:
         except OSError as e:  # a bad block
             self._tell("cannot be read at byte %d: %s" % (self.end, e))
             foreign = False
+        self.whole = self.end >= self._snapshot
         if foreign:
             self._set_aside()
         journal._tails[which] = self.size
@@ -157,13 +168,18 @@ class _Segment:
         self._file.seek(at)
         return found[: self._file.readinto(found)]
 
-    def _adds_up(self, data, n):
-        # Does the checksum behind n more bytes fit?
+    def _adds_up(self, at, n):
+        # Does the checksum behind n more bytes fit? In pieces, for what is no record may seem to be a long one.
         journal = self._journal
-        if len(data) < n + 4:
-            return False
-        journal._count(data, n)
-        return unpack_from(">I", data, n)[0] == journal._b << 15 | journal._a
+        while n:
+            piece = self._get(at, min(n, _PIECE))
+            if not piece:
+                return False
+            journal._count(piece, len(piece))
+            at += len(piece)
+            n -= len(piece)
+        piece = self._get(at, 4)
+        return len(piece) == 4 and unpack_from(">I", piece)[0] == journal._b << 15 | journal._a
 
     def _read(self):
         # -> is it no journal of ours?
@@ -173,14 +189,14 @@ class _Segment:
         if any(magic) and not _MAGIC.startswith(magic):
             return True
         journal._a = journal._b = 0
-        if not self._adds_up(head, _HEADER - 4):
+        if len(head) < _HEADER or not self._adds_up(0, _HEADER - 4):
             self._tell("is torn or damaged at its start")
             return False
         _, self.slots, self.generation, snapshot = unpack_from(">5sBII", head)
         journal._generation = self.generation
+        self._snapshot = _HEADER + snapshot
         while self._record():
             pass
-        self.whole = self.end >= _HEADER + snapshot
         return False
 
     def _record(self):
@@ -196,11 +212,10 @@ class _Segment:
                 damaged = head[0] != mark
                 head[0] = mark
                 journal._count(head, _BODY)
-                body = self._get(at + _BODY, n + 4)
-                if self._adds_up(body, n):
+                if self._adds_up(at + _BODY, n):
                     if damaged:
                         self._tell("is damaged at byte %d" % at)
-                    self._take(kind, slot, packet_id, n, extra, at + _BODY, body[0])
+                    self._take(kind, slot, packet_id, n, extra, at + _BODY)
                     self.end = at + n + _OVERHEAD
                     return True
                 damaged = not damaged
@@ -209,22 +224,22 @@ class _Segment:
             self._tell("is torn or damaged at byte %d of %d" % (at, self.size))
         return False
 
-    def _take(self, kind, slot, packet_id, n, extra, place, head):
+    def _take(self, kind, slot, packet_id, n, extra, place):
         if kind == _RELEASED and slot >= self.slots:
             if slot in self.live:
                 self.live[slot][2] = 0  # it keeps its place among those that came in
             return
         self.live.pop(slot, None)
         if kind == _KEPT:
-            self.live[slot] = [_ARRIVED if slot >= self.slots else 0, slot, packet_id, n, extra, place, head]
+            queue = _ARRIVED if slot >= self.slots else 0
+            self.live[slot] = [queue, slot, packet_id, n, extra, place, self._get(place, 1)[0]]
         elif kind == _RELEASED:
             self.live[slot] = [_PUBREL, slot, packet_id, 0, 0, 0, 0]
 
     def _set_aside(self):
-        # Somebody else's file, or that of a later version
-        copy = self._journal._open(self._name + ".bad", "w+b")
-        for at in range(0, self.size, 512):
-            copy.write(self._get(at, 512))
-        copy.flush()
-        copy.close()
-        self._tell("is no journal of this version: copied to %s.bad" % self._name)
+        # Somebody else's file, or that of a later version. A copy of it might find no room.
+        self._file.close()
+        getattr(self._journal, "_rename", os.rename)(self._name, self._name + ".bad")
+        self._open("w+b")
+        self.size = 0
+        self._tell("is no journal of this version: renamed to %s.bad" % self._name)

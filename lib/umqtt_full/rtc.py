@@ -27,12 +27,13 @@ class RtcJournal(Journal):
             self.report = "the RTC memory held something else: overwritten"
 
     def _open(self, name, mode):  # pyright: ignore[reportIncompatibleMethodOverride]: another kind of file
-        # What is not ours is not kept anywhere.
-        memory = bytearray(_SIZE) if name.endswith(".bad") else self._memory
-        half = _Half(self._rtc, memory, _SIZE // 2 * int(name[4]))
+        half = _Half(self._rtc, self._memory, _SIZE // 2 * int(name[4]))
         if mode[0] == "w":
             half.clear()
         return half
+
+    def _rename(self, name, other):
+        pass  # what is not ours is not kept anywhere
 
     def _limit(self, size):
         return _SIZE // 2

@@ -51,12 +51,12 @@ class Session:
             # The peer knows nothing of it any more: what it released is done, what it may have taken starts anew.
             for i in range(len(self._received)):
                 self._received[i] = 0
-            while store.pubrels:
-                store.remove(store.pubrels, 0)
             for slot in store.publishes:
                 if store.heads[slot] & 12 == 12:  # DUP, QoS 2
                     self.maybe_doubled += 1
                 store.heads[slot] &= 0xF7
+            while store.pubrels:
+                store.remove(store.pubrels, 0)
 
     # Outward
 

@@ -3,7 +3,7 @@
 What it leaves out: what becomes of unflushed bytes when the power goes (the simulator's flash has that).
 """
 
-from errno import ENOENT
+from errno import EIO, ENOENT
 
 from umqtt_full.journal import Journal
 
@@ -11,11 +11,14 @@ ENOSPC = 28  # MicroPython's errno does not name it
 
 
 class Files:
-    """names: content, a bytearray each. fail: every write raises this errno. flushes, opened: how many there were."""
+    """names: content, a bytearray each. fail: every write, flush and new file raises this errno. bad: by name, from
+    which byte on it cannot be read. capacity: how many bytes fit. flushes, opened: how many there were."""
 
     def __init__(self):
         self.names = {}
         self.fail = 0
+        self.bad = {}
+        self.capacity = 1 << 28
         self.flushes = 0
         self.opened = 0
 
@@ -35,9 +38,10 @@ class Files:
 
 
 class _File:
-    def __init__(self, files, content):
+    def __init__(self, files, name):
         self._files = files
-        self._content = content
+        self._name = name
+        self._content = files.names[name]
         self._at = 0
 
     def seek(self, at, whence=0):
@@ -47,6 +51,8 @@ class _File:
     def readinto(self, buf, n=-1):
         n = len(buf) if n < 0 else n
         found = self._content[self._at : self._at + n]
+        if self._at + len(found) > self._files.bad.get(self._name, 1 << 28):
+            raise OSError(EIO)
         for i in range(len(found)):
             buf[i] = found[i]
         self._at += len(found)
@@ -56,7 +62,10 @@ class _File:
         if self._files.fail:
             raise OSError(self._files.fail)
         data = bytes(buf if n < 0 else memoryview(buf)[:n])
-        self._content.extend(bytes(max(0, self._at + len(data) - len(self._content))))
+        more = max(0, self._at + len(data) - len(self._content))
+        if more and sum([len(content) for content in self._files.names.values()]) + more > self._files.capacity:
+            raise OSError(ENOSPC)
+        self._content.extend(bytes(more))
         self._content[self._at : self._at + len(data)] = data
         self._at += len(data)
         return len(data)
@@ -78,8 +87,13 @@ class MemoryJournal(Journal):
     def _open(self, name, mode):
         self._memory.opened += 1
         names = self._memory.names
+        if self._memory.fail and mode == "w+b":
+            raise OSError(self._memory.fail)
         if mode == "w+b":
             names[name] = bytearray()
         elif name not in names:
             raise OSError(ENOENT, "no such file")
-        return _File(self._memory, names[name])
+        return _File(self._memory, name)
+
+    def _rename(self, name, other):
+        self._memory.names[other] = self._memory.names.pop(name)

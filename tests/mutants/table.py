@@ -106,8 +106,8 @@ MUTANTS = (
     (
         "packet ids of a session that the broker forgot stay in use",
         "durable.py",
-        "            self.store.orphan()\n",
-        "            pass\n",
+        "                self.store.orphan()\n",
+        "                pass\n",
     ),
     # Flushes
     (
@@ -144,13 +144,13 @@ MUTANTS = (
     (
         "records without a checksum",
         "recovery.py",
-        '        return unpack_from(">I", data, n)[0] == journal._b << 15 | journal._a\n',
+        '        return len(piece) == 4 and unpack_from(">I", piece)[0] == journal._b << 15 | journal._a\n',
         "        return True\n",
     ),
     (
         "a snapshot is not checked for being whole",
         "recovery.py",
-        "        self.whole = self.end >= _HEADER + snapshot\n",
+        "        self.whole = self.end >= self._snapshot\n",
         "        self.whole = True\n",
     ),
     (

@@ -88,6 +88,11 @@ class Blocks:
         finally:
             self.look()
 
+    def rename(self, name, other):
+        self.about("rename " + name)
+        self._files.rename(name, other)
+        self.look()
+
     # what a test calls
 
     def size(self):

@@ -45,6 +45,9 @@ class _Journal(journals.Journal):
     def _open(self, name, mode):
         return self._disk.open(name, mode)
 
+    def _rename(self, name, other):
+        self._disk.rename(name, other)
+
 
 class _Link(Emulated):
     """The node's transport. It dies with its node, without a word to the broker."""
