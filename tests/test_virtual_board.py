@@ -1,28 +1,19 @@
 """A board without hardware, taken for a real one by mpremote."""
 
+import hashlib
+import os
+import pty
 import subprocess
 import sys
-import time
 
 import pytest
+
+from board_rig import Person, mpremote, wait_until
 
 
 @pytest.fixture
 def board(virtual_board):
     return virtual_board()
-
-
-def mpremote(board, *words, succeeds=True):
-    """What mpremote printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mpremote", "connect", board.port, *map(str, words)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def test_it_runs_what_it_is_given(board):
@@ -54,6 +45,93 @@ def test_boot_and_main_run_at_the_start(board, tmp_path):
     board.reset()
     said = board.wait_for_output("main\nMicroPython")
     assert "this is boot\nthis is main\nMicroPython" in said
+
+
+def test_a_script_is_run_from_the_computer(board, tmp_path):
+    (tmp_path / "script.py").write_text("import os\nprint(os.listdir('/'))\n")
+    assert mpremote(board, "run", tmp_path / "script.py") == "[]\n"
+
+
+def test_a_folder_of_the_computer_is_mounted(board, tmp_path):
+    (tmp_path / "mine.py").write_text("print('imported')\n")
+    (tmp_path / "data").write_bytes(bytes(range(256)) * 40)
+    read = "import mine; f = open('data', 'rb'); d = f.read(); print(d == bytes(range(256)) * 40)"
+    write = "f = open('back', 'wb'); f.write(bytes(range(256))); f.close()"
+    assert "imported\nTrue\n" in mpremote(board, "mount", tmp_path, "exec", read, "exec", write)
+    assert (tmp_path / "back").read_bytes() == bytes(range(256))
+
+
+def test_packages_are_installed(board, tmp_path):
+    (tmp_path / "package.json").write_text('{"urls": [["pack/__init__.py", "source.py"]], "version": "1"}')
+    (tmp_path / "source.py").write_text("WORD = 'packed'\n")
+    mpremote(board, "mip", "install", "--no-mpy", tmp_path / "package.json")
+    assert mpremote(board, "exec", "import pack; print(pack.__file__, pack.WORD)") == "/lib/pack/__init__.py packed\n"
+
+
+def test_space_and_hashes_are_shown(board, tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * 10_000)
+    mpremote(board, "cp", tmp_path / "file", ":")
+    name, size, used, *_ = mpremote(board, "df").splitlines()[1].split()
+    assert (name, size, used) == ("<VfsLfs2>", "1048576", str(5 * 4096))
+    assert hashlib.sha256(b"x" * 10_000).hexdigest() in mpremote(board, "sha256sum", ":file")
+    assert "file" in mpremote(board, "tree")
+
+
+def test_what_a_soft_reset_forgets(board):
+    assert mpremote(board, "exec", "x = 5", "resume", "exec", "print(x)") == "5\n"
+    mpremote(board, "soft-reset")
+    causes = "import machine; print('x' in globals(), machine.reset_cause() == machine.SOFT_RESET)"
+    assert mpremote(board, "resume", "exec", causes) == "False True\n"
+
+
+def test_a_raw_soft_reset_runs_boot_but_not_main(board, tmp_path):
+    (tmp_path / "boot.py").write_text("booted = True\n")
+    (tmp_path / "main.py").write_text("ran = True\n")
+    mpremote(board, "cp", tmp_path / "boot.py", tmp_path / "main.py", ":")
+    assert mpremote(board, "exec", "print('booted' in globals(), 'ran' in globals())") == "True False\n"
+
+
+def test_main_is_interrupted_by_whoever_comes(board, tmp_path):
+    (tmp_path / "main.py").write_text("print('at work')\nn = 0\nwhile True:\n    n += 1\n")
+    mpremote(board, "cp", tmp_path / "main.py", ":", "+", "reset")
+    board.wait_for_output("at work")
+    assert mpremote(board, "resume", "exec", "print(n > 0)") == "True\n"
+
+
+def test_a_hard_reset(board):
+    mpremote(board, "exec", "import os; os.mkdir('kept')", "reset")
+    board.wait_for_output(">>> ")
+    cause = "import machine, os; print(machine.reset_cause() == machine.HARD_RESET, os.listdir())"
+    assert mpremote(board, "resume", "exec", cause) == "True ['kept']\n"
+
+
+def test_the_prompt_by_mpremote(board):
+    ours, theirs = pty.openpty()
+    mpremote_itself = subprocess.Popen(
+        [sys.executable, "-m", "mpremote", "connect", board.port, "repl"], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    try:
+        person = Person(ours)
+        person.reads_until("Ctrl-x to exit this shell\n")
+        person.types("\r")
+        person.reads_until(">>> ")
+        person.types("6 * 7\r")
+        assert person.reads_until("\n>>> ").endswith("\n42\n>>> ")
+        person.types("\x18")
+        assert mpremote_itself.wait(timeout=30) == 0
+    finally:
+        mpremote_itself.kill()
+        mpremote_itself.wait()
+        person.leaves()
+
+
+def test_several_run_side_by_side(virtual_board):
+    boards = [virtual_board() for _ in range(3)]
+    for number, board in enumerate(boards):
+        mpremote(board, "exec", f"open('mine', 'w').write('{number}')")
+    assert [mpremote(board, "cat", ":mine") for board in boards] == ["0", "1", "2"]
+    assert len({mpremote(board, "exec", "import machine; print(machine.unique_id())") for board in boards}) == 3
 
 
 @pytest.fixture
@@ -112,10 +190,3 @@ def test_one_whose_process_is_killed_leaves_no_process(in_foreground):
 def runs(pid):
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return bool(state) and state[0] != "Z"
-
-
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -64,6 +64,7 @@ class VirtualBoard:
         self._closed = False
         self._calls = queue.SimpleQueue()
         self._cable = None
+        self._pulled = []
         self._is_attached = False
         self._pull = None
         self._watchdog = None  # (seconds, when it bites)
@@ -177,6 +178,8 @@ class VirtualBoard:
             self._chip.stop()
             if self._cable:
                 self._cable.close()
+            for fd in self._pulled:
+                os.close(fd)
 
     def _wait(self):
         poll = select.poll()
@@ -290,7 +293,7 @@ class VirtualBoard:
     def _pull_now(self, power):
         self._pull = None
         if self._cable:
-            self._cable.close()
+            self._pulled.append(self._cable.pull())
             self._cable = None
             self._is_attached = False
         if power:

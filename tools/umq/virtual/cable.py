@@ -62,6 +62,13 @@ class Cable:
         """How many bytes wait for room."""
         return len(self._to_port)
 
+    def pull(self):
+        """Close it, and return a descriptor; until that is closed, no other port gets this one's name, which programs
+        may still try."""
+        theirs = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
+        self.close()
+        return theirs
+
     def close(self):
         if self._link and os.path.islink(self._link) and os.readlink(self._link) == self.port:
             os.unlink(self._link)

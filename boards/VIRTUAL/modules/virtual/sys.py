@@ -2,6 +2,7 @@
 from collections import namedtuple
 from sys import *
 from sys import implementation as _unix
+from sys import path  # noqa: F401
 
 _FIELDS = ("name", "version", "_machine", "_mpy", "_build")
 _Implementation = namedtuple("implementation", _FIELDS)
