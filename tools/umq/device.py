@@ -208,7 +208,7 @@ class Device:
         yield from _follow(self.port, transport, timeout_s)
 
     def _interrupt(self):
-        silent = None
+        silent = DeviceError(f"{self.port}: {_SILENT}")
         for wait_s in _WAITS_S:
             try:
                 # It prints what it did not expect.
