@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit virtual mpy devices flash bench budget wear simulate soak lint types format clean
+.PHONY: help setup demo test test-32bit virtual mpy devices flash image fleet bench budget wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -41,6 +41,12 @@ devices: $(INSTALLED) ## list the boards that are plugged in
 
 flash: $(INSTALLED) ## put MicroPython onto a board: BOARD=RPI_PICO_W
 	@$(VENV) -m umq flash $(BOARD) $(ARGS)
+
+image: $(INSTALLED) ## make one file of a node for a board: BOARD=RPI_PICO_W
+	@$(VENV) -m umq image $(BOARD) $(ARGS)
+
+fleet: $(INSTALLED) ## make one file for each node of a fleet: BOARD=RPI_PICO_W FILE=nodes.csv
+	@$(VENV) -m umq fleet $(FILE) $(BOARD) $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries
 	@$(VENV) -m umq lab bench $(ARGS)

@@ -5,6 +5,7 @@ A case gets a Desk: what lies around on the desk of the user to whom it happens.
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import shutil
@@ -216,6 +217,51 @@ def _(desk):
     config = desk.file("config.json", (FIRMWARE / "config.example.json").read_bytes())
     firmware = desk.file("firmware.uf2", synthetic.for_board(_PICO2))
     return ["image", "RPI_PICO_W", "--config", config, "--firmware", firmware]
+
+
+@case("an image of firmware whose filesystem lies elsewhere")
+def _(desk):
+    config = desk.file("config.json", (FIRMWARE / "config.example.json").read_bytes())
+    rows = (*synthetic.ROWS, ("vfs", 1, 0x81, 0x300000, 0x100000))
+    firmware = desk.file("firmware.bin", synthetic.esp32("esp32s3", 0, rows=rows))
+    return ["image", _S3.name, "--config", config, "--firmware", firmware]
+
+
+@case("an image with a certificate that is not there")
+def _(desk):
+    keys = {"client_id": "greenhouse", "server": "broker", "wifi_ssid": "home", "tls_ca": "ca.der"}
+    return ["image", "RPI_PICO_W", "--config", desk.file("config.json", json.dumps(keys).encode())]
+
+
+@case("an image for more flash than an RP2 has")
+def _(desk):
+    return ["image", "RPI_PICO_W", "--flash-mb", "16"]
+
+
+def _fleet(desk, rows, *words):
+    return ["fleet", desk.file("nodes.csv", rows.encode()), "RPI_PICO_W", "--out", str(desk.folder / "fleet"), *words]
+
+
+@case("a fleet without the names of the columns")
+def _(desk):
+    return _fleet(desk, "attic,a-password\n")
+
+
+@case("a fleet with two nodes of one name")
+def _(desk):
+    return _fleet(desk, "client_id,server,wifi_ssid\nattic,broker,home\nattic,broker,home\n")
+
+
+@case("a fleet of which there is not such a node")
+def _(desk):
+    return _fleet(desk, "client_id,server,wifi_ssid\nattic,broker,home\n", "--node", "cellar")
+
+
+@case("a fleet whose notes are garbled")
+def _(desk):
+    (desk.folder / "fleet").mkdir()
+    desk.file("fleet/fleet.json", b"{")
+    return _fleet(desk, "client_id,server,wifi_ssid\nattic,broker,home\n")
 
 
 @case("a program that is not there")

@@ -216,6 +216,7 @@ def test_no_secret_is_ever_shown(here, by_rom, capfd):
 
 
 _MISTAKES = {
+    "port": (["--port", "/dev/ttyUSB0"], "--port says where to write to: say --flash too"),
     "node": (["--node", "barn"], "nodes.csv: has no node 'barn'"),
     "common file": (["--config", "nowhere.json"], "nowhere.json: cannot be read: No such file"),
     "firmware": (["--firmware", "nodes.csv"], "nodes.csv line 2: this firmware does not go with RPI_PICO_W: it is no"),
@@ -229,6 +230,11 @@ def test_a_mistake_is_one_clear_line(words, answer, here, capsys):
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1
     assert said.err.startswith(f"umq: {answer}")
+
+
+def test_a_virtual_board_is_not_flashed(here, capsys):
+    assert main(["fleet", "nodes.csv", "VIRTUAL", "--flash"]) == 1
+    assert capsys.readouterr().err.startswith("umq: VIRTUAL is not flashed: leave --flash out")
 
 
 def test_a_garbled_state_is_named_and_not_overwritten(here, capsys):

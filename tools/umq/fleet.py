@@ -24,7 +24,7 @@ def command(
     flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
     out: Annotated[Path, typer.Option(help="The folder for the images, and for what is done.")] = BUILD / "fleet",
     flash: Annotated[bool, typer.Option("--flash", help="Write each image to its board, one after the other.")] = False,
-    port: Annotated[list[str] | None, typer.Option(help="Where a board is plugged in; once for each.")] = None,
+    port: Annotated[list[str] | None, typer.Option(help="A board's port, or RP2's drive; once for each.")] = None,
     node: Annotated[list[str] | None, typer.Option(help="Only this node, done or not; once for each.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
 ):
@@ -44,6 +44,8 @@ def command(
         umq fleet nodes.csv ESP32_GENERIC --config common.json --flash --port /dev/ttyUSB0 --port /dev/ttyUSB1
     """
     chosen = image.board_of(board, flash_mb)
+    if port and not flash:
+        raise UserError("--port says where to write to: say --flash too")
     if flash and chosen.method == "none":
         raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
     nodes = _wanted(_rows(file, config), node, file)

@@ -26,7 +26,7 @@ class Node:
 
 
 class Faults(UserError):
-    """Rows that are wrong: `lines` says of each what, and holds no secret."""
+    """Several rows are wrong: `lines` says of each what, and holds no secret."""
 
     def __init__(self, message, lines):
         super().__init__(message)
@@ -34,7 +34,7 @@ class Faults(UserError):
 
 
 def read(path, base=None):
-    """The Nodes of the CSV file at `path`, every row checked; Faults if one is wrong.
+    """The Nodes of the CSV file at `path`, every row checked; Faults or UserError: some are wrong.
 
     base: a configuration file, of which a node has what its row leaves empty. A tls_ca lies beside that, or else beside
     the CSV file.
@@ -55,6 +55,8 @@ def read(path, base=None):
             nodes.append(Node(line, found.client_id, contents.configuration(name, text, folder)))
         except UserError as fault:
             faults.append(str(fault))
+    if len(faults) == 1:
+        raise UserError(faults[0])
     if faults:
         raise Faults(f"{path}: {len(faults)} of {len(faults) + len(nodes)} rows are wrong: nothing was done", faults)
     if not nodes:

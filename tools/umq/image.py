@@ -8,12 +8,15 @@ import typer
 
 from umq import boards, contents, images, settings
 from umq.errors import UserError
-from umq.project import BUILD
+from umq.project import BUILD, FIRMWARE
 
 
 def command(
     board: Annotated[str, typer.Argument(metavar="BOARD", help="The board's name, a folder of boards/.")],
-    config: Annotated[Path, typer.Option(help="The node's configuration; a tls_ca it names lies beside it.")],
+    config: Annotated[
+        Path,
+        typer.Option(help="The node's configuration, and beside it its tls_ca.", show_default="firmware/config.json"),
+    ] = FIRMWARE / contents.CONFIG,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into it.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
     flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
@@ -26,7 +29,7 @@ def command(
 
     Examples:
 
-        umq image RPI_PICO_W --config greenhouse.json --firmware RPI_PICO_W-20250911-v1.26.1.uf2
+        umq image RPI_PICO_W --firmware RPI_PICO_W-20250911-v1.26.1.uf2
 
         umq flash RPI_PICO_W --firmware build/images/greenhouse.uf2 --with-files
 
