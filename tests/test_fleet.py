@@ -33,7 +33,9 @@ def _write_rows(secrets):
 
 
 def _fleet(*words):
-    return main(["fleet", "nodes.csv", "RPI_PICO_W", "--config", "common.json", "--out", "out", *words])
+    # Sources, for compiling takes a second each time.
+    told = ["--config", "common.json", "--out", "out", "--no-mpy"]
+    return main(["fleet", "nodes.csv", "RPI_PICO_W", *told, *words])
 
 
 def test_each_node_gets_an_image_of_its_own(here, micropython, capsys):
@@ -144,50 +146,54 @@ def test_what_failed_is_listed_and_the_next_run_does_only_that(here, by_rom, mic
         assert [rom.received for rom in roms[:3]] == heard
 
 
-def test_a_node_that_changed_or_is_named_is_flashed_again(here, by_rom, capsys):
-    with EmulatedRom("esp32") as rom:
-        _write_rows({"attic": _SECRETS["attic"]})
-        port = f"--port={rom.url}"
-        states = []
-        for words, secret in (
-            ([], _SECRETS["attic"]),
-            ([], _SECRETS["attic"]),
-            ([], "another-one"),
-            (["--node=attic"], "another-one"),
-        ):
-            _write_rows({"attic": secret})
-            heard = rom.received
-            assert _esp32_fleet("--flash", port, *words) == 0
-            states.append((json.loads(capsys.readouterr().out)[0]["state"], rom.received > heard))
-    assert states == [("flashed", True), ("flashed before", False), ("flashed", True), ("flashed", True)]
-
-
-def test_a_run_that_was_stopped_goes_on(here, by_rom, monkeypatch, capsys):
-    _write_rows({name: _SECRETS[name] for name in ("attic", "cellar")})
-    with EmulatedRom("esp32") as one, EmulatedRom("esp32") as other:
-        monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
-        assert _esp32_fleet("--flash", f"--port={one.url}") == 1
-        said = capsys.readouterr()
-        assert [row["state"] for row in json.loads(said.out)] == ["flashed", "not yet"]
-        assert f"2 of 2: plug in the board for cellar at {one.url}" in said.err
-        heard = one.received
-        assert _esp32_fleet("--flash", f"--port={other.url}") == 0
-        assert one.received == heard and b"cellar" in other.flash
-
-
-def test_uf2_images_go_onto_the_drives_of_the_boot_mode(here, monkeypatch, capsys):
-    # A folder stands in for a drive, and stays: what was copied is read back.
+@pytest.fixture
+def drives(here, monkeypatch):
+    """Two folders that stand in for the drives of chips in boot mode. They stay: what was copied is read back."""
     monkeypatch.setattr(flash_uf2, "_wait", lambda look, patience_s: look())
-    drives = [here / "drive1", here / "drive2"]
-    for drive in drives:
-        drive.mkdir()
-        (drive / "INFO_UF2.TXT").write_text("Board-ID: RPI-RP2\r\n")
+    folders = [here / "drive1", here / "drive2"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "INFO_UF2.TXT").write_text("Board-ID: RPI-RP2\r\n")
+    return folders
+
+
+def _taken(drive):
+    # The files that were copied to a drive since the last look.
+    files = sorted(drive.glob("*.uf2"))
+    for file in files:
+        file.unlink()
+    return [file.stem for file in files]
+
+
+def test_uf2_images_go_onto_the_drives_of_the_boot_mode(here, drives, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     assert _fleet("--flash", *(f"--port={drive}" for drive in drives)) == 0
-    assert capsys.readouterr().out.splitlines() == [f"flashed         {name}" for name in _SECRETS]
-    held = [sorted(file.name for file in drive.iterdir()) for drive in drives]
-    assert held == [["INFO_UF2.TXT", "attic.uf2", "shed.uf2"], ["INFO_UF2.TXT", "cellar.uf2"]]
+    said = capsys.readouterr().out.splitlines()
+    assert said == [*(f"flashed         {name}" for name in _SECRETS), "3 of 3 boards have their image"]
     assert (drives[1] / "cellar.uf2").read_bytes() == (here / "out" / "cellar.uf2").read_bytes()
+    assert [_taken(drive) for drive in drives] == [["attic", "shed"], ["cellar"]]
+
+
+def test_a_node_that_changed_or_is_named_is_flashed_again(drives, capsys):
+    outcome = []
+    for secret, words in (("one", []), ("one", []), ("another", []), ("another", ["--node=attic"])):
+        _write_rows({"attic": secret})
+        assert _fleet("--flash", f"--port={drives[0]}", *words) == 0
+        outcome.append((capsys.readouterr().out.split()[0:2], _taken(drives[0])))
+    flashed = (["flashed", "attic"], ["attic"])
+    assert outcome == [flashed, (["flashed", "before"], []), flashed, flashed]
+
+
+def test_a_run_that_was_stopped_goes_on(drives, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
+    assert _fleet("--flash", f"--port={drives[0]}") == 1
+    said = capsys.readouterr()
+    assert [line[:14].strip() for line in said.out.splitlines()[:3]] == ["flashed", "not yet", "not yet"]
+    assert said.out.endswith("\n1 of 3 boards have their image: run it again for the rest\n")
+    assert f"2 of 3: plug in the board for cellar at {drives[0]}" in said.err
+    assert _taken(drives[0]) == ["attic"]
+    assert _fleet("--flash", *(f"--port={drive}" for drive in drives)) == 0
+    assert [_taken(drive) for drive in drives] == [["cellar"], ["shed"]]
 
 
 def test_nothing_is_done_when_a_row_is_wrong(here, capsys):

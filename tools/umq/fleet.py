@@ -22,7 +22,9 @@ def command(
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into each.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
     flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
-    out: Annotated[Path, typer.Option(help="The folder for the images, and for what is done.")] = BUILD / "fleet",
+    out: Annotated[
+        Path, typer.Option(help="The folder for the images, and for what is done.", show_default="build/fleet")
+    ] = BUILD / "fleet",
     flash: Annotated[bool, typer.Option("--flash", help="Write each image to its board, one after the other.")] = False,
     port: Annotated[list[str] | None, typer.Option(help="A board's port, or RP2's drive; once for each.")] = None,
     node: Annotated[list[str] | None, typer.Option(help="Only this node, done or not; once for each.")] = None,
@@ -59,7 +61,7 @@ def command(
         print(json.dumps(rows, indent=4))
     else:
         _show(rows, flash)
-    return int(flash and any(row["state"] in (fleet_boards.FAILED, fleet_boards.NOT_YET) for row in rows))
+    return int(flash and not all(map(_is_done, rows)))
 
 
 def _rows(file, config):
@@ -122,8 +124,15 @@ def _row(node, file, state, why):
 
 
 def _show(rows, flashed):
-    for row in rows:
-        if flashed:
-            print(f"{row['state']:<14}  {row['client_id']}{': ' if row['why'] else ''}{row['why']}")
-        else:
+    if not flashed:
+        for row in rows:
             print(f"{row['client_id']:<20}  {row['file']}")
+        return
+    for row in rows:
+        print(f"{row['state']:<14}  {row['client_id']}{': ' if row['why'] else ''}{row['why']}")
+    done = sum(map(_is_done, rows))
+    print(f"{done} of {len(rows)} boards have their image{'' if done == len(rows) else ': run it again for the rest'}")
+
+
+def _is_done(row):
+    return row["state"] in (fleet_boards.FLASHED, fleet_boards.BEFORE)
