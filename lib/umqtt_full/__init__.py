@@ -12,16 +12,23 @@ else:
 
 __version__ = "0.1.0"
 
-# Loaded when first asked for, so that a program pays only for what it names.
-_WHERE = {"MQTTClient": "client", "RamStore": "store", "Transport": "transport"}
+# Loaded when first asked for, so that a program pays only for what it names. No module is among them: MicroPython's
+# dir() and its REPL's completion ask for every name that there is anywhere, and would load them all.
+_WHERE = {
+    "MQTTClient": "client",
+    "RamStore": "store",
+    "Transport": "transport",
+    "LinkLost": "errors",
+    "TimedOut": "errors",
+    "ProtocolError": "errors",
+    "MQTTException": "errors",
+    "Full": "errors",
+}
 
 
 def __getattr__(name):
-    # A class of its module, an error, or a module itself.
-    where = _WHERE.get(name) or ("errors" if name[0] < "_" else name)
-    try:
-        module = __import__("umqtt_full." + where, None, None, (where,))
-        value = globals()[name] = module if where == name else getattr(module, name)
-    except ImportError:
-        raise AttributeError(name)
+    if name not in _WHERE:
+        raise AttributeError("module 'umqtt_full' has no attribute '%s'" % name)
+    where = _WHERE[name]
+    value = globals()[name] = getattr(__import__("umqtt_full." + where, None, None, (where,)), name)
     return value

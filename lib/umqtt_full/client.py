@@ -3,7 +3,7 @@
 from errno import ECONNRESET, ENOTCONN, ETIMEDOUT
 
 from . import const
-from .codec import to_bytes, to_text
+from .codec import shown, to_bytes, to_text
 from .errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
 from .protocol import Protocol, Subscription
 from .session import Session
@@ -80,8 +80,7 @@ class MQTTClient:
         self._topic_name = b""
         self._error = "connect() first"
 
-    def __repr__(self):
-        return "<MQTTClient %s, connected to %s: %s>" % (self.client_id, self.server, self.is_connected())
+    __repr__ = shown
 
     # Connecting
 
@@ -441,7 +440,7 @@ class MQTTClient:
         p = self._protocol
         was = p.state
         if e is not self._error and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
-            e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else "link lost")
+            e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else self.server)
         self.close()
         self._error = e
         if was == _UP:

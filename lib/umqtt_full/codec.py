@@ -184,6 +184,13 @@ def put_filters(buf, at, head, packet_id, subscriptions):
     return at
 
 
+def shown(x):
+    # A repr, which is made by code that is loaded when somebody wants to see them.
+    from .state import state
+
+    return state(x)
+
+
 class Message:
     """A PUBLISH that came in. One object is reused for all: it is valid until the callback returns.
 
@@ -196,6 +203,8 @@ class Message:
         self.payload = bytearray(capacity)
         self.qos = self.packet_id = 0
         self.retain = self.dup = False
+
+    __repr__ = shown
 
 
 class Reader:

@@ -18,7 +18,7 @@ from errno import EIO
 from struct import pack_into
 
 from . import const
-from .codec import bad
+from .codec import bad, shown
 from .durable import DurableSession
 from .errors import Full
 
@@ -61,6 +61,7 @@ class Journal:
     """
 
     Session = DurableSession
+    __repr__ = shown
 
     # What recovery.py makes, and says more about: for type checkers. On a board these lines take no heap.
     report: str

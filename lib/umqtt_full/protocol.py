@@ -8,7 +8,7 @@
 from errno import ETIMEDOUT
 
 from . import const
-from .codec import Reader, bad, put_ack, put_connect, put_filters, put_header, put_publish
+from .codec import Reader, bad, put_ack, put_connect, put_filters, put_header, put_publish, shown
 from .errors import MQTTException, TimedOut
 from .topics import is_topic_name, matches
 
@@ -46,6 +46,8 @@ class Subscription:
         self.callback = callback
         self.granted = _ASK if on else _LEAVE
         self.hit = False  # does it match the last message's topic?
+
+    __repr__ = shown
 
 
 class Protocol:

@@ -9,7 +9,7 @@
 from array import array
 
 from . import const
-from .codec import bad, put_publish
+from .codec import bad, put_publish, shown
 from .errors import Full
 
 _PUBLISH = const(0x30)
@@ -41,6 +41,8 @@ class Session:
         self._received = array("H", bytes(2 * received))  # QoS 2 ids not yet released; 0: the place is free
         self.stray_acks = 0  # acknowledgements of what was not, or no longer, unfinished
         self.maybe_doubled = 0  # QoS 2 messages begun in a session that the peer then forgot
+
+    __repr__ = shown
 
     def connected(self, session_present):
         # A connection begins: what is unfinished is to be sent again [MQTT-4.4.0-1].
