@@ -184,11 +184,11 @@ def put_filters(buf, at, head, packet_id, subscriptions):
     return at
 
 
-def shown(x):
+def shown(self):
     # A repr, which is made by code that is loaded when somebody wants to see them.
     from .state import state
 
-    return state(x)
+    return state(self)
 
 
 class Message:

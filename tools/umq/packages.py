@@ -13,7 +13,7 @@ from umq.project import LIB
 _LIBRARY = LIB / "umqtt_full"
 _NOT_ON_BOARDS = ("_cpython",)
 
-CLIENT = ("__init__", *pack.TOGETHER, "words")
+CLIENT = ("__init__", *pack.TOGETHER, "state", "words")
 # What each package has beside the client. asyncio and the broker's role get a line each when they are there.
 PACKAGES = {
     "client": (),
