@@ -115,6 +115,7 @@ def _configuration(device, report, found):
 # Runs on the board. Errors are printed as (class, MQTT's code or errno's name, words).
 _CODE = """
 import errno as _errno, time as _time
+_shook = False
 def _tell(f, *a):
     _feed()
     try:
@@ -124,6 +125,8 @@ def _tell(f, *a):
         w = str(e.args[-1] if e.args else e)
         if isinstance(e, OSError):
             c = getattr(_errno, "errorcode", {}).get(c, c)
+        if _shook and not w.startswith("TLS"):
+            w = "TLS: " + w
         print(repr((type(e).__name__, c, w)))
 def _settled(f):
     t = _time.ticks_ms()
@@ -160,13 +163,18 @@ def _tcp():
     finally:
         t.close()
 def _client():
-    from umqtt_full import MQTTClient
+    from umqtt_full import MQTTClient, Transport
+    class Noting(Transport):
+        def close(self):
+            global _shook
+            _shook = _shook or self.shaking
+            super().close()
     p = {}
     if _ca:
         with open(_ca, "rb") as f:
             p["cadata"] = f.read()
     c = MQTTClient(_id, _host, _port, _user, _password, 30, bool(_ca), p, timeout_ms=_ms, max_packet=256, inflight=1,
-                   received=16, chunk=64)
+                   received=16, chunk=64, transport=Noting())
     c.on_wait = _feed
     c.connect()
     return c

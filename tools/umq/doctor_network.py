@@ -144,14 +144,26 @@ class Here:
 
     def _connected(self):
         reach.add_library()
-        from umqtt_full import MQTTClient, MQTTException
+        from umqtt_full import MQTTClient, MQTTException, Transport
+
+        class Noting(Transport):
+            # Notes whether TLS was still shaking hands when the link was closed, which may be done twice.
+            shook = False
+
+            def close(self):
+                self.shook = self.shook or self.shaking
+                super().close()
 
         # An id of its own: the node's would throw the node out [MQTT-3.1.4-2].
-        client = self._target.client(MQTTClient, f"umq-doctor-{os.urandom(4).hex()}", timeout_ms=TIMEOUT_MS)
+        client_id, link = f"umq-doctor-{os.urandom(4).hex()}", Noting()
+        client = self._target.client(MQTTClient, client_id, timeout_ms=TIMEOUT_MS, transport=link)
         try:
             client.connect()
         except (OSError, MQTTException) as error:
-            raise _trouble(error)
+            trouble = _trouble(error)
+            if link.shook and not trouble.words.startswith("TLS"):
+                trouble.words = f"TLS: {trouble.words}"
+            raise trouble
         return client
 
 

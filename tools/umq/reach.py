@@ -132,12 +132,16 @@ def diagnosis(error, target):
     if "look-up" in words:
         return f"the name {plain(target.host)} does not resolve", "is it spelled right, is the network's DNS reachable?"
     if words.startswith("TLS"):
+        if error.errno in (errno.ECONNRESET, errno.EPIPE):
+            return f"{target} broke the TLS handshake off", "most likely no TLS is spoken there"
         return f"{target}: {words}", _tls_cure(words)
     for code, what, cure in _LINKS:
         if error.errno == code:
             return what % target, cure
     if error.errno in (errno.ECONNRESET, errno.EPIPE) or "closed" in words:
-        cure = "does it want no TLS there?" if target.tls else "does it want TLS there (--ca; in a node, tls_ca)?"
+        cure = (
+            "most likely no TLS is spoken there" if target.tls else "does it want TLS there (--ca; in a node, tls_ca)?"
+        )
         return f"{target} closed the connection", cure
     return f"{target}: {words}", "is it an MQTT broker that listens there?"
 
@@ -163,7 +167,7 @@ _TLS_CURES = (
         ("self-signed", "self signed", "issuer", "verify failed", "not correctly signed"),
         "its certificate is signed by nobody trusted: give the CA that signed it (--ca; in a node, tls_ca)",
     ),
-    (("wrong version number", "eof occurred", "record layer", "invalid ssl record"), "no TLS is spoken at that port"),
+    (("wrong version number", "eof occurred", "record layer", "invalid ssl record"), "no TLS is spoken there"),
 )
 
 

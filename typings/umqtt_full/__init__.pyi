@@ -2,7 +2,6 @@
 
 from typing import TypeVar
 
-
 from .client import MQTTClient as MQTTClient
 from .errors import Full as Full
 from .errors import LinkLost as LinkLost

@@ -1,0 +1,179 @@
+"""umq doctor on a virtual board: each step failing for real there, and the board back at its work afterwards."""
+
+import dataclasses
+import functools
+import json
+import time
+
+import pytest
+
+from umq import __main__ as command_line
+from umq import boards, contents, filesystem, ports
+from umq.doctor_report import DOUBTFUL, FAILED, OK, SKIPPED
+from umq.mosquitto import Mosquitto
+
+SECRET = "swordfish-hunter2"
+PASSPHRASE = "open-sesame-98765"
+STEPS = (
+    "port",
+    "prompt",
+    "MicroPython",
+    "filesystem",
+    "library",
+    "node",
+    "configuration",
+    "Wi-Fi in reach",
+    "Wi-Fi joined",
+    "name look-up",
+    "TCP",
+    "TLS",
+    "CONNECT",
+    "round trip",
+)
+
+_program = functools.cache(contents.program)
+
+
+@pytest.fixture
+def doctor(virtual_board, tmp_path, capsys, monkeypatch):
+    """doctor(...) -> (status, {step: finding}) of a board that carries the node with this configuration.
+
+    files: more of what is on it, or less (None); board: arguments of VirtualBoard; before(board): done first.
+    """
+    monkeypatch.setattr("umq.doctor._CONFIG", tmp_path / "nowhere.json")
+
+    def examine(files=(), board=None, before=None, **keys):
+        config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)
+        config |= dict(wifi_join_ms=1000, interval_ms=200, sensor="simulated") | keys
+        there = {**_program(), contents.CONFIG: json.dumps(config).encode(), **dict(files)}
+        image = tmp_path / "flash"
+        place = boards.load("VIRTUAL").filesystem
+        data = filesystem.make(place, {path: data for path, data in there.items() if data is not None})
+        image.write_bytes(data.ljust(place.size, b"\xff"))
+        running = virtual_board(image=image, ssid="home", passphrase=PASSPHRASE, **(board or {}))
+        if before:
+            before(running)
+        status = command_line.main(["doctor", f"--port={running.port}", "--json"])
+        said = capsys.readouterr()
+        assert SECRET not in said.out + said.err and PASSPHRASE not in said.out + said.err
+        found = {one["step"]: one for one in map(json.loads, said.out.splitlines())}
+        assert found.get("reset", {}).get("state") == OK, said.out
+        return status, found, running
+
+    return examine
+
+
+def is_so(outcome, failing, *words, state=FAILED):
+    status, found, _ = outcome
+    assert status == (state == FAILED), found
+    said = found[failing]["found"] + ": " + found[failing]["cure"]
+    assert found[failing]["state"] == state and all(word in said for word in words), said
+    assert found[failing]["cure"] or failing == "configuration"
+    if state == FAILED:
+        failed = [step for step, one in found.items() if one["state"] == FAILED]
+        assert failed == [failing], "what cannot be told then is skipped"
+
+
+def states(found):
+    return {found[step]["state"] for step in STEPS if step != "TLS"}
+
+
+def test_all_is_well_and_the_node_goes_on_afterwards(broker, doctor):
+    status, found, board = doctor(port=broker.port, before=lambda board: board.wait_for_output("node: connected", 60))
+    assert status == 0 and states(found) == {OK} and found["TLS"]["state"] == SKIPPED, found
+    assert "as here" in found["library"]["found"] and "home is seen at -50 dBm" in found["Wi-Fi in reach"]["found"]
+    assert "published to nodes/node-1/doctor, and it came back" in found["round trip"]["found"]
+    deadline = time.monotonic() + 60
+    while board.output().count("node: connected") < 2:  # once before, once after
+        assert time.monotonic() < deadline, board.output()
+        time.sleep(0.05)
+    assert "already connected, closing old" not in broker.log(), "the doctor has taken the node's client id"
+
+
+def test_all_is_well_with_user_and_tls(tmp_path, certificates, doctor):
+    with Mosquitto(tmp_path / "broker", users={"me": SECRET}, tls=certificates) as broker:
+        keys = dict(server="localhost", port=broker.port, user="me", password=SECRET, tls_ca="ca.der")
+        status, found, _ = doctor({"ca.der": certificates.ca_der.read_bytes()}, **keys)
+    assert status == 0 and states(found) == {OK} and found["TLS"]["state"] == found["clock"]["state"] == OK, found
+
+
+def test_what_is_on_the_board(broker, doctor):
+    """Library and node: not there, older, with a file missing; and a configuration that is not there, or wrong."""
+    library = {path: None for path in _program() if path.startswith("lib/")}
+    outcome = doctor(library, port=broker.port)
+    is_so(outcome, "library", "cannot be imported", "umq deploy")
+    assert outcome[1]["Wi-Fi joined"]["state"] == OK, "that can be told without"
+
+
+def test_an_older_node(broker, doctor):
+    outcome = doctor({"node.py": b"# older", "line.py": None}, port=broker.port)
+    is_so(outcome, "node", "line.py missing", "node.py not as here", "umq deploy", state=DOUBTFUL)
+
+
+@pytest.mark.parametrize(
+    "config, words",
+    [
+        (None, "there is no config.json"),
+        (b'{"client_id": "x"', "is not JSON"),
+        (b'{"client_id": "x", "server": "h"}', '"wifi_ssid" is missing'),
+        (b'{"client_id": "x", "server": "h", "wifi_ssid": "home", "tls_ca": "ca.der"}', "names ca.der"),
+    ],
+)
+def test_a_configuration_that_is_not_there_or_wrong(doctor, config, words):
+    is_so(doctor({"config.json": config}), "configuration", words)
+
+
+def test_an_access_point_that_is_not_in_reach(doctor):
+    outcome = doctor(before=lambda board: board.access_point(False))
+    is_so(outcome, "Wi-Fi joined", "no access point of that name is in reach")
+    assert outcome[1]["Wi-Fi in reach"]["state"] == DOUBTFUL
+
+
+def test_another_network(doctor):
+    outcome = doctor(wifi_ssid="elsewhere")
+    is_so(outcome, "Wi-Fi joined", "no access point of that name")
+    assert "not seen among 1: home" in outcome[1]["Wi-Fi in reach"]["found"]
+
+
+def test_a_wrong_passphrase(doctor):
+    outcome = doctor(wifi_passphrase=SECRET)
+    is_so(outcome, "Wi-Fi joined", "refuses the passphrase", "umq config")
+
+
+def test_a_name_that_does_not_resolve(doctor):
+    is_so(doctor(server="no-such-host.invalid"), "name look-up", "does not resolve")
+
+
+def test_a_port_where_nobody_listens(doctor):
+    is_so(doctor(port=ports.free_port()), "TCP", "nothing listens at 127.0.0.1:")
+
+
+def test_a_broker_that_wants_another_password(tmp_path, doctor):
+    with Mosquitto(tmp_path / "broker", users={"me": "right"}) as broker:
+        is_so(doctor(port=broker.port, user="me", password=SECRET), "CONNECT", "return code 5")
+
+
+def test_an_authority_that_is_not_trusted(tls_broker, certificates, doctor):
+    ca = {"ca.der": certificates.other_ca_der.read_bytes()}
+    outcome = doctor(ca, server="localhost", port=tls_broker.port, tls_ca="ca.der")
+    is_so(outcome, "TLS", "not correctly signed", "give the CA that signed it")
+
+
+def test_a_certificate_for_another_name(tmp_path, certificates, doctor):
+    wrong = dataclasses.replace(
+        certificates, cert_pem=certificates.wrong_name_cert_pem, key_pem=certificates.wrong_name_key_pem
+    )
+    with Mosquitto(tmp_path / "broker", tls=wrong) as broker:
+        ca = {"ca.der": certificates.ca_der.read_bytes()}
+        outcome = doctor(ca, server="localhost", port=broker.port, tls_ca="ca.der")
+    is_so(outcome, "TLS", "for another name")
+
+
+def test_tls_where_none_is_spoken(broker, certificates, doctor):
+    ca = {"ca.der": certificates.ca_der.read_bytes()}
+    is_so(doctor(ca, server="localhost", port=broker.port, tls_ca="ca.der"), "TLS", "no TLS is spoken there")
+
+
+def test_a_filesystem_that_is_nearly_full(broker, doctor):
+    outcome = doctor({"big": b"\0" * 880_000}, port=broker.port)
+    is_so(outcome, "filesystem", "little room", state=DOUBTFUL)
