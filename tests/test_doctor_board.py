@@ -51,6 +51,7 @@ def doctor(virtual_board, tmp_path, capsys, monkeypatch):
         data = filesystem.make(place, {path: data for path, data in there.items() if data is not None})
         image.write_bytes(data.ljust(place.size, b"\xff"))
         running = virtual_board(image=image, ssid="home", passphrase=PASSPHRASE, **(board or {}))
+        running.wait_for_output("\n", 60)  # it has booted
         if before:
             before(running)
         status = command_line.main(["doctor", f"--port={running.port}", "--json"])
