@@ -36,6 +36,12 @@ def programs():
 
 
 @pytest.fixture
+def compiled_once(programs, monkeypatch):
+    """The command takes those too: compiling takes a second each time."""
+    monkeypatch.setattr(contents, "program", programs.get)
+
+
+@pytest.fixture
 def config(tmp_path):
     """A good configuration file."""
     path = tmp_path / "node.json"
@@ -65,6 +71,7 @@ def _flash_of(board, data, used=b"\x00"):
 
 @pytest.mark.parametrize("mpy", [True, False], ids=["mpy", "sources"])
 @pytest.mark.parametrize("name", _BOARDS)
+@pytest.mark.usefixtures("compiled_once")
 def test_micropython_runs_the_node_from_the_image(name, mpy, programs, config, micropython, tmp_path, capsys):
     board = boards.load(name)
     to = tmp_path / "image"
@@ -231,6 +238,7 @@ _WRONG_FIRMWARE = {
 
 
 @pytest.mark.parametrize("name, firmware, words", _WRONG_FIRMWARE.values(), ids=_WRONG_FIRMWARE)
+@pytest.mark.usefixtures("compiled_once")
 def test_firmware_that_is_not_for_the_board_is_refused(name, firmware, words, config, tmp_path, capsys):
     (tmp_path / "firmware").write_bytes(firmware)
     to = tmp_path / "image"
@@ -262,6 +270,7 @@ _MISTAKES = {
 
 
 @pytest.mark.parametrize("words, keys, answer", _MISTAKES.values(), ids=_MISTAKES)
+@pytest.mark.usefixtures("compiled_once")
 def test_a_mistake_is_one_clear_line(words, keys, answer, config, tmp_path, capsys):
     config.write_text(json.dumps(_CONFIG | keys))
     assert main(["image", "--config", str(config), "--to", str(tmp_path / "image"), *words]) == 1
