@@ -8,12 +8,17 @@ import tty
 
 
 def open_pair(cooked=False):
-    """(our end, the other end's descriptor): bytes pass untouched but, `cooked`, for newlines on their way to us."""
+    """(our end, the other end's descriptor): bytes pass untouched. `cooked`: newlines do not, on their way to us, and
+    the other end may set ISIG, whereupon Ctrl-C is an interrupt to it."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     if cooked:
         settings = termios.tcgetattr(theirs)
         settings[1] |= termios.OPOST | termios.ONLCR
+        settings[3] |= termios.NOFLSH
+        keys = settings[6]
+        keys[termios.VQUIT] = keys[termios.VSUSP] = bytes([os.fpathconf(theirs, "PC_VDISABLE")])
+        keys[termios.VINTR] = b"\x03"
         termios.tcsetattr(theirs, termios.TCSANOW, settings)
     os.set_blocking(ours, False)
     return ours, theirs

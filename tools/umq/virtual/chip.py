@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import signal
 import struct
 import subprocess
 import termios
@@ -24,7 +23,7 @@ _RTC_BYTES = 10 + 2048
 _FIRST_MOMENT = 946_684_800  # a clock that was never set begins with the year 2000
 _PINS = 49
 _UNDRIVEN = b"\xff"
-_INTERRUPT_S = 0.1  # a second interrupt within it is the same one; MicroPython takes two at once for a wish to die
+_INTERRUPT_S = 0.25  # a second interrupt within it is the same one; MicroPython takes two at once for a wish to die
 
 
 class Chip:
@@ -150,7 +149,8 @@ class Chip:
         if not self._is_up:
             return  # before, nothing in it listens
         while (at := self._to_board.find(b"\x03")) >= 0 and self._wants_interrupts():
-            # What came before it waits in vain: no program has read it, and now none will.
+            # What came before it waits in vain: no program has read it, and now none will. If it has just ceased to
+            # want any, the interrupt becomes a character, as it does when nobody asks before.
             del self._to_board[: at + 1]
             self._interrupt()
         plain = len(self._to_board) if at < 0 else at + 1
@@ -168,7 +168,7 @@ class Chip:
         now = time.monotonic()
         if now - self._interrupted_at > _INTERRUPT_S:
             self._interrupted_at = now
-            self._process.send_signal(signal.SIGINT)
+            write_some(self.terminal, b"\x03")
 
     # What it has to say
 

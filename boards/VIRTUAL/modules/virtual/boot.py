@@ -32,14 +32,14 @@ def run(folder, scope):
     is_raw = host.says["mode"] == "raw"
     try:
         try:
-            terminal.interrupts(True)
+            terminal.allow_interrupts()
             host.tell("up")
             if trouble:
                 print(trouble)
             _start(execute, is_raw)
         except KeyboardInterrupt:
             pass
-        terminal.interrupts(False)
+        terminal.stop_interrupts()
         while True:
             if not is_raw:
                 friendly.run(terminal, execute, scope)

@@ -34,7 +34,7 @@ class Clock:
 
     def set(self, seconds):
         """Let it be `seconds` now; None: what the host's clock shows."""
-        self._write(0 if seconds is None else seconds - time.time(), self._read()[1])
+        self._write(0 if seconds is None else seconds - int(time.time()), self._read()[1])
 
     def memory(self, data):
         if data is None:

@@ -21,7 +21,7 @@ class Executor:
 
         def run():
             code = compile(source if isinstance(source, str) else str(source, "utf-8"), name, kind)
-            self._terminal.interrupts(True)
+            self._terminal.allow_interrupts()
             exec(code, self._scope)
 
         return self._guarded(run, end)
@@ -30,7 +30,7 @@ class Executor:
         """Run the program in the file `name`, in the same way."""
 
         def run():
-            self._terminal.interrupts(True)
+            self._terminal.allow_interrupts()
             execfile(name, self._scope)  # noqa: F821
 
         return self._guarded(run, "")
@@ -38,19 +38,17 @@ class Executor:
     def _guarded(self, run, end):
         error = None
         try:
-            try:
-                run()
-            finally:
-                self._terminal.interrupts(False)
-        except SystemExit:
-            print(end=end + end)
-            raise
+            run()
         except BaseException as e:
             error = e
+        if self._terminal.stop_interrupts():
+            error = error or KeyboardInterrupt()
         print(end=end)
-        if error:
+        if error and not isinstance(error, SystemExit):
             self._show(error)
         print(end=end)
+        if isinstance(error, SystemExit):
+            raise error
         return error is None
 
     def _show(self, error):

@@ -27,14 +27,6 @@ class Lines:
     def read(self, prompt, before=None):
         """A line: (text, None), or with what ended it: ("", CTRL_...). `before` is the block so far, whose indentation
         it takes."""
-        try:
-            return self._read(prompt, before)
-        except KeyboardInterrupt:  # it came as a program was about to end
-            self._terminal.interrupts(False)
-            print()
-            return "", CTRL_C
-
-    def _read(self, prompt, before):
         self._terminal.write(prompt)
         self._line = bytearray()
         self._at = 0

@@ -6,4 +6,7 @@ _terminal = None
 
 def kbd_intr(character):
     """Which character interrupts: 3 for Ctrl-C, -1 for none. No other one can be chosen here."""
-    _terminal.interrupts(character == 3)
+    if character == 3:
+        _terminal.allow_interrupts()
+    else:
+        _terminal.stop_interrupts()

@@ -13,7 +13,7 @@ def time():
     """Seconds since 1970 by NTP. OSError without a link."""
     if not is_up():
         raise OSError(-2)
-    return _host.time()
+    return int(_host.time())
 
 
 def settime():

@@ -11,7 +11,7 @@ def run(terminal, execute):
     line = bytearray()
     terminal.write(_BANNER + ">")
     while True:
-        c = _next(terminal)
+        c = terminal.read()
         if c == CTRL_A:
             if len(line) == 2 and line[0] == CTRL_E:
                 _paste(terminal, execute, line[1])
@@ -40,7 +40,7 @@ def _paste(terminal, execute, what):
     terminal.write(b"R\x01%c\0\x01" % _WINDOW)
     source = bytearray()
     while True:
-        c = _next(terminal)
+        c = terminal.read()
         if c in (CTRL_C, CTRL_D):
             break
         source.append(c)
@@ -51,12 +51,3 @@ def _paste(terminal, execute, what):
         terminal.write("\x04Traceback (most recent call last):\r\nKeyboardInterrupt: \r\n\x04")
         return
     execute(source, "<stdin>", "exec", "\x04")
-
-
-def _next(terminal):
-    while True:
-        try:
-            return terminal.read()
-        except KeyboardInterrupt:
-            # It came as a program was about to end.
-            terminal.interrupts(False)

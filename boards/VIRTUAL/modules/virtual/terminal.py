@@ -1,6 +1,6 @@
 # The wire to the person: bytes in, bytes out, and whether Ctrl-C interrupts.
 #
-# It is a terminal device of the host's. While its ISIG is set, the host takes Ctrl-C for an interrupt. While its OPOST
+# It is a terminal device of the host's. While its ISIG is set, Ctrl-C interrupts us: KeyboardInterrupt. While its OPOST
 # is set, which is always but when raw bytes are written, a newline goes out as two characters, as boards do it.
 
 import io
@@ -20,9 +20,21 @@ class Terminal:
         self._byte = bytearray(1)
         self._out = open(1, "wb")
 
-    def interrupts(self, wanted):
-        """Shall Ctrl-C interrupt what runs? Otherwise it is a character."""
-        self._flag(_LINE, self._isig, wanted)
+    def allow_interrupts(self):
+        """From now on Ctrl-C interrupts what runs."""
+        self._flag(_LINE, self._isig, True)
+
+    def stop_interrupts(self):
+        """From now on Ctrl-C is a character. True if there has just been one more interrupt."""
+        interrupted = False
+        while True:
+            try:
+                self._flag(_LINE, self._isig, False)
+                for _ in range(2):
+                    pass  # one that came before is raised here at the latest
+                return interrupted
+            except KeyboardInterrupt:
+                interrupted = True
 
     def read(self):
         """The next byte, as an integer. Without a host there is no next one: we end."""

@@ -6,7 +6,7 @@ from virtual.clock import clock
 
 
 def time():
-    return _host.time() + clock.difference()
+    return int(_host.time()) + clock.difference()
 
 
 def time_ns():
