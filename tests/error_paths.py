@@ -15,7 +15,8 @@ import pytest
 
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
-from umq import boards, device_ports, drives, firmware_download, flash_uf2
+from umq import boards, certificates, device_ports, drives, firmware_download, flash_uf2
+from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE
 
 CASES = {}
@@ -71,6 +72,10 @@ class Desk:
         for name, value in faults.items():
             setattr(rom, name, value)
         return rom.path or rom.url
+
+    def broker(self, **options):
+        """The address of a broker."""
+        return f"127.0.0.1:{self.later.enter_context(Mosquitto(self.folder / 'broker', **options)).port}"
 
     def drive(self, board_id="RPI-RP2"):
         """The path of a drive of a chip in boot mode."""
@@ -272,6 +277,43 @@ def _(desk):
 @case("a broker that is not there")
 def _(desk):
     return ["monitor", "127.0.0.1:1", "--once"]
+
+
+@case("a broker whose name does not resolve")
+def _(desk):
+    return ["monitor", "no-such-host.invalid"]
+
+
+@case("a broker's address that is none")
+def _(desk):
+    return ["monitor", "mqtt://broker"]
+
+
+@case("a broker that wants another password")
+def _(desk):
+    desk.patch.setenv("UMQ_PASSWORD", "wrong")
+    return ["monitor", desk.broker(users={"me": "right"}), "--user", "me"]
+
+
+@case("a broker that wants TLS")
+def _(desk):
+    return ["monitor", desk.broker(tls=certificates.make(desk.folder / "certificates"))]
+
+
+@case("a password that nobody can be asked for")
+def _(desk):
+    desk.patch.delenv("UMQ_PASSWORD", raising=False)
+    return ["monitor", "127.0.0.1:1", "--user", "me"]
+
+
+@case("a CA's file that is none")
+def _(desk):
+    return ["monitor", "127.0.0.1:1", "--ca", desk.file("ca.pem", b"no certificate")]
+
+
+@case("a topic filter that is none")
+def _(desk):
+    return ["monitor", "127.0.0.1:1", "--topic", "nodes#"]
 
 
 # Ports and chips

@@ -3,6 +3,7 @@ words that say what to do."""
 
 import errno
 import os
+import re
 import ssl
 import sys
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ def diagnosis(error, target):
     if words.startswith("TLS"):
         if error.errno in (errno.ECONNRESET, errno.EPIPE):
             return f"{target} broke the TLS handshake off", "most likely no TLS is spoken there"
-        return f"{target}: {words}", _tls_cure(words)
+        return f"{target}: {_OPENSSL_ONLY.sub('', words)}", _tls_cure(words)
     for code, what, cure in _LINKS:
         if error.errno == code:
             return what % target, cure
@@ -145,6 +146,9 @@ def diagnosis(error, target):
         return f"{target} closed the connection", cure
     return f"{target}: {words}", "is it an MQTT broker that listens there?"
 
+
+# What OpenSSL says for programmers.
+_OPENSSL_ONLY = re.compile(r"\[SSL(: \w+)?\] | \(_ssl\.c:\d+\)")
 
 _LINKS = (
     (errno.ECONNREFUSED, "nothing listens at %s", "is the broker running, and is this its port?"),
