@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import stat
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from terminal import Terminal
 from umq import settings
 
 _SECRET = "swordfish-hunter2"
@@ -118,59 +118,25 @@ def test_a_ca_goes_beside_the_file_in_the_form_that_boards_want(config, certific
     assert "cannot be read" in refused(config, "--tls-ca", "nothing-there")
 
 
-class Terminal:
-    """umq config on a terminal of its own."""
-
-    def __init__(self, file):
-        self.said = ""
-        self._end, terminal = pty.openpty()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "umq", "config", "--file", str(file)],
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            env=_SECRETS_UNSET,
-            start_new_session=True,  # so that the terminal of whoever runs this test is not asked
-        )
-        os.close(terminal)
-
-    def answer(self, question, answer):
-        """Wait for the question, then answer it."""
-        begun = len(self.said)
-        while question not in self.said[begun:]:
-            self.said += os.read(self._end, 1024).decode()
-        os.write(self._end, answer.encode() + b"\n")
-
-    def finish(self):
-        """The exit status."""
-        try:
-            while more := os.read(self._end, 1024).decode():
-                self.said += more
-        except OSError:  # the other end is closed
-            pass
-        os.close(self._end)
-        return self._process.wait(timeout=30)
-
-
 def test_it_asks_and_a_secret_is_not_echoed(config):
-    terminal = Terminal(config.file)
-    terminal.answer("client_id (", "green+house")
-    terminal.answer("holds + or #", "")
-    terminal.answer('"client_id" is missing', "greenhouse")
-    terminal.answer("server (", "broker.local")
-    terminal.answer("user (", "")
-    terminal.answer("wifi_ssid (", "home")
-    terminal.answer("wifi_passphrase (", _SECRET)
-    assert terminal.finish() == 0, terminal.said
-    assert _SECRET not in terminal.said and "password (" not in terminal.said
+    with Terminal("config", "--file", config.file, env=_SECRETS_UNSET) as terminal:
+        terminal.answer("client_id (", "green+house")
+        terminal.answer("holds + or #", "")
+        terminal.answer('"client_id" is missing', "greenhouse")
+        terminal.answer("server (", "broker.local")
+        terminal.answer("user (", "")
+        terminal.answer("wifi_ssid (", "home")
+        terminal.answer("wifi_passphrase (", _SECRET)
+        assert terminal.finish() == 0, terminal.said
+        assert _SECRET not in terminal.said and "password (" not in terminal.said
     written = {"client_id": "greenhouse", "server": "broker.local", "wifi_ssid": "home", "wifi_passphrase": _SECRET}
     assert config.written() == written
 
-    terminal = Terminal(config.file)
-    terminal.answer("[greenhouse]: ", "")
-    terminal.answer("[broker.local]: ", "other.local")
-    terminal.answer("user (", "")
-    terminal.answer("[home]: ", "")
-    terminal.answer("wifi_passphrase (", "")
-    assert terminal.finish() == 0, terminal.said
+    with Terminal("config", "--file", config.file, env=_SECRETS_UNSET) as terminal:
+        terminal.answer("[greenhouse]: ", "")
+        terminal.answer("[broker.local]: ", "other.local")
+        terminal.answer("user (", "")
+        terminal.answer("[home]: ", "")
+        terminal.answer("wifi_passphrase (", "")
+        assert terminal.finish() == 0, terminal.said
     assert config.written() == written | {"server": "other.local"}

@@ -98,11 +98,10 @@ def plan(device, files, keep_configuration=False):
 
 def check_room(device, plan):
     """UserError unless what must be written fits beside what is there."""
-    try:
-        facts = device.evaluate("__import__('os').statvfs('/')")
-    except CodeError as error:
-        raise UserError(f"{device.port}: the board has no filesystem ({error.exception}): `umq flash` makes one")
+    facts = device.evaluate("__import__('os').statvfs('/')")
     block, free = facts[0], facts[3]
+    if not block:
+        raise UserError(f"{device.port}: the board has no filesystem: `umq flash` makes one")
     sizes = [len(plan.files[path]) for path in plan.upload()]
     sizes += [size for name, _, size in device.entries("/") if name in plan.foreign]
     needed = sum(-(-size // block) for size in sizes) + _SPARE_BLOCKS

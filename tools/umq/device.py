@@ -76,7 +76,7 @@ class Device:
     """
 
     def __init__(self, port):
-        self.port = port
+        self.port = str(port)
         self._transport = None
 
     def __enter__(self):
@@ -259,7 +259,10 @@ def lines(port, timeout_s=None, note=None):
 
     A port that goes, with a reset or a pulled cable, is waited for; `note(words)` hears that it went and came.
     """
-    yield from _follow(port, _open(port), timeout_s, note)
+    transport = _open(port)
+    if note:
+        note(f"{port} is listened to")
+    yield from _follow(port, transport, timeout_s, note)
 
 
 def _follow(port, transport, timeout_s, note=None):

@@ -1,9 +1,11 @@
-"""mpremote with the library mounted from this tree: the board imports it over the cable, and nothing is copied."""
+"""mpremote with the library of this tree mounted: the board imports it over the cable, and nothing is copied."""
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-from umq import device_ports
+from umq import device_ports, pack
 from umq.device import Device
 from umq.project import LIB
 
@@ -11,10 +13,11 @@ from umq.project import LIB
 _WATCHDOG = "'bound' in str(getattr(sys.modules.get('board'), 'feed', None))"
 
 
-def call(port, *words):
+def call(port, mpy, *words):
     """Run mpremote on the board at `port` (None: the only one) with the library mounted; its exit status.
 
-    words: what mpremote shall do. UserError: the port, or the board.
+    mpy: the library is compiled for that, else it is its sources. words: what mpremote shall do. UserError: the port,
+    or the board.
     """
     port = device_ports.choose(port)
     with Device(port) as device:  # which says in one line what is wrong
@@ -24,5 +27,8 @@ def call(port, *words):
                 "`umq config --set watchdog_ms=0` and `umq deploy` first",
                 file=sys.stderr,
             )
-    mpremote = [sys.executable, "-m", "mpremote", "connect", port, "mount", str(LIB)]
-    return subprocess.call([*mpremote, *words])
+    with tempfile.TemporaryDirectory(prefix="umq-mounted-") as directory:
+        if mpy:
+            pack.pack(Path(directory))
+        library = directory if mpy else str(LIB)
+        return subprocess.call([sys.executable, "-m", "mpremote", "connect", port, "mount", library, *words])

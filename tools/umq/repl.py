@@ -9,8 +9,11 @@ from umq import mounted
 
 def command(
     port: Annotated[str | None, typer.Option(help="The board's port; left out: the only board there is.")] = None,
+    mpy: Annotated[
+        bool, typer.Option(help="The library compiled, which is quicker and takes less heap, or its sources.")
+    ] = True,
 ):
-    """The board's prompt, with the library mounted from this tree: `import umqtt_full` works, and nothing is copied.
+    """The board's prompt, with the library of this tree mounted: `import umqtt_full` works, and nothing is copied.
 
     Ctrl-] leaves it. What was running is stopped, until the next reset.
 
@@ -20,4 +23,4 @@ def command(
 
         umq repl --port /dev/ttyACM0
     """
-    return mounted.call(port, "repl")
+    return mounted.call(port, mpy, "repl")

@@ -1,0 +1,108 @@
+"""umq repl, run and logs: to experiment on a board with the library of this tree, and to see what it prints."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from terminal import Terminal
+from umq.device import Device
+
+_README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+@pytest.fixture
+def board(virtual_board):
+    return virtual_board()
+
+
+def umq(*words):
+    return subprocess.run([sys.executable, "-m", "umq", *map(str, words)], capture_output=True, text=True, timeout=100)
+
+
+def session(broker):
+    """The first session of README, for a virtual board and this broker."""
+    lines = [line.strip() for line in _README.read_text().splitlines() if line.startswith("    >>> ")]
+    assert 0 < len(lines) <= 5
+    text = "\n".join(line.removeprefix(">>> ") for line in lines)
+    for theirs, ours in (
+        ('"your network"', '"virtual"'),
+        ('"your passphrase"', '"virtual-passphrase"'),
+        ('"192.168.1.10"', f'"127.0.0.1", {broker.port}'),
+    ):
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    return text.splitlines()
+
+
+def test_the_session_of_readme_reaches_its_first_publish(board, broker):
+    with Terminal("repl", "--port", board.port) as terminal:
+        terminal.wait_for(">>> ")
+        for line in session(broker):
+            terminal.type(line + "\r")
+            terminal.wait_for("\n")  # the end of its echo
+            answer = terminal.wait_for(">>> ")
+            assert "Traceback" not in answer, terminal.said
+        assert answer.split()[0].isdigit(), terminal.said  # the packet id: the broker has acknowledged it
+        terminal.type("\x1d")
+        assert terminal.finish() == 0
+    assert "'hello', ... (12 bytes)" in broker.log()
+    with Device(board.port) as held:
+        assert held.entries("/") == []  # nothing was copied
+
+
+def test_a_program_runs_with_the_library_of_this_tree(board, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import umqtt_full\nprint(umqtt_full.__file__, umqtt_full.MQTTClient.__name__)\n")
+    done = umq("run", "--port", board.port, program)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[-2:] == ["umqtt_full/__init__.mpy", "MQTTClient"]
+    program.write_text("1/0\n")
+    done = umq("run", "--port", board.port, program)
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stdout + done.stderr
+
+
+def test_what_cannot_run_is_one_line(board, tmp_path):
+    for words, line in (
+        (("run", "--port", board.port, tmp_path / "none.py"), f"umq: {tmp_path}/none.py: there is no such file\n"),
+        (("repl", "--port", "/dev/none"), "umq: there is no port /dev/none: "),
+        (("logs", "--port", "/dev/none"), "umq: there is no port /dev/none: "),
+    ):
+        done = umq(*words)
+        assert done.returncode == 1 and done.stdout == ""
+        assert done.stderr.startswith(line) and done.stderr.count("\n") == 1
+
+
+def test_a_watchdog_that_runs_is_told_of(board, tmp_path):
+    with Device(board.port) as held:
+        held.write("/board.py", b"import machine\nfeed = machine.WDT(timeout=60000).feed\n")
+        held.write("/main.py", b"import board\n")
+    board.reset()
+    board.wait_for_output(">>> ")
+    (tmp_path / "program.py").write_text("print('ran')\n")
+    done = umq("run", "--port", board.port, tmp_path / "program.py")
+    assert done.stdout.endswith("ran\n")
+    assert done.stderr.startswith("umq: the node's watchdog runs on") and done.stderr.count("\n") == 1
+
+
+def test_the_console_is_followed_over_resets_and_a_pulled_cable(virtual_board, tmp_path):
+    link = tmp_path / "port"
+    board = virtual_board(link=link)
+    with Device(link) as held:
+        held.write("/main.py", b"print('up', 'and', 'running', '\\x1b[31m')\n")
+        held.reset()
+    with Terminal("logs", "--port", link, "--timestamps") as terminal:
+        terminal.wait_for("is listened to")
+        board.reset()
+        said = terminal.wait_for("up and running")
+        assert said.splitlines()[-1].count(":") == 2
+        board.reset()
+        assert "\x1b" not in terminal.wait_for("up and running")
+        board.pull_cable()
+        terminal.wait_for("is gone: waiting for it")
+        board.plug_in()
+        terminal.wait_for("is back")
+        board.reset()
+        terminal.wait_for("up and running")
+        terminal.type("\x03")
