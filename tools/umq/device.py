@@ -26,6 +26,7 @@ _SILENT = (
     "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash` first"
 )
 _STOPPED = "the board stopped answering: press its reset button and try again"
+_PSEUDO = ("/dev/pts/", "/dev/ttys")  # pseudo-terminals: their numbers are given to others, so they never come back
 _HASHED = 24  # files that one command hashes, for the same reason
 
 # What every command may call: it feeds the watchdog that the node started, which nobody can stop any more.
@@ -259,6 +260,7 @@ def lines(port, timeout_s=None, note=None):
 
     A port that goes, with a reset or a pulled cable, is waited for; `note(words)` hears that it went and came.
     """
+    port = str(port)
     transport = _open(port)
     if note:
         note(f"{port} is listened to")
@@ -282,6 +284,8 @@ def _follow(port, transport, timeout_s, note=None):
                 if transport is not None:
                     _close(transport)
                     transport = None
+                    if port.startswith(_PSEUDO):
+                        raise Gone(f"{port}: the board is gone")
                     if note:
                         note(f"{port} is gone: waiting for it")
                 time.sleep(_LOOK_S)
