@@ -24,8 +24,8 @@ _TYPINGS = _PROJECT / "typings"
 
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
-umqtt_full\.(_cpython|durable|protocol|recovery|secure|stream_file|words)
-umqtt_full\.codec\.(Reader|bad|is_utf8|put_\w+|to_\w+)
+umqtt_full\.(_cpython|durable|protocol|recovery|secure|state|stream_file|words)
+umqtt_full\.codec\.(Reader|bad|is_utf8|put_\w+|shown|to_\w+)
 umqtt_full\.journal\.Journal\.Session
 umqtt_full\.session\.Session\.\w+
 umqtt_full\.stream\.Streams\.go_on_waiting

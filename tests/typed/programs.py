@@ -122,7 +122,7 @@ except Full:
 except MQTTException as error:
     assert_type(error.topic_filter, bytes | None)
     print(error.return_code)  # wrong
-print(umqtt_full.__version__.upper(), umqtt_full.LinkLost, umqtt_full.journal.Journal)
+print(umqtt_full.__version__.upper(), umqtt_full.LinkLost)
 print(umqtt_full.MQTTCLient)  # wrong
 
 # umqtt.robust's client
