@@ -20,6 +20,7 @@ import pty
 import select
 import socket
 import struct
+import tempfile
 import threading
 import tty
 
@@ -64,7 +65,9 @@ class EmulatedRom:
         if self._on_pty:
             self._line, self._other_end = pty.openpty()
             tty.setraw(self._other_end)
-            self.path = os.ttyname(self._other_end)
+            # A link goes with the line. The pty's own name may be another's the moment after.
+            self.path = os.path.join(tempfile.mkdtemp(prefix="emulated-rom-"), "port")
+            os.symlink(os.ttyname(self._other_end), self.path)
         else:
             self._line = socket.create_server(("127.0.0.1", 0))
             self.url = f"socket://127.0.0.1:{self._line.getsockname()[1]}"
@@ -86,6 +89,8 @@ class EmulatedRom:
 
     def _serve_pty(self):
         self._talk(self._line, lambda: os.read(self._line, 65536), lambda data: os.write(self._line, data))
+        os.unlink(self.path)
+        os.rmdir(os.path.dirname(self.path))
         os.close(self._line)
         os.close(self._other_end)
 

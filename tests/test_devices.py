@@ -1,12 +1,15 @@
 """umq devices: what it lists, and what it says when nothing is there."""
 
 import json
+import os
+import pty
 from types import SimpleNamespace
 
 import pytest
 
+from emulated_rom import EmulatedRom
 from umq import __main__ as command_line
-from umq import drives
+from umq import device, device_ask, drives
 
 
 @pytest.fixture
@@ -53,6 +56,60 @@ def test_a_person_gets_a_table(plugged_in, capsys, monkeypatch):
     assert "serial chip CP210x, as on many ESP32 boards" in rows["/dev/ttyUSB0"]
     assert "?" in rows["/dev/ttyUSB0"]
     assert "RPI_PICO_W" in rows[str(plugged_in / "RPI-RP2")]
+
+
+@pytest.fixture
+def nothing(monkeypatch):
+    """No ports and no drives."""
+    monkeypatch.setattr("serial.tools.list_ports.comports", list)
+    monkeypatch.setattr(drives, "mounted", list)
+
+
+def _asked(capsys, path):
+    assert command_line.main(["devices", "--ask", "--json", "--port", path]) == 0
+    (port,) = json.loads(capsys.readouterr().out)["ports"]
+    return port["answer"]
+
+
+def test_a_board_that_runs_says_what_it_is(nothing, capsys, virtual_board):
+    answer = _asked(capsys, virtual_board().port)
+    assert "MicroPython" in answer["what"]
+    assert (answer["boards"], answer["boot_mode"]) == (["VIRTUAL"], False)
+
+
+def test_a_board_in_boot_mode_says_its_chip(nothing, capsys, monkeypatch):
+    monkeypatch.setattr(device, "_READ_S", 0.3)  # so long MicroPython is waited for, three times
+    with EmulatedRom("esp32c3", on_pty=True) as rom:
+        assert _asked(capsys, rom.path) == {"what": "esp32c3", "boards": ["ESP32_GENERIC_C3"], "boot_mode": True}
+
+
+def test_a_port_behind_which_nobody_is_says_so(nothing, capsys, monkeypatch):
+    monkeypatch.setattr(device, "_READ_S", 0.3)
+    master, slave = pty.openpty()
+    assert _asked(capsys, os.ttyname(slave)) is None
+    monkeypatch.setenv("COLUMNS", "300")
+    assert command_line.main(["devices", "--ask", "--port", os.ttyname(slave)]) == 0
+    assert "does not answer" in capsys.readouterr().out
+    os.close(master)
+    os.close(slave)
+    assert command_line.main(["devices", "--port", "/dev/ttyNONE"]) == 1
+    assert capsys.readouterr().err == "umq: there is no port /dev/ttyNONE\n"
+
+
+@pytest.mark.parametrize(
+    "platform, machine, names",
+    [
+        ("rp2", "Raspberry Pi Pico W with RP2040", ["RPI_PICO_W"]),
+        ("rp2", "Raspberry Pi Pico 2 W with RP2350", ["RPI_PICO2_W"]),
+        ("rp2", "Raspberry Pi Pico with RP2040", []),  # it has no Wi-Fi
+        ("esp32", "Generic ESP32 module with ESP32", ["ESP32_GENERIC"]),
+        ("esp32", "Generic ESP32S3 module with Octal-SPIRAM with ESP32S3", ["ESP32_GENERIC_S3"]),
+        ("esp32", "Generic ESP32S2 module with ESP32S2", []),
+        ("pyboard", "PYBv1.1 with STM32F405RG", []),
+    ],
+)
+def test_a_board_is_known_by_what_micropython_calls_it(platform, machine, names):
+    assert device_ask.running(platform, machine) == names
 
 
 def test_with_nothing_there_it_says_what_to_look_for(monkeypatch, capsys):

@@ -142,10 +142,15 @@ def test_umq_flash_downloads_by_itself(lock, server, tmp_path, capsys, monkeypat
     args = ["flash", "RPI_PICO_W", "--drive", str(tmp_path / "drive")]
     monkeypatch.setenv("UMQ_FIRMWARE_MIRROR", server.address)
     assert command_line.main([*args, "--dry-run"]) == 0
-    assert f"{server.address}{_FILE}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{server.address}{_FILE}" in said
+    assert "not known yet" in said
     assert server.asked == []
     assert command_line.main(args) == 0
     assert (tmp_path / "drive" / _FILE).read_bytes() == _DATA
     assert f"umq: first download of {_FILE}" in capsys.readouterr().err
+    assert command_line.main([*args, "--dry-run"]) == 0
+    assert hashlib.sha256(_DATA).hexdigest() in capsys.readouterr().out
+    firmware_download.path(PICO).unlink()
     assert command_line.main([*args, "--dry-run"]) == 0
     assert hashlib.sha256(_DATA).hexdigest() in capsys.readouterr().out

@@ -72,6 +72,13 @@ def listed(found=None):
     return [_port(one) for one in sorted(found, key=lambda one: one.device) if one.vid is not None]
 
 
+def named(path):
+    """The Port at `path`, of which USB says nothing. UserError if there is none."""
+    if not os.path.exists(path):
+        raise UserError(f"there is no port {path}")
+    return Port(path, "named by you", None, None, None, None, trouble(path))
+
+
 def choose(wanted=None, found=None):
     """The path of the port that is meant, seen to be there, permitted and free.
 

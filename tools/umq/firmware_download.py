@@ -40,6 +40,11 @@ def address(board, mirror=None):
     return (mirror or _read()["address"]).rstrip("/") + "/" + name(board)
 
 
+def locked(board):
+    """The SHA-256 that it must have, or None before its first download."""
+    return _read()["sha256"].get(name(board))
+
+
 def fetch(board, mirror=None, progress=None):
     """The path of the firmware file for `board`, downloaded unless it is there, and as the lock file has it.
 
@@ -53,14 +58,14 @@ def fetch(board, mirror=None, progress=None):
     if not target.exists():
         _download(source, target, progress)
     sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
-    locked = found["sha256"].get(file)
-    if locked not in (None, sha256):
+    expected = found["sha256"].get(file)
+    if expected not in (None, sha256):
         target.unlink()
         raise UserError(
-            f"{target}, from {source}, is not the file that {LOCK} means: its SHA-256 is {sha256}, not {locked}; "
+            f"{target}, from {source}, is not the file that {LOCK} means: its SHA-256 is {sha256}, not {expected}; "
             "it was deleted: try again, and if it stays so, do not trust it"
         )
-    if locked:
+    if expected:
         return target, None
     try:
         firmware.load(board, target)

@@ -56,6 +56,7 @@ def command(
         print(f"{'download':<10}{firmware_download.address(board, mirror)}")
         file = firmware_download.path(board)
         print(f"{'to':<10}{file}")
+        print(f"{'SHA-256':<10}{firmware_download.locked(board) or 'not known yet: this download would write it down'}")
         print("Whether it fits the board is checked then: nothing more can be said without it.")
         return
     if file is None:
@@ -68,7 +69,11 @@ def command(
     chosen.ready()
     if erase or with_files:
         _ask(board, yes)
-    print(chosen.run())
+    try:
+        print(chosen.run())
+    except KeyboardInterrupt:
+        print("umq: interrupted: the board may hold a part of the firmware; run the same again", file=sys.stderr)
+        raise
 
 
 def way(board, image, port=None, drive=None, erase=False, baud=flash_esptool.BAUD, no_stub=False):

@@ -12,17 +12,20 @@ BAUD = 460_800
 _SAFE_BAUD = 115_200  # the rate at which the chips' boot loaders begin
 
 _PERCENT = re.compile(r"(\d+\.\d)%")
+_CONNECTED = re.compile(r"^Connected to (ESP32\S*) on ")
 _CHIP = re.compile(r"This chip is (\S+), not")
+# What pyserial, or the system under it, says of a port that went away.
+_GONE = re.compile(r"Errno|termios|Input/output error|disconnected|could not (open|configure) port", re.I)
 _NO_ANSWER = re.compile(r"Failed to connect|No serial data received|Wrong boot mode", re.I)
 
 
 class _Failed(Exception):
     # esptool gave up: what it said, and at how many per cent of the writing, or None before it began.
 
-    def __init__(self, said, percent):
+    def __init__(self, said):
         super().__init__(said)
         self.said = said
-        self.percent = percent
+        self.percent = None
 
 
 def steps(board, firmware, port, erase=False, no_stub=False, baud=BAUD):
@@ -37,6 +40,18 @@ def steps(board, firmware, port, erase=False, no_stub=False, baud=BAUD):
     ]
 
 
+def identify(port):
+    """The chip at `port`, as umq.boards names it; it is reset. UserError: none answers."""
+    chips = []
+    command = ["--chip", "auto", "--port", port, "--connect-attempts", "2", "--no-stub", "chip-id"]
+    try:
+        _esptool(command, lambda line: chips.extend(_CONNECTED.findall(line)))
+    except _Failed as failed:
+        if not chips:
+            raise UserError(f"{port}: no chip answers in its boot mode ({failed.said})")
+    return chips[0].lower().replace("-", "")
+
+
 def write(board, firmware, port, erase=False, no_stub=False, baud=BAUD, progress=None):
     """Write `firmware`, an umq.firmware.Firmware, to the ESP32 at `port` and compare; then the chip is reset.
 
@@ -46,37 +61,56 @@ def write(board, firmware, port, erase=False, no_stub=False, baud=BAUD, progress
     try:
         _run(board, firmware, port, erase, no_stub, baud, progress)
     except _Failed as failed:
-        if failed.percent is None or not _still_there(port):
+        if failed.percent is None or _is_gone(port, failed):
             raise _in_words(board, port, failed)
         try:
             _run(board, firmware, port, erase, no_stub, min(baud, _SAFE_BAUD), progress)
         except _Failed as failed_again:
-            raise _in_words(board, port, failed_again)
+            raise _in_words(board, port, failed if failed_again.percent is None else failed_again)
 
 
 def _run(board, firmware, port, erase, no_stub, baud, progress):
-    command = [sys.executable, "-m", "esptool", "--chip", board.mcu, "--port", port, "--baud", str(baud)]
+    command = ["--chip", board.mcu, "--port", port, "--baud", str(baud)]
     command += ["--no-stub"] if no_stub else []
     command += ["write-flash"] + (["--erase-all"] if erase else [])
-    command += [hex(firmware.start), str(firmware.path)]
+    percent = None
+
+    def heard(line):
+        nonlocal percent
+        if found := _PERCENT.search(line):
+            percent = float(found[1])
+            if progress:
+                progress(int(len(firmware.data) * percent / 100), len(firmware.data))
+        elif "Erasing flash" in line:
+            percent = percent or 0.0
+
+    try:
+        _esptool([*command, hex(firmware.start), str(firmware.path)], heard)
+    except _Failed as failed:
+        failed.percent = percent
+        raise
+
+
+def _esptool(arguments, heard):
+    # Runs esptool; heard(line) is called with what it says, as it says it.
     # So wide that no line is broken, and without colours.
     surroundings = dict(os.environ, COLUMNS="1000", NO_COLOR="1", TERM="dumb", PYTHONIOENCODING="utf-8")
     running = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=surroundings, encoding="utf-8", errors="replace"
+        [sys.executable, "-m", "esptool", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=surroundings,
+        encoding="utf-8",
+        errors="replace",
     )
-    said, percent = [], None
+    said = []
     try:
         with running.stdout as lines:
             for line in lines:
-                if found := _PERCENT.search(line):
-                    percent = float(found[1])
-                    if progress:
-                        progress(int(len(firmware.data) * percent / 100), len(firmware.data))
-                else:
-                    percent = 0.0 if percent is None and "Erasing flash" in line else percent
-                    said.append(line.strip())
+                said.append(line.strip())
+                heard(line)
         if running.wait():
-            raise _Failed(_error(said), percent)
+            raise _Failed(_error(said))
     finally:
         running.kill()
         running.wait()
@@ -90,8 +124,8 @@ def _error(said):
     return next((line for line in reversed(said) if line), "it ended without a word")
 
 
-def _still_there(port):
-    return "://" in port or os.path.exists(port)
+def _is_gone(port, failed):
+    return bool(_GONE.search(failed.said)) or not ("://" in port or os.path.exists(port))
 
 
 def _in_words(board, port, failed):
@@ -99,7 +133,7 @@ def _in_words(board, port, failed):
         return UserError(f"the chip at {port} is an {found[1]}, and {board.name} has {board.mcu}: nothing was written")
     half = f"; the board holds a part of the firmware and does not start: run `umq flash {board.name}` again"
     if failed.percent is not None:
-        why = failed.said if _still_there(port) else "the port is gone: was the cable pulled?"
+        why = "the port is gone: was the cable pulled?" if _is_gone(port, failed) else failed.said
         return UserError(f"{port}: writing broke off at {failed.percent:.0f}% ({why}){half}")
     if "://" not in port and (trouble := _trouble(port)):
         return UserError(f"{port} {trouble}")
