@@ -15,9 +15,10 @@ import pytest
 
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
-from umq import boards, certificates, device_ports, drives, firmware_download, flash_uf2
+from umq import boards, certificates, deploy, device, device_ports, drives, firmware_download, flash_uf2
 from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE
+from umq.virtual import VirtualBoard
 
 CASES = {}
 
@@ -82,6 +83,10 @@ class Desk:
         (self.folder / "drive").mkdir()
         (self.folder / "drive" / "INFO_UF2.TXT").write_text(f"Board-ID: {board_id}\n")
         return str(self.folder / "drive")
+
+    def board(self, **options):
+        """A virtual board."""
+        return self.later.enter_context(VirtualBoard(**options))
 
     def image(self, board):
         """The path of firmware for a board."""
@@ -467,6 +472,75 @@ def _(desk):
 
     desk.patch.setattr(flash_uf2, "_copy", reset)
     return _onto(desk, "--drive", path)
+
+
+# Boards with MicroPython
+
+
+def _deploy(desk, board):
+    keys = {"client_id": "greenhouse", "server": "broker", "wifi_ssid": "home"}
+    return ["deploy", "--port", board.port, "--config", desk.file("config.json", json.dumps(keys).encode())]
+
+
+@case("a port behind which nothing answers")
+def _(desk):
+    desk.patch.setattr(device, "_WAITS_S", (0.1, 0.1))
+    return ["repl", "--port", desk.terminal()]
+
+
+@case("deploying without a configuration")
+def _(desk):
+    desk.patch.setattr(deploy, "_CONFIG", desk.folder / "config.json")
+    return ["deploy", "--port", desk.board().port]
+
+
+@case("deploying onto a flash without a filesystem")
+def _(desk):
+    return _deploy(desk, desk.board(image=desk.file("flash", b"foreign!" * (1 << 17))))
+
+
+@case("deploying onto a board without room")
+def _(desk):
+    return _deploy(desk, desk.board(size=48 * 1024))
+
+
+@case("deploying onto a board with files of somebody else in the way")
+def _(desk):
+    board = desk.board()
+    with device.Device(board.port) as held:
+        held.write("/main.py", b"print('mine')")
+    return _deploy(desk, board)
+
+
+@case("deploying onto a board with the library in two places")
+def _(desk):
+    board = desk.board()
+    with device.Device(board.port) as held:
+        held.make_folder("/umqtt_full")
+    return _deploy(desk, board)
+
+
+@case("a cable pulled while deploying")
+def _(desk):
+    board = desk.board()
+    board.pull_cable(after_bytes=20_000)
+    return _deploy(desk, board)
+
+
+@case("a secret as an argument")
+def _(desk):
+    return ["config", "--file", str(desk.folder / "config.json"), "--set", "password=swordfish"]
+
+
+@case("a file of secrets that holds something else")
+def _(desk):
+    return ["config", "--secrets", desk.file("secrets", b"swordfish\n")]
+
+
+@case("a certificate that is none")
+def _(desk):
+    config = str(desk.folder / "config.json")
+    return ["config", "--file", config, "--name", "greenhouse", "--tls-ca", desk.file("ca.pem", b"swordfish")]
 
 
 def happens(what, folder, run):

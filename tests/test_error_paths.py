@@ -56,7 +56,7 @@ def test_the_table_is_up_to_date(tmp_path):
         said = said.replace(f"{ROOT}/", "").replace("|", "\\|")
         ports = r"/\S*/emulated-rom-\w+/port|/dev/pts/\d+|/dev/ttys\d+|socket://127.0.0.1:\d+|127.0.0.1:\d{5}"
         said = re.sub(ports, "PORT", said)
-        said = re.sub(r"\b\d+%", "N%", said).replace(", ".join(command_line._COMMANDS), "COMMANDS")
+        said = re.sub(r"\b\d+(%| KB)", r"N\1", said).replace(", ".join(command_line._COMMANDS), "COMMANDS")
         lines.append(f"| {what} | {said} | {status} |\n")
     BUILD.mkdir(exist_ok=True)
     (BUILD / _TABLE.name).write_text(_HEAD + "".join(lines))

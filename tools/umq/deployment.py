@@ -101,7 +101,7 @@ def check_room(device, plan):
     facts = device.evaluate("__import__('os').statvfs('/')")
     block, free = facts[0], facts[3]
     if not block:
-        raise UserError(f"{device.port}: the board has no filesystem: `umq flash` makes one")
+        raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes it one")
     sizes = [len(plan.files[path]) for path in plan.upload()]
     sizes += [size for name, _, size in device.entries("/") if name in plan.foreign]
     needed = sum(-(-size // block) for size in sizes) + _SPARE_BLOCKS
