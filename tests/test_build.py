@@ -12,6 +12,7 @@ import pytest
 
 from umq import __main__ as umq
 from umq import boards, packages
+from umq.device import Device
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _LIB = _PROJECT / "lib"
@@ -107,3 +108,23 @@ def test_the_sizes_are_those_of_the_files(built, capsys):
     assert client["mpy_bytes"] == sum(files[f"{name}.mpy"] for name in ("__init__", "state", "words"))
     assert umq.main(["build", "--to", str(directory)]) == 0
     assert "bytecode, no native code: the same files for" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("compiled", (True, False), ids=("compiled", "sources"))
+def test_mpremote_installs_a_package_from_its_path(compiled, built, virtual_board, broker):
+    board = virtual_board(heap=240 * 1024)
+    join = 'import network\nw = network.WLAN()\nw.active(True)\nw.connect("virtual", "virtual-passphrase")\n'
+    join += "while not w.isconnected(): pass\n"
+    package = built[0] / "journal.json" if compiled else "lib/journal.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "mpremote", "connect", board.port, "mip", "install", package, "+"]
+        + ["exec", f"port = {broker.port}\n{join}{_USES['journal']}print('done')"],
+        cwd=_PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1:] == ["done"], done.stdout + done.stderr
+    with Device(board.port) as held:
+        files = {name for name, *_ in held.entries("/lib/umqtt_full")}
+    assert files == {Path(path).name for path, _ in json.loads((_PROJECT / package).read_text())["urls"]}
