@@ -183,8 +183,8 @@ def test_the_node_survives_that_its_access_point_goes(virtual_board, broker, wat
     before = len(watcher.numbers())
     board.access_point(True)
     wait_until(lambda: len(watcher.numbers()) > before + 3)
-    numbers = watcher.numbers()
-    assert numbers == list(range(1, len(numbers) + 1))
+    numbers = set(watcher.numbers())
+    assert numbers == set(range(1, max(numbers) + 1))  # at QoS 1 some may have come twice, none is missing
     watcher.command("led on")
     wait_until(watcher.answers)
     assert watcher.answers()[0]["ok"] and board.pin("LED") == 1
