@@ -1,7 +1,10 @@
 """The virtual board's Wi-Fi: an access point that comes and goes, sockets without a link, and the node that lives with
 both."""
 
+import functools
+import http.server
 import json
+import threading
 
 import paho.mqtt.client as paho
 import pytest
@@ -154,8 +157,9 @@ def watcher(broker):
     watcher.stop()
 
 
-def flash_with_node(path, broker, **more):
-    """Write an image of a flash with library, node and configuration."""
+def flash_with_node(path, broker, others=None, **more):
+    """Write an image of a flash with library, node, configuration with `more` settings, and `others`, files as
+    {path: bytes}."""
     settings = {
         "client_id": "virtual",
         "server": "localhost",
@@ -169,7 +173,7 @@ def flash_with_node(path, broker, **more):
         "wifi_passphrase": "virtual-passphrase",
     }
     place = boards.load("VIRTUAL").filesystem
-    files = contents.program() | {"config.json": json.dumps(settings | more).encode()}
+    files = contents.program() | {"config.json": json.dumps(settings | more).encode()} | (others or {})
     path.write_bytes(filesystem.make(place, files).ljust(place.size, b"\xff"))
     return path
 
@@ -198,3 +202,23 @@ def test_the_node_goes_on_after_its_power_was_cut(request, virtual_board, broker
     board.power_cycle()
     wait_until(lambda: watcher.numbers()[2:].count(1))
     assert ("nodes/virtual/status", "online") in watcher.heard
+
+
+def test_the_node_sets_its_clock_and_speaks_tls(virtual_board, tls_broker, tmp_path):
+    certificate = {"ca.der": tls_broker.tls.ca_der.read_bytes()}
+    flash = flash_with_node(tmp_path / "flash", tls_broker, certificate, tls_ca="ca.der")
+    board = virtual_board(image=flash)
+    board.wait_for_output("node: connected")
+    assert int(run(board, "import time; print(time.gmtime()[0])")) >= 2025
+
+
+def test_a_package_is_installed_by_the_board_itself(board, tmp_path):
+    (tmp_path / "package.json").write_text('{"urls": [["pack.py", "pack.py"]], "version": "1"}')
+    (tmp_path / "pack.py").write_text("WORD = 'packed'\n")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        run(board, JOIN, f"import mip; mip.install('{address}/package.json', mpy=False)")
+        server.shutdown()
+    assert run(board, "import pack; print(pack.WORD, pack.__file__)") == "packed /lib/pack.py\n"
