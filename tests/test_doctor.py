@@ -78,7 +78,7 @@ def test_all_is_well_with_user_and_tls(need, tmp_path, certificates, doctor):
         status, findings = doctor(ca=certificates.ca_der, **keys)
     assert status == 0
     assert [findings[step]["state"] for step in HERE] == [OK] * 6
-    assert "takes user node" in findings["CONNECT"]["found"]
+    assert "as user node" in findings["CONNECT"]["found"]
 
 
 def test_it_does_not_throw_the_node_out_nor_leave_anything_behind(broker, doctor):

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from umq import __main__ as command_line
-from umq import boards, contents, filesystem, ports
-from umq.doctor_report import DOUBTFUL, FAILED, OK, SKIPPED
+from umq import boards, contents, doctor_board, filesystem, ports
+from umq.device import CodeError
+from umq.doctor_report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
 from umq.mosquitto import Mosquitto
 
 SECRET = "swordfish-hunter2"
@@ -38,19 +39,19 @@ _program = functools.cache(contents.program)
 def doctor(virtual_board, tmp_path, capsys, monkeypatch):
     """doctor(...) -> (status, {step: finding}) of a board that carries the node with this configuration.
 
-    files: more of what is on it, or less (None); board: arguments of VirtualBoard; before(board): done first.
+    files: more of what is on it, or less (None); flash: something else in its place; before(board): done first.
     """
     monkeypatch.setattr("umq.doctor._CONFIG", tmp_path / "nowhere.json")
 
-    def examine(files=(), board=None, before=None, **keys):
+    def examine(files=(), flash=None, before=None, **keys):
         config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)
         config |= dict(wifi_join_ms=1000, interval_ms=200, sensor="simulated") | keys
         there = {**_program(), contents.CONFIG: json.dumps(config).encode(), **dict(files)}
         image = tmp_path / "flash"
         place = boards.load("VIRTUAL").filesystem
         data = filesystem.make(place, {path: data for path, data in there.items() if data is not None})
-        image.write_bytes(data.ljust(place.size, b"\xff"))
-        running = virtual_board(image=image, ssid="home", passphrase=PASSPHRASE, **(board or {}))
+        image.write_bytes((data if flash is None else flash).ljust(place.size, b"\xff"))
+        running = virtual_board(image=image, ssid="home", passphrase=PASSPHRASE)
         running.wait_for_output("\n", 60)  # it has booted
         if before:
             before(running)
@@ -178,3 +179,37 @@ def test_tls_where_none_is_spoken(broker, certificates, doctor):
 def test_a_filesystem_that_is_nearly_full(broker, doctor):
     outcome = doctor({"big": b"\0" * 880_000}, port=broker.port)
     is_so(outcome, "filesystem", "little room", state=DOUBTFUL)
+
+
+def test_a_flash_that_holds_something_else(doctor):
+    outcome = doctor(flash=b"neither LittleFS nor empty" * 1000)
+    is_so(outcome, "filesystem", "none is mounted", "umq flash BOARD --erase")
+    assert outcome[1]["library"]["state"] == outcome[1]["round trip"]["state"] == SKIPPED
+
+
+class Told:
+    """A board of which only the answers to expressions are known."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def evaluate(self, expression):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "step, answer, kind, words",
+    [
+        (doctor_board._version, ("micropython", (1, 25, 0), "Pico W"), Failed, "1.26 or later is needed"),
+        (doctor_board._version, ("circuitpython", (9, 2, 0), "Pico W"), Failed, "needs MicroPython"),
+        (doctor_board._filesystem, (512, 1000, 500, ["VfsFat"]), Doubtful, "FAT does not outlive power cuts"),
+        (doctor_board._filesystem, (4096, 200, 3, ["VfsLfs2"]), Doubtful, "little room"),
+        (doctor_board._filesystem, CodeError("PORT", "OSError: [Errno 19] ENODEV"), Failed, "umq flash BOARD --erase"),
+    ],
+)
+def test_what_no_virtual_board_is(step, answer, kind, words):
+    with pytest.raises(kind) as raised:
+        step(Told(answer))
+    assert type(raised.value) is kind and words in raised.value.cure

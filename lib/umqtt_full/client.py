@@ -440,7 +440,7 @@ class MQTTClient:
         p = self._protocol
         was = p.state
         if e is not self._error and isinstance(e, OSError) and not isinstance(e, (LinkLost, TimedOut, ProtocolError)):
-            e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else self.server)
+            e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else "no link to %s" % self.server)
         self.close()
         self._error = e
         if was == _UP:

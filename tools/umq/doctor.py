@@ -1,5 +1,6 @@
 """umq doctor: why doesn't it work? Step by step, from this computer and from the board, each with what to do."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ import typer
 
 from umq import reach, settings
 from umq.doctor_network import STEPS, Here, examine
-from umq.doctor_report import Report, as_json, as_line
+from umq.doctor_report import Failed, Report, as_json, as_line
 from umq.project import FIRMWARE
 
 _HERE = "this computer"
@@ -77,7 +78,7 @@ def _examine_board(report, port, is_asked_for):
     if not is_asked_for and not device_ports.listed():
         report.skip_all(board, ["port"], "no board is plugged in")
         return
-    path = report.step(board, "port", lambda: device_ports.choose(port))
+    path = report.step(board, "port", lambda: _port(device_ports.choose(port)))
     if path is None:
         return
     device = Device(path)
@@ -94,6 +95,13 @@ def _examine_board(report, port, is_asked_for):
         # Whatever was found, the board goes back to its work.
         report.step(board, "reset", lambda: device.reset() or "the board was reset: what it runs starts again")
         device.__exit__(*sys.exc_info())
+
+
+def _port(path):
+    twin = path.replace("/dev/tty.", "/dev/cu.")
+    if twin != path and os.path.exists(twin):  # macOS: opening the one waits for a carrier that never comes
+        raise Failed(f"{path} waits for a modem", f"use its twin: --port {twin}")
+    return path
 
 
 class _Lines:

@@ -7,7 +7,7 @@ import ast
 
 from umq import contents, settings
 from umq.device import CodeError
-from umq.doctor_network import TIMEOUT_MS, Trouble
+from umq.doctor_network import TIMEOUT_MS, Trouble, taken
 from umq.doctor_report import Doubtful, Failed
 from umq.plain import plain
 
@@ -16,6 +16,8 @@ VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "lib
 IN_REACH, JOIN, CLOCK = "Wi-Fi in reach", "Wi-Fi joined", "clock"
 _OLDEST = (1, 26)
 _LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need some
+_WEAK_DBM = -80
+_NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
 _LIBRARY_FOLDER = "lib/umqtt_full/"
 
 
@@ -53,7 +55,9 @@ def _filesystem(device):
             "(__import__('os'), __import__('vfs'))"
         )
     except CodeError as error:
-        raise Failed(f"none is mounted ({error.exception})", "flash MicroPython anew: it then makes one")
+        raise Failed(f"it does not answer: {error.exception}", _NEW_FILESYSTEM)
+    if not blocks:  # the root alone, in which nothing is mounted
+        raise Failed("none is mounted: the flash holds none, or one of another kind", _NEW_FILESYSTEM)
     found = f"{(kinds or ['mounted'])[0]}, {block * free // 1024:,} KB free of {block * blocks // 1024:,} KB"
     if "VfsFat" in kinds:
         raise Doubtful(found, "FAT does not outlive power cuts: make it LittleFS (vfs.VfsLfs2.mkfs), it will be empty")
@@ -245,7 +249,10 @@ class There:
             raise Doubtful(f"the scan failed: {plain(trouble.words)}", "joining will tell")
         strengths = [rssi for ssid, rssi in found if ssid == wanted.encode()]
         if strengths:
-            return f"{plain(wanted)} is seen at {max(strengths)} dBm"
+            found = f"{plain(wanted)} is seen at {max(strengths)} dBm"
+            if max(strengths) < _WEAK_DBM:
+                raise Doubtful(found, "that is weak: bring the board nearer, or give it an antenna")
+            return found
         others = ", ".join(sorted({plain(ssid, 32) for ssid, _ in found if ssid})[:8])
         raise Doubtful(
             f"{plain(wanted)} is not seen among {len(found)}" + (f": {others}" if others else ""),
@@ -295,8 +302,7 @@ class There:
 
     def connect(self):
         self._said("_connect")
-        who = f"user {plain(self._settings.user)}" if self._settings.user else "everybody"
-        return f"return code 0: the broker takes {who}"
+        return taken(self._settings)
 
     def round_trip(self, topic_name):
         if not self._said("_round_trip", topic_name.encode(), b"umq doctor"):

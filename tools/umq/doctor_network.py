@@ -77,6 +77,11 @@ def examine(report, where, side, settings, needs=()):
     report.step(where, ROUND_TRIP, lambda: tried(side.round_trip, topic_name), [CONNECT])
 
 
+def taken(settings):
+    """What CONNECT found when it went well."""
+    return f"return code 0, {f'as user {plain(settings.user)}' if settings.user else 'without a user'}"
+
+
 def _outcome(side):
     try:
         return side.connect()
@@ -119,8 +124,7 @@ class Here:
     def connect(self):
         client = self._connected()
         client.disconnect()
-        who = f" user {plain(self._settings.user)}" if self._settings.user else ""
-        return f"return code 0: the broker takes{who or ' everybody'}"
+        return taken(self._settings)
 
     def round_trip(self, topic_name):
         client = self._connected()
