@@ -7,7 +7,7 @@ NOR does: erased in sectors to 0xff, and a write only ever clears bits.
 
 What it leaves out: running code (esptool's stub, so compressed and fast transfers, whole-chip erase), reading the flash
 back (MD5 answers for it; a test reads `rom.flash`), efuses (all read 0), flash encryption, secure boot, real time, baud
-rates, and DTR and RTS: it is in the loader from the start, and a reset is only counted.
+rates, and DTR and RTS: it is in the loader from the start, and stays there.
 
 Faults befall the bytes that come from the host: those numbered in `lose` never arrive, and with byte `hang_up` the line
 is gone for good, as with a pulled cable; entered again, the chip is plugged in again, with what its flash then holds.
@@ -53,9 +53,8 @@ class EmulatedRom:
         self.lose = set()  # the numbers of the bytes from the host that never arrive
         self.hang_up = None  # with this byte from the host the line is gone
         self.received = 0
-        self.resets = 0
-        self._chip_id, self._registers, self._spi, self._usr2, self._w0 = _CHIPS[chip]
-        self._registers = dict(self._registers)
+        self._chip_id, self.registers, self._spi, self._usr2, self._w0 = _CHIPS[chip]
+        self.registers = dict(self.registers)
         self._writing = None
         self._on_pty = on_pty
         self.url = self.path = None
@@ -142,21 +141,21 @@ class EmulatedRom:
         return 0x20120707, b"", _OK
 
     def _command_0a(self, payload, checksum):  # READ_REG
-        return self._registers.get(struct.unpack("<I", payload)[0], 0), b"", _OK
+        return self.registers.get(struct.unpack("<I", payload)[0], 0), b"", _OK
 
     def _command_09(self, payload, checksum):  # WRITE_REG
         for at in range(0, len(payload), 16):
             address, value, mask, _ = struct.unpack_from("<IIII", payload, at)
-            self._registers[address] = self._registers.get(address, 0) & ~mask | value & mask
+            self.registers[address] = self.registers.get(address, 0) & ~mask | value & mask
             if address == self._spi and value & _SPI_START:
                 self._ask_flash()
         return 0, b"", _OK
 
     def _ask_flash(self):
-        self._registers[self._spi] = 0
-        if self._registers.get(self._spi + self._usr2, 0) & 0xFF == _READ_ID:
+        self.registers[self._spi] = 0
+        if self.registers.get(self._spi + self._usr2, 0) & 0xFF == _READ_ID:
             size = len(self.flash).bit_length() - 1
-            self._registers[self._spi + self._w0] = size << 16 | 0x4020
+            self.registers[self._spi + self._w0] = size << 16 | 0x4020
 
     def _command_0d(self, payload, checksum):  # SPI_ATTACH
         return 0, b"", _OK
@@ -199,7 +198,6 @@ class EmulatedRom:
 
     def _command_04(self, payload, checksum):  # FLASH_END
         self._writing = None
-        self.resets += payload[:4] == bytes(4)
         return 0, b"", _OK
 
     def _command_13(self, payload, checksum):  # SPI_FLASH_MD5

@@ -83,6 +83,13 @@ def test_a_board_in_boot_mode_says_its_chip(nothing, capsys, monkeypatch):
         assert _asked(capsys, rom.path) == {"what": "esp32c3", "boards": ["ESP32_GENERIC_C3"], "boot_mode": True}
 
 
+def test_a_chip_of_another_kind_is_none_that_is_known(nothing, capsys, monkeypatch):
+    monkeypatch.setattr(device, "_READ_S", 0.3)
+    with EmulatedRom("esp32", on_pty=True) as rom:
+        rom.registers[0x40001000] = 0xFFF0C101  # an ESP8266's
+        assert _asked(capsys, rom.path) is None
+
+
 def test_a_port_behind_which_nobody_is_says_so(nothing, capsys, monkeypatch):
     monkeypatch.setattr(device, "_READ_S", 0.3)
     master, slave = pty.openpty()

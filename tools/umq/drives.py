@@ -1,7 +1,6 @@
 """The drives that RP2 chips show in their boot mode (BOOTSEL): found by the INFO_UF2.TXT on them."""
 
-import getpass
-import os
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +51,8 @@ def read(path):
 
 def mounted():
     """The folders at which Linux and macOS mount removable drives, and what is mounted there."""
-    folders = []
-    for place in (f"/media/{getpass.getuser()}", f"/run/media/{getpass.getuser()}", "/media", "/mnt", "/Volumes"):
-        try:
-            folders += [Path(entry.path) for entry in os.scandir(place) if entry.is_dir()]
-        except OSError:
-            continue
+    places = ("/media/*", "/media/*/*", "/run/media/*/*", "/mnt/*", "/Volumes/*")
+    folders = [Path(path) for pattern in places for path in glob.glob(pattern)]
     try:
         table = Path("/proc/mounts").read_text().splitlines()
     except OSError:

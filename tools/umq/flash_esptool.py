@@ -44,11 +44,13 @@ def identify(port):
     """The chip at `port`, as umq.boards names it; it is reset. UserError: none answers."""
     chips = []
     command = ["--chip", "auto", "--port", port, "--connect-attempts", "2", "--no-stub", "chip-id"]
+    why = "it is none of the ESP32s"
     try:
         _esptool(command, lambda line: chips.extend(_CONNECTED.findall(line)))
     except _Failed as failed:
-        if not chips:
-            raise UserError(f"{port}: no chip answers in its boot mode ({failed.said})")
+        why = failed.said
+    if not chips:
+        raise UserError(f"{port}: no chip that is known answers in its boot mode ({why})")
     return chips[0].lower().replace("-", "")
 
 
@@ -135,16 +137,13 @@ def _in_words(board, port, failed):
     if failed.percent is not None:
         why = "the port is gone: was the cable pulled?" if _is_gone(port, failed) else failed.said
         return UserError(f"{port}: writing broke off at {failed.percent:.0f}% ({why}){half}")
-    if "://" not in port and (trouble := _trouble(port)):
-        return UserError(f"{port} {trouble}")
+    if "://" not in port:
+        if not os.path.exists(port):
+            return UserError(
+                f"{port} is gone: was the cable pulled? In boot mode it may have another name: `umq devices`"
+            )
+        if trouble := device_ports.trouble(port):
+            return UserError(f"{port} {trouble}")
     if _NO_ANSWER.search(failed.said):
         return UserError(f"{port}: no chip answers in its boot mode: {board.boot_mode}")
     return UserError(f"{port}: esptool gave up: {failed.said}")
-
-
-def _trouble(port):
-    return (
-        device_ports.trouble(port)
-        if os.path.exists(port)
-        else "is gone: was the cable pulled? In boot mode it may have another name: see `umq devices`"
-    )
