@@ -78,7 +78,7 @@ def test_a_board_that_runs_says_what_it_is(nothing, capsys, virtual_board):
 
 
 def test_a_board_in_boot_mode_says_its_chip(nothing, capsys, monkeypatch):
-    monkeypatch.setattr(device, "_READ_S", 0.3)  # so long MicroPython is waited for, three times
+    monkeypatch.setattr(device, "_WAITS_S", (0.3, 0.3))  # so long MicroPython is waited for
     with EmulatedRom("esp32c3", on_pty=True) as rom:
         assert _asked(capsys, rom.path) == {"what": "esp32c3", "boards": ["ESP32_GENERIC_C3"], "boot_mode": True}
 
@@ -91,7 +91,7 @@ def test_a_chip_of_another_kind_is_none_that_is_known(nothing, capsys, monkeypat
 
 
 def test_a_port_behind_which_nobody_is_says_so(nothing, capsys, monkeypatch):
-    monkeypatch.setattr(device, "_READ_S", 0.3)
+    monkeypatch.setattr(device, "_WAITS_S", (0.3, 0.3))
     master, slave = pty.openpty()
     assert _asked(capsys, os.ttyname(slave)) is None
     monkeypatch.setenv("COLUMNS", "300")

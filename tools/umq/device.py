@@ -7,27 +7,19 @@ import ast
 import contextlib
 import errno
 import io
-import os
 import struct
-import time
 from binascii import b2a_base64
-from typing import Any
 
-from umq import device_ports
-from umq.errors import UserError
+from umq.device_line import LOOK_S, READ_S, DeviceError, Gone, close_line, follow, open_line
 
-_BAUD = 115_200
-_READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
-_LOOK_S = 0.1
 _WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is just being reset, or takes its leave of a broker, hears a later Ctrl-C
 _PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
+_HASHED = 24  # files that one command hashes, for the same reason
 
 _SILENT = (
     "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash` first"
 )
 _STOPPED = "the board stopped answering: press its reset button and try again"
-_PSEUDO = ("/dev/pts/", "/dev/ttys")  # pseudo-terminals: their numbers are given to others, so they never come back
-_HASHED = 24  # files that one command hashes, for the same reason
 
 # What every command may call: it feeds the watchdog that the node started, which nobody can stop any more.
 _PRELUDE = """
@@ -53,14 +45,6 @@ def _hash(path):
 """
 
 
-class DeviceError(UserError):
-    """The board could not be reached, or could not do what it was asked: one line that names the port."""
-
-
-class Gone(DeviceError):
-    """The port went away, with its cable or its board."""
-
-
 class CodeError(DeviceError):
     """What ran on the board ended with an exception; `exception` is the traceback's last line."""
 
@@ -81,10 +65,10 @@ class Device:
         self._transport = None
 
     def __enter__(self):
-        self._transport = _open(self.port)
+        self._transport = open_line(self.port)
         try:
             self._interrupt()
-            self._run(_PRELUDE, _READ_S)
+            self._run(_PRELUDE, READ_S)
         except BaseException:
             self._close()
             raise
@@ -206,7 +190,7 @@ class Device:
         A port that goes with the reset, as that of a chip with USB of its own does, is waited for.
         """
         transport, self._transport = self._transport, None
-        yield from _follow(self.port, transport, timeout_s)
+        yield from follow(self.port, transport, timeout_s)
 
     def _interrupt(self):
         silent = DeviceError(f"{self.port}: {_SILENT}")
@@ -214,9 +198,9 @@ class Device:
             try:
                 # It prints what it did not expect.
                 with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.serial.timeout = _LOOK_S
+                    self._transport.serial.timeout = LOOK_S
                     self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
-                    self._transport.serial.timeout = _READ_S
+                    self._transport.serial.timeout = READ_S
                 return
             except Gone:
                 raise
@@ -252,7 +236,7 @@ class Device:
     def _close(self):
         if self._transport is not None:
             transport, self._transport = self._transport, None
-            _close(transport)
+            close_line(transport)
 
 
 def lines(port, timeout_s=None, note=None):
@@ -261,69 +245,10 @@ def lines(port, timeout_s=None, note=None):
     A port that goes, with a reset or a pulled cable, is waited for; `note(words)` hears that it went and came.
     """
     port = str(port)
-    transport = _open(port)
+    transport = open_line(port)
     if note:
         note(f"{port} is listened to")
-    yield from _follow(port, transport, timeout_s, note)
-
-
-def _follow(port, transport, timeout_s, note=None):
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    begun = b""
-    try:
-        while deadline is None or time.monotonic() < deadline:
-            try:
-                if transport is None:
-                    transport = _open(port)
-                    if note:
-                        note(f"{port} is back")
-                transport.serial.timeout = _LOOK_S
-                begun += transport.serial.read(1)
-                begun += transport.serial.read(transport.serial.in_waiting)
-            except (OSError, DeviceError):
-                if transport is not None:
-                    _close(transport)
-                    transport = None
-                    if port.startswith(_PSEUDO):
-                        raise Gone(f"{port}: the board is gone")
-                    if note:
-                        note(f"{port} is gone: waiting for it")
-                time.sleep(_LOOK_S)
-                continue
-            *whole, begun = begun.split(b"\n")
-            for line in whole:
-                yield line.decode("utf-8", "replace").rstrip("\r")
-        if begun:
-            yield begun.decode("utf-8", "replace").rstrip("\r")
-    finally:
-        if transport is not None:
-            _close(transport)
-
-
-def _open(port):
-    # An open mpremote SerialTransport, or the reason why there is none.
-    from mpremote.transport import TransportError
-    from mpremote.transport_serial import SerialTransport
-
-    is_path = os.name != "nt" and "://" not in port
-    if is_path and not os.path.exists(port):
-        raise DeviceError(f"{port}: there is no such port: is the board plugged in? `umq devices` lists what is")
-    fault = device_ports.trouble(port) if is_path else None
-    if fault:
-        raise DeviceError(f"{port} {fault}")
-    try:
-        # Any: mpremote puts another object into `serial` while it mounts a folder.
-        transport: Any = SerialTransport(port, baudrate=_BAUD, timeout=_READ_S)
-    except (TransportError, OSError):
-        raise DeviceError(f"{port}: cannot be opened: is another program using it?")
-    transport.serial.write_timeout = 2 * _READ_S
-    return transport
-
-
-def _close(transport):
-    with contextlib.suppress(OSError):  # of a port that is gone
-        transport.close()
-    transport.serial.close()  # now without its manners
+    yield from follow(port, transport, timeout_s, note)
 
 
 def _as_code(piece):
