@@ -120,6 +120,11 @@ def test_what_is_cut_missing_or_no_firmware_is_neither_kept_nor_trusted(lock, se
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_a_cache_that_cannot_be_written_is_one_clear_line(lock, server, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    assert "cannot be written" in _refusal(server.address)
+
+
 def test_a_lock_file_that_is_broken_is_one_clear_line(lock):
     for text in "{", "[]", '{"address": 5}', '{"address": 5, "version": "", "date": "", "sha256": {}}':
         lock.write_text(text)

@@ -4,6 +4,7 @@ micropython.org publishes no checksums. So the lock file trusts the first downlo
 board, and its SHA-256 is written down; every later one, here or wherever the lock file is, must be the same.
 """
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -112,7 +113,6 @@ def _download(address, path, progress):
         )
     if total is not None and len(data) != total:
         raise UserError(f"{address} broke off after {len(data):,} of {total:,} bytes: try again")
-    path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, data)
 
 
@@ -120,8 +120,10 @@ def _replace(path, data):
     # Whole or not at all.
     draft = Path(f"{path}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(data)
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise UserError(f"{path} cannot be written: {error.strerror}")
