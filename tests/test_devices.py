@@ -65,6 +65,12 @@ def nothing(monkeypatch):
     monkeypatch.setattr(drives, "mounted", list)
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """MicroPython is not waited for long."""
+    monkeypatch.setattr(device, "_WAITS_S", (0.3, 0.3))
+
+
 def _asked(capsys, path):
     assert command_line.main(["devices", "--ask", "--json", "--port", path]) == 0
     (port,) = json.loads(capsys.readouterr().out)["ports"]
@@ -77,21 +83,18 @@ def test_a_board_that_runs_says_what_it_is(nothing, capsys, virtual_board):
     assert (answer["boards"], answer["boot_mode"]) == (["VIRTUAL"], False)
 
 
-def test_a_board_in_boot_mode_says_its_chip(nothing, capsys, monkeypatch):
-    monkeypatch.setattr(device, "_WAITS_S", (0.3, 0.3))  # so long MicroPython is waited for
+def test_a_board_in_boot_mode_says_its_chip(nothing, impatient, capsys):
     with EmulatedRom("esp32c3", on_pty=True) as rom:
         assert _asked(capsys, rom.path) == {"what": "esp32c3", "boards": ["ESP32_GENERIC_C3"], "boot_mode": True}
 
 
-def test_a_chip_of_another_kind_is_none_that_is_known(nothing, capsys, monkeypatch):
-    monkeypatch.setattr(device, "_READ_S", 0.3)
+def test_a_chip_of_another_kind_is_none_that_is_known(nothing, impatient, capsys):
     with EmulatedRom("esp32", on_pty=True) as rom:
         rom.registers[0x40001000] = 0xFFF0C101  # an ESP8266's
         assert _asked(capsys, rom.path) is None
 
 
-def test_a_port_behind_which_nobody_is_says_so(nothing, capsys, monkeypatch):
-    monkeypatch.setattr(device, "_WAITS_S", (0.3, 0.3))
+def test_a_port_behind_which_nobody_is_says_so(nothing, impatient, capsys, monkeypatch):
     master, slave = pty.openpty()
     assert _asked(capsys, os.ttyname(slave)) is None
     monkeypatch.setenv("COLUMNS", "300")
