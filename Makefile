@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit virtual mpy devices flash image fleet bench budget wear simulate soak lint types format clean
+.PHONY: help setup demo test test-32bit virtual mpy devices flash image fleet doctor monitor bench budget wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -47,6 +47,12 @@ image: $(INSTALLED) ## make one file of a node for a board: BOARD=RPI_PICO_W
 
 fleet: $(INSTALLED) ## make one file for each node of a fleet: BOARD=RPI_PICO_W FILE=nodes.csv
 	@$(VENV) -m umq fleet $(FILE) $(BOARD) $(ARGS)
+
+doctor: $(INSTALLED) ## find out why a board, or the way to its broker, does not work
+	@$(VENV) -m umq doctor $(ARGS)
+
+monitor: $(INSTALLED) ## show the nodes of a broker, live: BROKER=HOST
+	@$(VENV) -m umq monitor $(BROKER) $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries
 	@$(VENV) -m umq lab bench $(ARGS)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from umq import __main__ as command_line
 from umq import micropython as micropythons
 from umq import mosquitto, ports
 from umq.monitor_model import GONE, MOST_EVENTS, ONLINE, UNKNOWN, Fleet
@@ -431,6 +432,27 @@ def test_the_right_password_lets_in_over_tls_too(tmp_path, need, monitor, certif
     with Mosquitto(tmp_path / "users", users={"me": SECRET}, tls=certificates) as broker:
         options = ("--user=me", f"--ca={certificates.ca_der}", "--seconds=0")
         assert monitor(f"localhost:{broker.port}", *options, UMQ_PASSWORD=SECRET).until_ended() == 0
+
+
+def test_without_a_broker_it_is_that_of_the_node_configured_here(broker, client, tmp_path, capsys, monkeypatch):
+    config = tmp_path / "config.json"
+    monkeypatch.setattr("umq.monitor._CONFIG", config)
+    assert command_line.main(["monitor"]) == 1
+    assert "which broker?" in capsys.readouterr().err
+    keys = dict(
+        client_id="node", server="127.0.0.1", port=broker.port, topic="greenhouses/1", password=SECRET, user="me"
+    )
+    config.write_text(json.dumps(keys))
+    client.publish("greenhouses/1/status", "online", True, 1)
+    assert command_line.main(["monitor", "--seconds=1", "--plain"]) == 0
+    said = capsys.readouterr()
+    assert "greenhouses/1: online" in said.out and SECRET not in said.out + said.err
+
+
+def test_a_terminal_without_the_characters_shows_something_else(broker, client, monitor):
+    client.publish("nodes/Gewächshaus/status", "online", True, 1)
+    ascii_only = monitor(f"127.0.0.1:{broker.port}", "--once", "--seconds=1", PYTHONIOENCODING="ascii")
+    assert ascii_only.until_ended() == 0 and "Gew?chshaus" in ascii_only.output.decode()
 
 
 def test_until_with_a_time_says_whether_it_came_true(broker, monitor):

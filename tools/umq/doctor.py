@@ -10,6 +10,7 @@ import typer
 from umq import reach, settings
 from umq.doctor_network import STEPS, Here, examine
 from umq.doctor_report import Failed, Report, as_json, as_line
+from umq.plain import tolerate
 from umq.project import FIRMWARE
 
 _HERE = "this computer"
@@ -36,12 +37,13 @@ def command(
 
     Examples:
 
-    umq doctor
+        umq doctor
 
-    umq doctor --port /dev/ttyACM0
+        umq doctor --port /dev/ttyACM0
 
-    umq doctor --config firmware/config.json --json
+        umq doctor --config firmware/config.json --json
     """
+    tolerate()
     screen = _Json() if as_lines else _Lines()
     report = Report(screen.tell, screen.begin)
     with screen:
@@ -53,20 +55,18 @@ def command(
 
 
 def _examine_from_here(report, path):
-    found = []
+    sides = []
 
     def read():
-        text = settings.read(path)
-        found.append(settings.check(str(path), text))
-        report.hide(found[0].password, found[0].wifi_passphrase)
-        if found[0].tls_ca:
-            found.append(reach.tls_context(path.parent / found[0].tls_ca.lstrip("/")))
+        config = settings.check(str(path), settings.read(path))
+        report.hide(config.password, config.wifi_passphrase)
+        sides.append((Here(config, reach.of_node(config, path.parent)), config))
         return f"{path} is valid"
 
-    if report.step(_HERE, _CONFIGURATION, read):
-        config, tls = found[0], found[1] if len(found) > 1 else None
-        examine(report, _HERE, Here(config, tls), config)
-    else:
+    report.step(_HERE, _CONFIGURATION, read)
+    for side, config in sides:
+        examine(report, _HERE, side, config)
+    if not sides:
         report.skip_all(_HERE, STEPS, "needs configuration")
 
 

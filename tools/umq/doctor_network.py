@@ -99,12 +99,12 @@ class Here:
     """This computer as a side, with the project's library.
 
     settings  the node's Config
-    tls       an ssl.SSLContext, or None
+    target    the umq.reach.Broker that it names
     """
 
-    def __init__(self, settings, tls):
+    def __init__(self, settings, target):
         self._settings = settings
-        self._target = reach.Broker(settings.server, settings.port, settings.user, settings.password, tls)
+        self._target = target
 
     def look_up(self):
         host = self._settings.server

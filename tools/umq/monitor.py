@@ -9,16 +9,25 @@ from typing import Annotated
 
 import typer
 
-from umq import reach
+from umq import reach, settings
 from umq.errors import UserError
+from umq.plain import tolerate
+from umq.project import FIRMWARE
 
 _REDRAW_S = 0.25
 _ONCE_S = 3.0
+_ROOT = "nodes/#"
+_CONFIG = FIRMWARE / "config.json"
 
 
 def command(
-    broker: Annotated[str, typer.Argument(help="The broker: HOST or HOST:PORT.", metavar="BROKER[:PORT]")],
-    topic: Annotated[str, typer.Option(help="The topic filter that all nodes are under.")] = "nodes/#",
+    broker: Annotated[
+        str | None,
+        typer.Argument(help="The broker, HOST or HOST:PORT; left out: that of firmware/config.json, as its node."),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="The topic filter that all nodes are under.", show_default="nodes/#")
+    ] = None,
     user: Annotated[str | None, typer.Option(help="The broker's name for you; the password is asked for.")] = None,
     password_file: Annotated[
         Path | None, typer.Option(help="A file with the password; or set UMQ_PASSWORD in the environment.")
@@ -36,18 +45,27 @@ def command(
 ):
     """Show the nodes of a broker, live: online or gone, last values, rates, what happened. Ctrl-C ends it.
 
+    With --json each line is an object with time, node, and event: link, status,
+    birth, telemetry, summary, command, answer, or unreadable.
+
     Examples:
 
-    umq monitor 192.168.1.10
+        umq monitor
 
-    umq monitor broker.example --user me --tls --topic "greenhouses/#"
+        umq monitor 192.168.1.10
 
-    umq monitor localhost --json | jq .event
+        umq monitor broker.example --user me --tls --topic "greenhouses/#"
 
-    umq monitor localhost --until greenhouse --seconds 60
+        umq monitor localhost --json | jq .event
+
+        umq monitor localhost --until greenhouse --seconds 60
     """
-    target = reach.broker(broker, user, password_file, tls, ca)
-    topic = _topic_filter(topic)
+    tolerate()
+    if broker is None:
+        target, topic = _of_node(topic, user or password_file or tls or ca)
+    else:
+        target = reach.broker(broker, user, password_file, tls, ca)
+    topic = _topic_filter(topic or _ROOT)
     if once and seconds is None and not until:
         seconds = _ONCE_S
     screen = _screen(once, plain, as_json)
@@ -60,6 +78,15 @@ def command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; nothing is left to flush
         return 0
     return 0 if is_over or not until else 1
+
+
+def _of_node(topic, options):
+    # The broker of the node that is configured here, and what it and its like are under.
+    if options or not _CONFIG.exists():
+        raise UserError("which broker? `umq monitor HOST`, or let `umq config` write firmware/config.json")
+    config = settings.check(str(_CONFIG), settings.read(_CONFIG, has_wifi=False), has_wifi=False)
+    root = _ROOT if config.topic.startswith("nodes/") else config.topic
+    return reach.of_node(config, _CONFIG.parent), topic or root
 
 
 def _topic_filter(topic):
@@ -96,8 +123,9 @@ def _watch(target, topic, screen, seconds, until):
         while True:
             link.poll(_REDRAW_S)
             tend()
-            seen = {n.name for n in fleet.nodes.values() if n.state == ONLINE and n.last("uptime_s") is not None}
-            if until and until <= seen:
+            if until and until <= {
+                node.name for node in fleet.nodes.values() if node.state == ONLINE and node.reports()
+            }:
                 return True
     except Over:
         return False

@@ -63,6 +63,10 @@ class Node:
         """The last reading of one of VALUES, None if there is none."""
         return self.history[value][-1] if self.history[value] else None
 
+    def reports(self):
+        """Has it sent a reading?"""
+        return any(self.history.values())
+
     def rate(self, now):
         """Messages a second, over the last twenty."""
         if len(self._arrivals) < 2 or now <= self._arrivals[0]:

@@ -1,6 +1,14 @@
 """Text from elsewhere, made fit to be shown: no terminal obeys it."""
 
+import io
+import sys
 import unicodedata
+
+
+def tolerate():
+    """What the terminal's encoding has no character for is shown as ? from now on, and is no error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def plain(found, most=80):

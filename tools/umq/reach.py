@@ -61,6 +61,12 @@ def broker(address, user=None, password_file=None, tls=False, ca=None):
     return Broker(host, port or (8883 if context else 1883), user, password, context)
 
 
+def of_node(config, folder):
+    """The Broker of a node's Config, as the node is let in there; its CA's file is looked for in `folder`."""
+    tls = tls_context(Path(folder) / config.tls_ca.lstrip("/")) if config.tls_ca else None
+    return Broker(config.server, config.port, config.user, config.password, tls)
+
+
 def split_address(address):
     """HOST[:PORT] -> (host, port or None)"""
     bare = address.strip()
