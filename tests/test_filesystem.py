@@ -101,6 +101,15 @@ def test_the_same_files_are_the_same_bytes_in_whatever_order_they_come():
     assert made != filesystem.make(_PLACES["RPI_PICO_W"], files | {"config.json": b"[]"})
 
 
+def test_it_is_as_large_as_it_says_and_no_part_of_it_may_be_missing():
+    place = _PLACES["ESP32_GENERIC"]
+    made = filesystem.make(place, _some_files())
+    assert filesystem.size(_PLACES["ESP32_GENERIC"], made) == place.size
+    for length in range(place.block, len(made), place.block):
+        with pytest.raises(UserError, match="^a part of its filesystem is missing or garbled$"):
+            filesystem.size(place, made[:length])
+
+
 def test_it_is_hardly_larger_than_what_it_holds():
     place = _PLACES["ESP32_GENERIC"]
     files = {f"file{number}": bytes(40_000) for number in range(10)}

@@ -190,12 +190,14 @@ def test_files_are_not_lost_without_being_asked_for(image, capsys, monkeypatch):
 
 def test_a_whole_image_is_written_with_its_files(image, capsys):
     board = boards.load("ESP32_GENERIC")
-    data = synthetic.for_board(board).ljust(board.filesystem.offset - board.offset, b"\xff") + b"littlefs" * 512
+    data = synthetic.for_board(board).ljust(board.filesystem.offset - board.offset, b"\xff")
+    files = filesystem.make(board.filesystem, {"main.py": b"print('here')"})
+    data += files
     with EmulatedRom("esp32", 4 << 20) as rom:
         args = ["--port", rom.url, "--firmware", image("ESP32_GENERIC", data), "--no-stub", "--with-files", "--yes"]
         status, said = _flash(capsys, "ESP32_GENERIC", *args)
     assert status == 0, said
-    assert rom.flash[0x200000:0x201000] == b"littlefs" * 512
+    assert rom.flash[0x200000 : 0x200000 + len(files)] == files
 
 
 def test_files_alone_are_written_where_they_lie(image, capsys):

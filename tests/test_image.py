@@ -122,6 +122,32 @@ def test_esptool_writes_the_image_as_it_is(programs, config, micropython, tmp_pa
     assert mount(micropython, tmp_path, flash, board.filesystem, "run")["client_id"] == "greenhouse"
 
 
+@pytest.mark.parametrize("with_firmware", [True, False], ids=["whole", "files alone"])
+def test_files_for_another_size_of_flash_are_not_written(with_firmware, programs, config, tmp_path, capsys):
+    # MicroPython would put an empty filesystem into their place.
+    board = boards.load("ESP32_GENERIC_S3")
+    firmware = synthetic_firmware.for_board(board) if with_firmware else None
+    to = tmp_path / "image.bin"
+    to.write_bytes(images.make(board, _files(programs, config), firmware).data)
+    with EmulatedRom("esp32s3", flash_size=16 << 20) as rom:
+        told = ["--port", rom.url, "--firmware", str(to), "--with-files", "--yes", "--no-stub"]
+        assert main(["flash", board.name, *told]) == 1
+    assert rom.flash == b"\xff" * (16 << 20)
+    assert capsys.readouterr().err == (
+        f"umq: the chip at {rom.url} has 16 MB of flash, and the files are for 8 MB: make the image anew with "
+        "--flash-mb 16\n"
+    )
+
+
+@pytest.mark.parametrize("size", [0x1000, 0x9000])
+def test_a_truncated_file_of_files_is_not_written(size, programs, config, tmp_path, capsys):
+    board = boards.load("ESP32_GENERIC")
+    to = tmp_path / "image.bin"
+    to.write_bytes(images.make(board, _files(programs, config)).data[:size])
+    assert main(["flash", board.name, "--port", "/dev/null", "--firmware", str(to), "--with-files", "--yes"]) == 1
+    assert "a part of its filesystem is missing or garbled" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["ESP32_GENERIC", "ESP32_GENERIC_S3", "ESP32_GENERIC_C3"])
 def test_an_esp32_image_is_the_firmware_and_then_the_filesystem(name, programs, config):
     board = boards.load(name)
@@ -210,6 +236,7 @@ _WRONG_FIRMWARE = {
     "place": ("ESP32_GENERIC", _esp32(offset=0), "it has no partition table"),
     "a program alone": ("ESP32_GENERIC", synthetic_firmware.program("esp32", 9_000), "it is truncated"),
     "truncated": ("ESP32_GENERIC", _esp32()[:-1], "it is truncated: "),
+    "empty": ("ESP32_GENERIC", b"", "it is truncated: its boot loader is missing"),
     "no firmware": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "its boot loader is no program"),
     "filesystem elsewhere": (
         "ESP32_GENERIC",

@@ -13,6 +13,10 @@ from umq.errors import UserError
 # Where boot loaders look for the table of the partitions, in the flash.
 TABLE = 0x8000
 
+# What MicroPython calls the partition of its filesystem. From 1.26 on its own tables have none: the filesystem takes
+# what follows the last partition, to the end of the flash, however large that is.
+FILESYSTEM = "vfs"
+
 CHIPS = {
     0: "esp32",
     2: "esp32s2",

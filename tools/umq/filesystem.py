@@ -1,5 +1,7 @@
 """A board's filesystem as bytes: LittleFS as MicroPython mounts it on that board."""
 
+from littlefs import LittleFS, LittleFSError, UserContext
+
 from umq.errors import UserError
 
 # MicroPython's own, on every port; the program size is the port's, and the cache is four times the larger of the two.
@@ -10,6 +12,10 @@ _LOOKAHEAD = 32
 _BLOCK_CYCLES = 100
 # MicroPython >= 1.26 writes this version too; an older one could not mount it, and would format it.
 _DISK_VERSION = 0x0002_0001
+
+# What a filesystem has in this place.
+_MARK = b"littlefs"
+_MARK_AT = 8
 
 _FULL = -28  # LittleFS: no space left
 
@@ -37,24 +43,44 @@ def make(place, files):
     )
 
 
+def is_one(data):
+    """True if `data` begins as a filesystem does."""
+    return data[_MARK_AT : _MARK_AT + len(_MARK)] == _MARK
+
+
+def size(place, data):
+    """How many bytes the whole filesystem has of which `data` is the first part, as make() gives it; `place` is a
+    boards.Filesystem of any size. UserError if a part of what it holds is not there."""
+    flash = _Flash(buffer=bytearray(data))
+    mounted = _littlefs(place, flash, 0)  # as large as it says itself
+    try:
+        mounted.mount()
+        for folder, _, names in mounted.walk("/"):
+            for name in names:
+                with mounted.open(f"{folder}/{name}", "rb") as file:
+                    file.read()
+    except LittleFSError:
+        flash.was_left = True
+    if flash.was_left:
+        raise UserError("a part of its filesystem is missing or garbled")
+    return mounted.block_count * place.block
+
+
+class _Flash(UserContext):
+    # `was_left`: what lies behind its end was asked for.
+
+    was_left = False
+
+    def read(self, cfg, block, off, size):
+        found = super().read(cfg, block, off, size)
+        self.was_left |= len(found) < size
+        return found.ljust(size, b"\xff")
+
+
 def _write(place, blocks, grown, files):
     # The number of blocks in use and the first `blocks` as bytes; None when these are too few.
-    from littlefs import LittleFS, LittleFSError, UserContext
-
     flash = UserContext(blocks * place.block)
-    cache = _CACHES * max(_READ, place.program)
-    filesystem = LittleFS(
-        context=flash,
-        mount=False,
-        block_size=place.block,
-        block_count=blocks,
-        read_size=_READ,
-        prog_size=place.program,
-        cache_size=cache,
-        lookahead_size=_LOOKAHEAD,
-        block_cycles=_BLOCK_CYCLES,
-        disk_version=_DISK_VERSION,
-    )
+    filesystem = _littlefs(place, flash, blocks)
     filesystem.format()
     filesystem.mount()
     try:
@@ -72,3 +98,18 @@ def _write(place, blocks, grown, files):
     used = filesystem.used_block_count
     filesystem.unmount()
     return used, bytes(flash.buffer)
+
+
+def _littlefs(place, flash, blocks):
+    return LittleFS(
+        context=flash,
+        mount=False,
+        block_size=place.block,
+        block_count=blocks,
+        read_size=_READ,
+        prog_size=place.program,
+        cache_size=_CACHES * max(_READ, place.program),
+        lookahead_size=_LOOKAHEAD,
+        block_cycles=_BLOCK_CYCLES,
+        disk_version=_DISK_VERSION,
+    )

@@ -4,17 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import esp_image, uf2
+from umq import esp_image, filesystem, uf2
 from umq.errors import UserError
 
 # Where the flash begins in an RP2 chip's memory, which UF2 files address.
 RP2_FLASH = 0x10000000
 
 _LARGEST_FLASH = 32 << 20
-
-# What a LittleFS begins with, as `umq image` makes it.
-_LITTLEFS = b"littlefs"
-_LITTLEFS_AT = 8
 
 
 @dataclass(frozen=True)
@@ -66,18 +62,38 @@ def load(board, path, with_files=False):
     return Firmware(Path(path), data, start, end)
 
 
+def flash_size(board, firmware):
+    """How many bytes of flash the files in a Firmware for an ESP32 are for; None if it has none, or a partition table
+    that says where they lie."""
+    if firmware.end <= board.filesystem.offset:
+        return None
+    if firmware.start < board.filesystem.offset:
+        rows = esp_image.parse(firmware.data, firmware.start).partitions
+        if any(row.name == esp_image.FILESYSTEM for row in rows):
+            return None
+    return board.filesystem.offset + filesystem.size(board.filesystem, _files(board, firmware.start, firmware.data))
+
+
+def _files(board, start, data):
+    # What of `data` lies where the board's files do.
+    return data[board.filesystem.offset - start :]
+
+
 def place(board, data):
     """The part of the flash that `data`, a whole file, fills: (start, end); UserError if it is not for that board."""
     if board.method == "uf2":
         return _uf2_place(board, data)
     if data[:4] == b"UF2\n":
         raise UserError("it is a UF2 file, and this board takes a .bin")
-    if data[_LITTLEFS_AT : _LITTLEFS_AT + len(_LITTLEFS)] == _LITTLEFS:
-        return board.filesystem.offset, board.filesystem.offset + len(data)
-    image = esp_image.parse(data, board.offset)
-    if image.chip != board.mcu:
-        raise UserError(f"it is for {image.chip}, and the board has {board.mcu}")
-    return board.offset, board.offset + len(data)
+    start = board.filesystem.offset
+    if not filesystem.is_one(data):
+        start = board.offset
+        image = esp_image.parse(data, start)
+        if image.chip != board.mcu:
+            raise UserError(f"it is for {image.chip}, and the board has {board.mcu}")
+    if filesystem.is_one(files := _files(board, start, data)):
+        filesystem.size(board.filesystem, files)
+    return start, start + len(data)
 
 
 def _uf2_place(board, data):

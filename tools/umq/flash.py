@@ -102,9 +102,19 @@ class _Esptool:
 
     def run(self):
         """Do it; returns a line that says what was done."""
+        self._refuse_files_for_another_flash()
         with progress.bar(f"writing {self._image.path.name}") as shown:
             flash_esptool.write(self._board, self._image, self._port, progress=shown, **self._how)
         return f"{self._board.name}: {len(self._image.data):,} bytes written at {self._port} and verified"
+
+    def _refuse_files_for_another_flash(self):
+        # MicroPython mounts no filesystem of another size than the flash has room for: it makes an empty one instead.
+        wanted = firmware.flash_size(self._board, self._image)
+        if wanted is not None and (found := flash_esptool.flash_size(self._board, self._port)) != wanted:
+            raise UserError(
+                f"the chip at {self._port} has {found >> 20} MB of flash, and the files are for {wanted >> 20} MB: "
+                f"make the image anew with --flash-mb {found >> 20}"
+            )
 
 
 class _Uf2:

@@ -16,6 +16,7 @@ _CONNECTED = re.compile(r"^Connected to (ESP32\S*) on ")
 _CHIP = re.compile(r"This chip is (\S+), not")
 # What pyserial, or the system under it, says of a port that went away.
 _GONE = re.compile(r"Errno|termios|Input/output error|disconnected|could not (open|configure) port", re.I)
+_SIZE = re.compile(r"^Detected flash size: (\d+)([KM])B")
 _NO_ANSWER = re.compile(r"Failed to connect|No serial data received|Wrong boot mode", re.I)
 
 
@@ -30,8 +31,10 @@ class _Failed(Exception):
 
 def steps(board, firmware, port, erase=False, no_stub=False, baud=BAUD):
     """What write() does, in words: a list of lines."""
+    with_files = firmware.end > board.filesystem.offset
     return [
-        f"see that the chip at {port} is an {board.mcu}",
+        f"see that the chip at {port} is an {board.mcu}"
+        + (", and that it has as much flash as the files are for" if with_files else ""),
         "erase the whole flash: the files on the board are lost" if erase else "erase what will be written",
         f"write 0x{firmware.start:x} to 0x{firmware.end:x} at {baud:,} baud"
         + (", by the chip's ROM alone" if no_stub else ""),
@@ -52,6 +55,20 @@ def identify(port):
     if not chips:
         raise UserError(f"{port}: no chip that is known answers in its boot mode ({why})")
     return chips[0].lower().replace("-", "")
+
+
+def flash_size(board, port):
+    """How many bytes of flash the chip at `port` has, which stays in its boot loader. UserError: it does not say."""
+    sizes = []
+    command = ["--chip", board.mcu, "--port", port, "--no-stub", "--after", "no-reset", "flash-id"]
+    try:
+        _esptool(command, lambda line: sizes.extend(_SIZE.findall(line)))
+    except _Failed as failed:
+        raise _in_words(board, port, failed)
+    if not sizes:
+        raise UserError(f"{port}: esptool does not know how much flash this chip has")
+    number, unit = sizes[0]
+    return int(number) << (20 if unit == "M" else 10)
 
 
 def write(board, firmware, port, erase=False, no_stub=False, baud=BAUD, progress=None):

@@ -52,7 +52,7 @@ def command(
         raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
     nodes = _wanted(_rows(file, config), node, file)
     state = State(out / _STATE)
-    files = _make(chosen, nodes, mpy, firmware and image.read(firmware), file, out)
+    files = _make(chosen, nodes, mpy, image.read(firmware) if firmware else None, file, out)
     outcome = {name: (fleet_boards.NOT_YET, "") for name in files}
     if flash:
         outcome |= _flash(chosen, files, state, port or [], bool(node))

@@ -39,7 +39,7 @@ def command(
     text = settings.read(config)
     node = settings.check(config, text).client_id
     files = contents.listed(contents.program(mpy) | contents.configuration(config, text, config.parent))
-    image = images.make(chosen, files, firmware and read(firmware))
+    image = images.make(chosen, files, read(firmware) if firmware else None)
     to = to or BUILD / "images" / images.file_name(chosen, node)
     images.write(to, image.data)
     if as_json:

@@ -56,12 +56,12 @@ def make(board, files, firmware=None):
     firmware: the bytes of MicroPython's image for it, or None to leave the board's as it is.
     The same arguments give the same bytes. UserError says what does not fit.
     """
-    if firmware and board.method == "none":
+    if firmware is not None and board.method == "none":
         raise UserError(f"{board.name} takes no firmware: leave --firmware out")
     content = filesystem.make(board.filesystem, files)
     sizes = (len(firmware or b""), len(content), len(files))
     try:
-        if firmware:
+        if firmware is not None:
             _refuse(board, firmware)
         if board.method == "uf2":
             return Image(_uf2(board, content, firmware), None, *sizes)
@@ -102,9 +102,8 @@ def _flash(board, content, firmware):
 
 
 def _filesystem_in(partitions, flash_size):
-    # MicroPython's own has no row in the table since 1.26: it takes what follows the last one.
     for one in partitions:
-        if one.name == "vfs":
+        if one.name == esp_image.FILESYSTEM:
             return one.offset, one.size
     start = max(one.offset + one.size for one in partitions)
     return start, flash_size - start
