@@ -15,7 +15,7 @@ import pytest
 
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
-from umq import boards, certificates, deploy, device, device_ports, drives, firmware_download, flash_uf2
+from umq import boards, certificates, deploy, device, device_ports, drives, filesystem, firmware_download, flash_uf2
 from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE
 from umq.virtual import VirtualBoard
@@ -393,6 +393,14 @@ def _(desk):
 @case("a cable pulled while esptool writes")
 def _(desk):
     return _at(desk, desk.rom("esp32s3", on_pty=True, hang_up=60_000))
+
+
+@case("files for another size of flash")
+def _(desk):
+    rom = desk.later.enter_context(EmulatedRom("esp32s3", flash_size=16 << 20))
+    files = desk.file("files.bin", filesystem.make(_S3.filesystem, {"main.py": b""}))
+    told = ["--firmware", files, "--with-files", "--yes", "--no-stub", "--port", rom.url]
+    return ["flash", _S3.name, *told]
 
 
 @case("files would be lost, and nobody can be asked")
