@@ -187,3 +187,26 @@ def test_a_board_with_power_of_its_own_works_on_without_its_cable(board):
 def test_what_cannot_be_is_refused(arguments):
     with pytest.raises(UserError):
         VirtualBoard(**arguments)
+
+
+def test_what_stands_in_for_hardware_costs_a_program_no_heap(board):
+    steady = """
+import machine, micropython, network, sys
+w = network.WLAN()
+out = sys.stdout.buffer
+dot = b".."
+pin = machine.Pin("LED", machine.Pin.OUT)
+dog = machine.WDT(timeout=30000)
+def work():
+    out.write(dot, 1)
+    micropython.kbd_intr(-1)
+    micropython.kbd_intr(3)
+    w.isconnected()
+    pin.toggle()
+    dog.feed()
+work()
+micropython.heap_lock()
+work()
+micropython.heap_unlock()
+"""
+    assert run(board, steady) == ".."

@@ -222,3 +222,33 @@ def test_a_package_is_installed_by_the_board_itself(board, tmp_path):
         run(board, JOIN, f"import mip; mip.install('{address}/package.json', mpy=False)")
         server.shutdown()
     assert run(board, "import pack; print(pack.WORD, pack.__file__)") == "packed /lib/pack.py\n"
+
+
+def test_messages_cost_no_heap_here_either(virtual_board, broker, tmp_path):
+    board = virtual_board(image=flash_with_node(tmp_path / "flash", broker))
+    exchange = f"""
+import gc, micropython
+from umqtt_full import MQTTClient
+client = MQTTClient("exchange", "localhost", {broker.port}, online=w.isconnected)
+count = 0
+def heard(message):
+    global count
+    count += 1
+client.on_message = heard
+client.connect()
+client.subscribe(b"topic", 2)
+def exchange(times):
+    for _ in range(times):
+        for qos in 0, 1, 2:
+            client.publish(b"topic", b"payload", qos=qos)
+    while count < 3 * times:
+        client.poll(1000)
+exchange(5)
+count = 0
+used = gc.mem_alloc()
+micropython.heap_lock()
+exchange(20)
+micropython.heap_unlock()
+print(count, gc.mem_alloc() - used)
+"""
+    assert mpremote(board, "exec", JOIN, "exec", exchange) == "60 0\n"

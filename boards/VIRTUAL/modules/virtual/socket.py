@@ -175,14 +175,19 @@ class socket(io.IOBase):
             if error.errno != EAGAIN:
                 raise
 
-    def write(self, buf, *place):
+    def write(self, buf, start=None, size=None):
+        """Write all of it; or write(buf, size) the beginning; or write(buf, start, size) a piece."""
         if self._timeout_ms == 0:
-            return self._socket.write(buf, *place) if is_up() else None
+            if not is_up():
+                return None
+            if size is not None:
+                return self._socket.write(buf, start, size)
+            return self._socket.write(buf) if start is None else self._socket.write(buf, start)
         view = memoryview(buf)
-        if len(place) == 1:
-            view = view[: place[0]]
-        elif place:
-            view = view[place[0] : place[0] + place[1]]
+        if size is not None:
+            view = view[start : start + size]
+        elif start is not None:
+            view = view[:start]
         done = 0
         while done < len(view):
             self._until(select.POLLOUT)

@@ -19,6 +19,8 @@ class Terminal:
         self._in = sys.stdin.buffer
         self._byte = bytearray(1)
         self._out = open(1, "wb")
+        # Kept, for reading them again would cost a program's heap two kilobytes each time.
+        self._settings = termios.tcgetattr(0)
 
     def allow_interrupts(self):
         """From now on Ctrl-C interrupts what runs."""
@@ -42,20 +44,18 @@ class Terminal:
             raise SystemExit
         return self._byte[0]
 
-    def write(self, text):
-        """Write text or bytes as they are."""
+    def write(self, data, size=None):
+        """Write text or bytes as they are, all of them or the first `size`."""
         self._flag(_OUTPUT, self._opost, False)
         try:
-            return self._out.write(text)
+            return self._out.write(data) if size is None else self._out.write(data, size)
         finally:
             self._flag(_OUTPUT, self._opost, True)
 
     def _flag(self, field, bit, wanted):
-        settings = termios.tcgetattr(0)
-        changed = settings[field] | bit if wanted else settings[field] & ~bit
-        if changed != settings[field]:
-            settings[field] = changed
-            termios.tcsetattr(0, termios.TCSANOW, settings)
+        settings = self._settings
+        settings[field] = settings[field] | bit if wanted else settings[field] & ~bit
+        termios.tcsetattr(0, termios.TCSANOW, settings)
 
 
 class RawOutput(io.IOBase):
@@ -65,7 +65,7 @@ class RawOutput(io.IOBase):
         self._terminal = terminal
 
     def write(self, buf, size=None):
-        return self._terminal.write(buf if size is None else memoryview(buf)[:size])
+        return self._terminal.write(buf, size)
 
     def flush(self):
         pass
