@@ -100,7 +100,9 @@ def test_a_32_bit_micropython_runs_it_too(name, programs, config, micropython32,
     assert answer["client_id"] == "greenhouse"
 
 
-def test_a_virtual_board_boots_from_the_image_to_a_node_that_is_connected(virtual_board, broker, config, tmp_path):
+def test_a_virtual_board_boots_from_the_image_to_a_node_that_is_connected(
+    virtual_board, broker, config, tmp_path, capsys
+):
     wifi = {"wifi_ssid": virtual.DEFAULT_SSID, "wifi_passphrase": virtual.DEFAULT_PASSPHRASE}
     there = {"server": "127.0.0.1", "port": broker.port, "user": None, "password": None}
     config.write_text(json.dumps(_CONFIG | wifi | there))
@@ -108,6 +110,9 @@ def test_a_virtual_board_boots_from_the_image_to_a_node_that_is_connected(virtua
     board = virtual_board(image=tmp_path / "flash")
     board.wait_for_output("node: connected, new session")
     assert " as greenhouse " in broker.log()
+    # What deploys to it knows what is there.
+    assert main(["deploy", "--port", board.port, "--config", str(config)]) == 0
+    assert "nothing changed" in capsys.readouterr().out
 
 
 def test_esptool_writes_the_image_as_it_is(programs, config, micropython, tmp_path):
