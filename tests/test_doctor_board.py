@@ -108,8 +108,8 @@ def test_what_is_on_the_board(broker, doctor):
 
 
 def test_an_older_node(broker, doctor):
-    outcome = doctor({"node.py": b"# older", "line.py": None}, port=broker.port)
-    is_so(outcome, "node", "line.py missing", "node.py not as here", "umq deploy", state=DOUBTFUL)
+    outcome = doctor({"node.mpy": b"# older", "line.mpy": None}, port=broker.port)
+    is_so(outcome, "node", "line.mpy missing", "node.mpy not as here", "umq deploy", state=DOUBTFUL)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_tls_where_none_is_spoken(broker, certificates, doctor):
 
 
 def test_a_filesystem_that_is_nearly_full(broker, doctor):
-    outcome = doctor({"big": b"\0" * 880_000}, port=broker.port)
+    outcome = doctor({"big": b"\0" * 900_000}, port=broker.port)
     is_so(outcome, "filesystem", "little room", state=DOUBTFUL)
 
 

@@ -13,17 +13,25 @@ DEPLOYED = ".umq/deployed"
 _FOLDER = "lib/umqtt_full/"
 # Only CPython needs it.
 _NOT_ON_BOARDS = ("_cpython.py",)
+# A board runs them by name, and looks for no other.
+_ALWAYS_SOURCES = ("boot.py", "main.py")
 
 
 def program(mpy=True):
-    """Library and node as {path on the board: bytes}. mpy: the library is compiled, else it is its sources."""
+    """Library and node as {path on the board: bytes}. mpy: compiled, else they are their sources."""
+    node = {file.name: file.read_bytes() for file in FIRMWARE.glob("*.py")}
     if mpy:
         with tempfile.TemporaryDirectory(prefix="umq-contents-") as directory:
             files = {_FOLDER + file.name: file.read_bytes() for file in pack.pack(Path(directory))}
+        for name, source in node.items():
+            if name in _ALWAYS_SOURCES:
+                files[name] = source
+            else:
+                files[name.replace(".py", ".mpy")] = pack.compiled(name, source.decode())
     else:
         sources = (LIB / "umqtt_full").glob("*.py")
         files = {_FOLDER + file.name: file.read_bytes() for file in sources if file.name not in _NOT_ON_BOARDS}
-    files.update((file.name, file.read_bytes()) for file in FIRMWARE.glob("*.py"))
+        files |= node
     return dict(sorted(files.items()))
 
 

