@@ -101,12 +101,12 @@ def _flash(board, files, state, ports, again):
     from umq import firmware, flash
 
     def put(name, port):
-        image = firmware.load(board, files[name], with_files=True)
+        whole = firmware.load(board, files[name], with_files=True)
         drive = Path(port) if port and Path(port).is_dir() else None
-        way = flash.way(board, image, port=None if drive else port, drive=drive)
+        way = flash.way(board, whole, port=None if drive else port, drive=drive)
         way.ready()
         print(f"{name}: {way.run()}", file=sys.stderr)
-        state.done(name, image.data)
+        state.done(name, whole.data)
 
     done = set() if again else {name for name, file in files.items() if state.is_done(name, file.read_bytes())}
     todo = [name for name in files if name not in done]
