@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit virtual mpy devices flash image fleet doctor monitor bench budget wear simulate soak lint types format clean
+.PHONY: help setup demo test test-32bit virtual mpy firmware devices flash image fleet doctor monitor bench budget wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -35,6 +35,9 @@ test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetc
 
 mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client in one file
 	@$(VENV) -m umq build $(ARGS)
+
+firmware: $(INSTALLED) ## build MicroPython with library and node frozen: BOARD=... MICROPYTHON=folder
+	@$(VENV) -m umq freeze $(BOARD) $(if $(MICROPYTHON),--micropython $(MICROPYTHON)) $(ARGS)
 
 devices: $(INSTALLED) ## list the boards that are plugged in
 	@$(VENV) -m umq devices $(ARGS)
