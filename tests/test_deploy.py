@@ -13,6 +13,14 @@ from umq import deploy as command
 from umq.device import Device
 
 _SECRET = "virtual-passphrase"
+# Leaves a few KB of the heap, in pieces.
+_HOG = """
+hog = [None] * 1000
+try:
+    for n in range(1000): hog[n] = bytearray(256)
+except MemoryError:
+    for n in range(16): hog[n * 2] = None
+"""
 
 
 @pytest.fixture
@@ -198,4 +206,19 @@ def test_the_nodes_watchdog_is_fed_while_the_node_is_held(virtual_board, configu
             held.run("import time\ntime.sleep_ms(500)")
         assert held.evaluate("here") == 1
         held.reset()
+    board.wait_for_output("node: connected")
+
+
+def test_a_program_that_has_taken_the_heap_is_forgotten(virtual_board, configuration):
+    configuration.write_text(json.dumps(json.loads(configuration.read_text()) | {"watchdog_ms": 60_000}))
+    board = virtual_board()
+    deploy(board, configuration)
+    with Device(board.port) as held:
+        held.run(_HOG)
+        held.make_room()
+        assert held.evaluate("'hog' in globals()") is False
+        assert held.has_watchdog()
+        held.run("_feed()")
+        held.run(_HOG)
+    assert deploy(board, configuration, "--json")["written"] == []
     board.wait_for_output("node: connected")

@@ -54,6 +54,7 @@ def command(
         files |= contents.configuration(str(config), settings.read(config), config.parent)
     port = device_ports.choose(port)
     with _held(port, reset) as device:
+        device.make_room()
         plan = deployment.plan(device, files, keep_configuration=config is None)
         _check(device, plan, replace)
         if not plan.is_empty():

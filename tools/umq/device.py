@@ -14,6 +14,7 @@ from umq.device_line import LOOK_S, READ_S, DeviceError, Gone, close_line, follo
 
 _WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is just being reset, or takes its leave of a broker, hears a later Ctrl-C
 _PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
+_ROOM = 24 * 1_024  # bytes of heap that all commands of this file have enough of
 _HASHED = 24  # files that one command hashes, for the same reason
 
 _SILENT = (
@@ -27,6 +28,14 @@ import gc, sys
 def _feed():
     getattr(sys.modules.get("board"), "feed", gc.collect)()
 gc.collect()
+"""
+
+# A soft reset forgets the watchdog, which goes on: any period that all chips allow will do.
+_FEED_ANEW = """
+import machine
+class _Watchdog:
+    feed = machine.WDT(timeout=8000).feed
+sys.modules["board"] = _Watchdog
 """
 
 _HASHES = """
@@ -68,7 +77,10 @@ class Device:
         self._transport = open_line(self.port)
         try:
             self._interrupt()
-            self._run(_PRELUDE, READ_S)
+            try:
+                self._run(_PRELUDE, READ_S)
+            except CodeError:  # no memory, not even for that
+                self._forget()
         except BaseException:
             self._close()
             raise
@@ -102,6 +114,27 @@ class Device:
             return ast.literal_eval(said)
         except (ValueError, SyntaxError):
             raise DeviceError(f"{self.port}: the board answered {said[-80:]!r} to {expression}")
+
+    def has_watchdog(self):
+        """Is there a watchdog that the node has started? It runs on, and resets the board unless it is fed."""
+        # What feeds it belongs to it; without one it is a plain function (firmware/board.py).
+        return self.evaluate("'bound' in str(getattr(sys.modules.get('board'), 'feed', None))")
+
+    def make_room(self):
+        """If the program that was interrupted has left little of the heap, have it forgotten: by a soft reset."""
+        try:
+            is_needed = int(self.run("gc.collect()\nprint(gc.mem_free())")) < _ROOM
+            has_watchdog = self.has_watchdog()
+        except CodeError:
+            is_needed, has_watchdog = True, True
+        if is_needed:
+            self._forget(has_watchdog)
+
+    def _forget(self, has_watchdog=True):
+        # Where that is not known there is one: the node starts one unless told otherwise.
+        with self._errors(_STOPPED), contextlib.redirect_stdout(io.StringIO()):
+            self._transport.enter_raw_repl(soft_reset=True)
+        self._run(_PRELUDE + (_FEED_ANEW if has_watchdog else ""), READ_S)
 
     # Files. Paths are the board's, from its root.
 

@@ -9,9 +9,6 @@ from umq import device_ports, pack
 from umq.device import Device
 from umq.project import LIB
 
-# What the node's watchdog is fed by belongs to the watchdog; without one it is a plain function (firmware/board.py).
-_WATCHDOG = "'bound' in str(getattr(sys.modules.get('board'), 'feed', None))"
-
 
 def call(port, mpy, *words):
     """Run mpremote on the board at `port` (None: the only one) with the library mounted; its exit status.
@@ -21,7 +18,7 @@ def call(port, mpy, *words):
     """
     port = device_ports.choose(port)
     with Device(port) as device:  # which says in one line what is wrong
-        if device.evaluate(_WATCHDOG):
+        if device.has_watchdog():
             print(
                 "umq: the node's watchdog runs on and will reset the board under you: "
                 "`umq config --set watchdog_ms=0` and `umq deploy` first",
