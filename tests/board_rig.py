@@ -49,10 +49,18 @@ class Person:
         while not said.endswith(end):
             ready, _, _ = select.select([self._fd], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{end!r} did not come, but {said!r}"
-            said += os.read(self._fd, 1).decode()
+            said += self._character()
             if not as_it_came and said.endswith("\r\n"):
                 said = said[:-2] + "\n"
         return said
+
+    def _character(self):
+        came = os.read(self._fd, 1)
+        while True:
+            try:
+                return came.decode()
+            except UnicodeDecodeError:
+                came += os.read(self._fd, 1)
 
     def says(self, line, shows):
         """Types a line and Enter; what is shown between it and the next prompt is `shows`."""

@@ -98,11 +98,12 @@ def test_main_is_interrupted_by_whoever_comes(board, tmp_path):
     assert mpremote(board, "resume", "exec", "print(n > 0)") == "True\n"
 
 
-def test_a_hard_reset(board):
-    mpremote(board, "exec", "import os; os.mkdir('kept')", "reset")
-    board.wait_for_output(">>> ")
+def test_a_hard_reset(board, tmp_path):
+    (tmp_path / "main.py").write_text("print('from the beginning')")
+    mpremote(board, "cp", tmp_path / "main.py", ":", "+", "exec", "import os; os.mkdir('kept')", "reset")
+    board.wait_for_output("from the beginning")
     cause = "import machine, os; print(machine.reset_cause() == machine.HARD_RESET, os.listdir())"
-    assert mpremote(board, "resume", "exec", cause) == "True ['kept']\n"
+    assert mpremote(board, "resume", "exec", cause) == "True ['kept', 'main.py']\n"
 
 
 def test_the_prompt_by_mpremote(board):

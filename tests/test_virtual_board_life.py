@@ -132,6 +132,9 @@ def test_the_flash_is_a_file_that_outlives_the_board(virtual_board, tmp_path):
     assert (tmp_path / "image").stat().st_size == 256 * 1024
     again = virtual_board(image=tmp_path / "image")
     assert mpremote(again, "cat", ":kept") == "yes"
+    with pytest.raises(UserError, match="of a virtual board that runs"):
+        virtual_board(image=tmp_path / "image")
+    again.close()
     with pytest.raises(UserError, match="262144 bytes, not 65536"):
         virtual_board(image=tmp_path / "image", size=64 * 1024)
 
@@ -151,13 +154,15 @@ def test_a_foreign_filesystem_is_left_alone(virtual_board, tmp_path):
 
 
 @pytest.mark.parametrize("bits, heap", [(64, 64), (64, 240), (32, 64), (32, 240)])
-def test_a_program_has_the_heap_that_was_chosen(request, virtual_board, bits, heap):
+def test_a_program_has_the_heap_that_was_chosen(request, virtual_board, tmp_path, bits, heap):
     request.getfixturevalue("micropython" if bits == 64 else "micropython32")
     board = virtual_board(bits=bits, heap=heap * 1024)
     free = int(mpremote(board, "exec", "import gc; gc.collect(); print(gc.mem_free())"))
     assert 0.9 * heap * 1024 < free <= heap * 1024
     assert mpremote(board, "exec", "import sys; print(sys.maxsize > 2**31)") == f"{bits == 64}\n"
     assert "MemoryError" in mpremote(board, "exec", f"bytearray({heap * 1024})", succeeds=False)
+    (tmp_path / "long.py").write_text("# a comment\n" * heap * 100)
+    assert "MemoryError" in mpremote(board, "run", tmp_path / "long.py", succeeds=False)
     assert mpremote(board, "exec", "print('alive')") == "alive\n"
 
 
@@ -183,7 +188,10 @@ def test_a_board_with_power_of_its_own_works_on_without_its_cable(board):
     assert run(board, "print(x)") == "5\n"
 
 
-@pytest.mark.parametrize("arguments", [{"heap": 1000}, {"size": 5000}, {"bits": 16}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"heap": 1000}, {"size": 5000}, {"bits": 16}, {"image": "/"}, {"link": "/"}, {"link": "/there/is/none"}],
+)
 def test_what_cannot_be_is_refused(arguments):
     with pytest.raises(UserError):
         VirtualBoard(**arguments)

@@ -47,6 +47,11 @@ def test_a_line_is_edited(person):
     assert person.reads_until("\n>>> ").endswith("\n1\n>>> ")
 
 
+def test_letters_beyond_ascii_are_one_key_each(person):
+    person.types("print('größer€\U0001f600')" + LEFT * 4 + "\x7f" + LEFT * 4 + DELETE + "\r")
+    assert person.reads_until("\n>>> ").endswith("\ngöße€\U0001f600\n>>> ")
+
+
 def test_the_last_lines_are_remembered(person):
     person.says("a = 1", "")
     person.says("a", "1\n")

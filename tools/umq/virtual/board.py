@@ -63,7 +63,7 @@ class VirtualBoard:
         self._output = bytearray()
         self._closed = False
         self._calls = queue.SimpleQueue()
-        self._cable = None
+        self._chip = self._cable = None
         self._pulled = []
         self._is_attached = False
         self._pull = None
@@ -76,8 +76,9 @@ class VirtualBoard:
             self._cable = Cable(link)
             self._chip.power_on()
         except BaseException:
-            if self._cable:
-                self._cable.close()
+            for made in (self._chip, self._cable):
+                if made:
+                    made.close()
             self._folder.cleanup()
             raise
         self._wake_read, self._wake_write = os.pipe()
@@ -175,7 +176,7 @@ class VirtualBoard:
                 self._pass_on()
                 self._look_after()
         finally:
-            self._chip.stop()
+            self._chip.close()
             if self._cable:
                 self._cable.close()
             for fd in self._pulled:

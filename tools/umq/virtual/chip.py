@@ -1,5 +1,6 @@
 """The MicroPython of a virtual board: one process from one reset to the next, and what outlives it."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -72,14 +73,21 @@ class Chip:
         if size % block or size < 4 * block:
             raise UserError(f"a flash of {size} bytes cannot be: give a multiple of {block}, and at least {4 * block}")
         try:
-            with image.open("ab") as file:
-                written = file.tell()
-                if not written:
-                    file.write(b"\xff" * size)
+            self._image = image.open("ab")
         except OSError as error:
             raise UserError(f"{image} cannot be the flash: {error.strerror}")
+        try:
+            fcntl.flock(self._image, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._image.close()
+            raise UserError(f"{image} is the flash of a virtual board that runs: choose another file, or end that one")
+        written = self._image.tell()
         if written not in (0, size):
+            self._image.close()
             raise UserError(f"{image} has {written} bytes, not {size}: choose another file, or another size")
+        if not written:
+            self._image.write(b"\xff" * size)
+            self._image.flush()
         self._flash_bytes = size
         (self._folder / "flash").symlink_to(image.resolve())
 
@@ -129,6 +137,11 @@ class Chip:
         self._process = self.terminal = self.pipe = None
         self._is_up = False
         self._line = b""
+
+    def close(self):
+        """Put it away; its flash is free for another."""
+        self.stop()
+        self._image.close()
 
     @property
     def is_running(self):

@@ -11,9 +11,6 @@ from virtual.flash import Flash
 from virtual.host import host
 from virtual.terminal import Terminal
 
-# More than what all that stands in for hardware takes of the heap: in 64 bits about a third of it is left.
-_OWN_HEAP = 128 * 1024
-
 
 def run(folder, scope):
     """Be a board. `folder` is the host's; `scope` becomes the globals of the REPL and of boot.py and main.py."""

@@ -4,6 +4,37 @@ import io
 import sys
 
 
+class Program:
+    """The text of a program, as it comes in byte by byte."""
+
+    def __init__(self):
+        self._bytes = bytearray()
+        self._error = None
+        self.size = 0
+
+    def add(self, byte):
+        """Add one. There may be no room for it: then take() will say so."""
+        self.size += 1
+        if not self._error:
+            try:
+                self._bytes.append(byte)
+            except MemoryError as error:
+                self._error = error
+                self._bytes = None
+
+    def take(self):
+        """The text, which is forgotten here."""
+        if self._error:
+            raise self._error
+        text = str(self._bytes, "utf-8")
+        self._bytes = None
+        return text
+
+    def is_raw_paste(self):
+        """Is it no program but Ctrl-E A, which asks for raw paste?"""
+        return self._bytes == b"\x05A"
+
+
 class Executor:
     """Runs programs in `scope`, a dictionary of globals."""
 
@@ -11,16 +42,16 @@ class Executor:
         self._terminal = terminal
         self._scope = scope
 
-    def __call__(self, source, name, kind, end=""):
-        """Run `source`, text or bytes; True if it ended well, False if with an error. SystemExit is passed on: a soft
-        reset.
+    def __call__(self, take, name, kind, end=""):
+        """Run a program; True if it ended well, False if with an error. SystemExit is passed on: a soft reset.
 
+        take: a function that gives its text; if nobody else keeps that, the memory is free again while it runs.
         name: what tracebacks call it. kind: "exec", or "single", which shows what an expression gives.
         end: written before the error's words, and after them: a raw REPL's end of text.
         """
 
         def run():
-            code = compile(source if isinstance(source, str) else str(source, "utf-8"), name, kind)
+            code = compile(take(), name, kind)
             self._terminal.allow_interrupts()
             exec(code, self._scope)
 

@@ -28,6 +28,7 @@ class Lines:
         """A line: (text, None), or with what ended it: ("", CTRL_...). `before` is the block so far, whose indentation
         it takes."""
         self._terminal.write(prompt)
+        self._prompt = prompt
         self._line = bytearray()
         self._at = 0
         self._recalled = len(self._history)
@@ -52,7 +53,17 @@ class Lines:
             elif c in _CONTROLS:
                 self._do(_CONTROLS[c])
             elif c >= 32:
-                self._insert(bytes((c,)))
+                self._insert(self._character(c))
+
+    def _character(self, c):
+        # All bytes of a character in UTF-8 of which `c` is the first; none if it is not.
+        more = 0 if c < 128 else 1 if 192 <= c < 224 else 2 if c < 240 else 3
+        character = bytes([c] + [self._terminal.read() for _ in range(more)])
+        try:
+            character.decode()
+        except UnicodeError:
+            return b""
+        return character
 
     def _sequence(self):
         keys = bytes((self._terminal.read(),))
@@ -72,18 +83,18 @@ class Lines:
     def _do(self, key):
         line, at = self._line, self._at
         if key == "left" and at:
-            self._move(at - 1)
+            self._move(_previous(line, at))
         elif key == "right" and at < len(line):
-            self._move(at + 1)
+            self._move(_next(line, at))
         elif key == "home":
             self._move(0)
         elif key == "end":
             self._move(len(line))
         elif key == "backspace" and at:
-            spaces = at if not bytes(line[:at]).strip() else 1
-            self._replace(at - ((spaces - 1) % 4 + 1), line[at:])
+            is_indented = not bytes(line[:at]).strip()
+            self._replace((at - 1) // 4 * 4 if is_indented else _previous(line, at), line[at:])
         elif key == "delete" and at < len(line):
-            self._replace(at, line[at + 1 :])
+            self._replace(at, line[_next(line, at) :])
         elif key == "cut":
             self._replace(at, b"")
         elif key == "clear":
@@ -96,10 +107,10 @@ class Lines:
                 self._insert((self._history + [""])[recalled].encode())
 
     def _move(self, to):
-        step = to - self._at
+        between = bytes(self._line[min(to, self._at) : max(to, self._at)])
+        if between:
+            self._terminal.write(_back(between) if to < self._at else between)
         self._at = to
-        if step:
-            self._terminal.write(b"\x1b[%d%c" % (abs(step), 67 if step > 0 else 68))
 
     def _replace(self, at, rest):
         # The cursor goes back to `at`, from where on the line is `rest`.
@@ -135,7 +146,7 @@ class Lines:
         elif len(found) > 1:
             line, at = bytes(self._line), self._at
             print("\n" + "  ".join(found))
-            self._terminal.write(b">>> " + line + _back(line[at:]))
+            self._terminal.write(self._prompt.encode() + line + _back(line[at:]))
 
     def _object(self, names):
         found = self._scope[names[0]]
@@ -144,8 +155,24 @@ class Lines:
         return found
 
 
+def _previous(line, at):
+    # Where the character before the one at `at` begins.
+    at -= 1
+    while line[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
+
+
+def _next(line, at):
+    at += 1
+    while at < len(line) and line[at] & 0xC0 == 0x80:
+        at += 1
+    return at
+
+
 def _back(rest):
-    return b"\x1b[%dD" % len(rest) if rest else b""
+    # What takes the cursor back over `rest`, which is on the screen.
+    return b"\x1b[%dD" % len(rest.decode()) if rest else b""
 
 
 def _indentation(text):
