@@ -6,6 +6,8 @@ import select
 import termios
 import tty
 
+from umq.errors import UserError
+
 
 def open_pair(cooked=False):
     """(our end, the other end's descriptor): bytes pass untouched. `cooked`: newlines do not, on their way to us, and
@@ -38,7 +40,11 @@ class Cable:
         os.close(theirs)
         self._to_port = bytearray()
         if link:
-            self._make_link(link)
+            try:
+                self._make_link(link)
+            except OSError as error:
+                os.close(self.fd)
+                raise UserError(f"{link} cannot be made: {error.strerror}")
 
     def is_attached(self):
         """Has some program opened the port?"""
