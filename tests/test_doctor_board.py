@@ -39,11 +39,12 @@ _program = functools.cache(contents.program)
 def doctor(virtual_board, tmp_path, capsys, monkeypatch):
     """doctor(...) -> (status, {step: finding}) of a board that carries the node with this configuration.
 
-    files: more of what is on it, or less (None); flash: something else in its place; before(board): done first.
+    files: more of what is on it, or less (None); flash: something else in its place; heap: KB;
+    before(board): done first.
     """
     monkeypatch.setattr("umq.doctor._CONFIG", tmp_path / "nowhere.json")
 
-    def examine(files=(), flash=None, before=None, **keys):
+    def examine(files=(), flash=None, heap=160, before=None, **keys):
         config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)
         config |= dict(wifi_join_ms=1000, interval_ms=200, sensor="simulated") | keys
         there = {**_program(), contents.CONFIG: json.dumps(config).encode(), **dict(files)}
@@ -51,7 +52,7 @@ def doctor(virtual_board, tmp_path, capsys, monkeypatch):
         place = boards.load("VIRTUAL").filesystem
         data = filesystem.make(place, {path: data for path, data in there.items() if data is not None})
         image.write_bytes((data if flash is None else flash).ljust(place.size, b"\xff"))
-        running = virtual_board(image=image, ssid="home", passphrase=PASSPHRASE)
+        running = virtual_board(image=image, ssid="home", passphrase=PASSPHRASE, heap=heap * 1024)
         running.wait_for_output("\n", 60)  # it has booted
         if before:
             before(running)
@@ -97,6 +98,11 @@ def test_all_is_well_with_user_and_tls(tmp_path, certificates, doctor):
         keys = dict(server="localhost", port=broker.port, user="me", password=SECRET, tls_ca="ca.der")
         status, found, _ = doctor({"ca.der": certificates.ca_der.read_bytes()}, **keys)
     assert status == 0 and states(found) == {OK} and found["TLS"]["state"] == found["clock"]["state"] == OK, found
+
+
+def test_a_heap_that_the_node_had_nearly_filled(broker, doctor):
+    status, found, _ = doctor(port=broker.port, heap=128, before=lambda board: board.wait_for_output("connected", 60))
+    assert status == 0 and states(found) == {OK}, found
 
 
 def test_what_is_on_the_board(broker, doctor):

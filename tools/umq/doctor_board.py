@@ -4,12 +4,14 @@ What runs there is short and goes over as text. Of the library on the board it n
 """
 
 import ast
+import contextlib
 
 from umq import contents, settings
 from umq.device import CodeError
 from umq.doctor_network import TIMEOUT_MS, Trouble, taken
 from umq.doctor_report import Doubtful, Failed
 from umq.plain import plain
+from umq.project import FIRMWARE
 
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
@@ -21,8 +23,18 @@ _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the fl
 _LIBRARY_FOLDER = "lib/umqtt_full/"
 
 
+# The board is reset afterwards: what the node has left behind makes room. Its "board" feeds the watchdog.
+_MAKE_ROOM = """
+for _name in %r: sys.modules.pop(_name, None)
+for _name in list(globals()):
+    if _name[0] != "_" and _name not in ("gc", "sys"): del globals()[_name]
+gc.collect()
+"""
+
+
 def examine_contents(report, device):
     """What is on the board: MicroPython, its filesystem, library, node. -> the Config that it has, or None"""
+    device.run(_MAKE_ROOM % [file.stem for file in FIRMWARE.glob("*.py") if file.stem != "board"])
     report.step(BOARD, VERSION, lambda: _version(device))
     report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
     program = contents.program(mpy=device.exists(f"/{_LIBRARY_FOLDER}__init__.mpy"))
@@ -79,6 +91,10 @@ def _library(device, expected):
 
 
 def _node(device, expected):
+    if not device.exists("/node.py"):
+        with contextlib.suppress(CodeError):  # it may be frozen into the firmware
+            version = device.evaluate("__import__('node').VERSION")
+            return f"{plain(version)}, in the firmware"
     return _compared(device, f"{len(expected)} files", expected)
 
 
@@ -116,10 +132,12 @@ def _configuration(device, report, found):
     return f"valid: {plain(config.client_id)} at {plain(config.server)}:{config.port}"
 
 
-# Runs on the board. Errors are printed as (class, MQTT's code or errno's name, words).
+# Runs on the board; each piece goes over by itself, for the heap may be small. Errors are printed as (class, MQTT's
+# code or errno's name, words).
 _CODE = """
 import errno as _errno, time as _time
 _shook = False
+
 def _tell(f, *a):
     _feed()
     try:
@@ -132,15 +150,18 @@ def _tell(f, *a):
         if _shook and not w.startswith("TLS"):
             w = "TLS: " + w
         print(repr((type(e).__name__, c, w)))
+
 def _settled(f):
     t = _time.ticks_ms()
     while not f() and _time.ticks_diff(_time.ticks_ms(), t) < _join_ms:
         _feed()
         _time.sleep_ms(100)
+
 def _scan():
     _nic.active(False)
     _nic.active(True)
     return [(bytes(n[0]), n[3]) for n in _nic.scan()]
+
 def _join():
     _nic.active(True)
     _nic.connect(_ssid, _key)
@@ -149,16 +170,19 @@ def _join():
         return True, _nic.ifconfig()[0]
     s = _nic.status()
     return False, [n for n in dir(_network) if n.startswith("STAT_") and getattr(_network, n) == s] or str(s)
+
 def _clock():
     if _time.gmtime()[0] < 2025:
         import ntptime
         ntptime.host = _ntp
         ntptime.settime()
     return tuple(_time.gmtime()[:5])
+
 def _look_up():
     import socket
     a = socket.getaddrinfo(_host, _port, 0, socket.SOCK_STREAM)
     return [i[-1][0] for i in a if isinstance(i[-1], tuple)]
+
 def _tcp():
     from umqtt_full import Transport
     t = Transport()
@@ -166,6 +190,7 @@ def _tcp():
         t.open(_host, _port, None, {}, _ms, _feed)
     finally:
         t.close()
+
 def _client():
     from umqtt_full import MQTTClient, Transport
     class Noting(Transport):
@@ -182,8 +207,10 @@ def _client():
     c.on_wait = _feed
     c.connect()
     return c
+
 def _connect():
     _client().disconnect()
+
 def _round_trip(topic, payload):
     c = _client()
     came = []
@@ -225,7 +252,8 @@ class There:
             "_id": f"umq-doctor-{os.urandom(4).hex()}",
         }
         device.run("".join(f"{name} = {value!r}\n" for name, value in names.items()))
-        device.run(_CODE)
+        for piece in _CODE.split("\n\n"):
+            device.run(piece)
 
     def examine_wifi(self, report):
         """Scan, join, and set the clock if TLS needs it. -> the steps that the network needs"""
