@@ -222,3 +222,20 @@ def test_a_program_that_has_taken_the_heap_is_forgotten(virtual_board, configura
         held.run(_HOG)
     assert deploy(board, configuration, "--json")["written"] == []
     board.wait_for_output("node: connected")
+
+
+def test_with_library_and_node_in_rom_only_what_starts_them_is_deployed(virtual_board, configuration):
+    board = virtual_board()
+    deploy(board, configuration, "--no-reset")
+    assert "are not in the board's ROM" in refused(board, configuration, "--rom")
+    with Device(board.port) as held:
+        for folder in ("/rom", "/rom/lib", "/rom/lib/umqtt_full"):
+            held.make_folder(folder)
+        for path, data in contents.program().items():
+            if path not in contents.STARTERS:
+                held.write(f"/rom/{path}", data)
+        held.run("sys.path[:] += ['/rom', '/rom/lib']")
+    assert deploy(board, configuration, "--rom", "--no-reset", "--json")["removed"]
+    with Device(board.port) as held:
+        assert {name for name, is_folder, _ in held.entries() if not is_folder} == {"boot.py", "main.py", "config.json"}
+        assert held.entries("/lib/umqtt_full") == []

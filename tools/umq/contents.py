@@ -13,8 +13,8 @@ DEPLOYED = ".umq/deployed"
 _FOLDER = "lib/umqtt_full/"
 # Only CPython needs it.
 _NOT_ON_BOARDS = ("_cpython.py",)
-# A board runs them by name, and looks for no other.
-_ALWAYS_SOURCES = ("boot.py", "main.py")
+# A board runs these by name, from its filesystem and from nowhere else.
+STARTERS = ("boot.py", "main.py")
 
 
 def program(mpy=True):
@@ -24,7 +24,7 @@ def program(mpy=True):
         with tempfile.TemporaryDirectory(prefix="umq-contents-") as directory:
             files = {_FOLDER + file.name: file.read_bytes() for file in pack.pack(Path(directory))}
         for name, source in node.items():
-            if name in _ALWAYS_SOURCES:
+            if name in STARTERS:
                 files[name] = source
             else:
                 files[name.replace(".py", ".mpy")] = pack.compiled(name, source.decode())
@@ -33,6 +33,11 @@ def program(mpy=True):
         files = {_FOLDER + file.name: file.read_bytes() for file in sources if file.name not in _NOT_ON_BOARDS}
         files |= node
     return dict(sorted(files.items()))
+
+
+def starters():
+    """Of program() only what starts it, where the rest is in the board's firmware or its ROMFS."""
+    return {name: (FIRMWARE / name).read_bytes() for name in STARTERS}
 
 
 def configuration(name, text, folder):

