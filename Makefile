@@ -12,7 +12,7 @@ EVERYTHING := $(MICROPYTHON32)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit virtual mpy firmware devices flash image fleet doctor monitor bench budget wear simulate soak lint types format clean
+.PHONY: help setup demo test test-32bit virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -44,6 +44,21 @@ devices: $(INSTALLED) ## list the boards that are plugged in
 
 flash: $(INSTALLED) ## put MicroPython onto a board: BOARD=RPI_PICO_W
 	@$(VENV) -m umq flash $(BOARD) $(ARGS)
+
+config: $(INSTALLED) ## write the node's configuration: Wi-Fi, broker, credentials, name
+	@$(VENV) -m umq config $(ARGS)
+
+deploy: $(INSTALLED) ## put library, node and configuration onto a board, or what has changed
+	@$(VENV) -m umq deploy $(ARGS)
+
+repl: $(INSTALLED) ## a board's prompt, with the library mounted
+	@$(VENV) -m umq repl $(ARGS)
+
+run: $(INSTALLED) ## run a program on a board, with the library mounted: FILE=program.py
+	@$(VENV) -m umq run $(FILE) $(ARGS)
+
+logs: $(INSTALLED) ## show what a board prints
+	@$(VENV) -m umq logs $(ARGS)
 
 image: $(INSTALLED) ## make one file of a node for a board: BOARD=RPI_PICO_W
 	@$(VENV) -m umq image $(BOARD) $(ARGS)

@@ -26,7 +26,7 @@ def command(
         Path | None, typer.Option(help="The configuration file.", show_default="firmware/config.json, if there is one")
     ] = None,
     mpy: Annotated[
-        bool, typer.Option(help="The library compiled, in a quarter of the bytes and less heap, or its sources.")
+        bool, typer.Option(help="Compiled, in a third of the bytes and with less heap, or as sources.")
     ] = True,
     rom: Annotated[
         bool, typer.Option("--rom", help="Only what starts them: library and node are in the firmware or its ROMFS.")
