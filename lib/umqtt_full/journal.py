@@ -10,7 +10,8 @@
 #
 # The segment of the highest generation whose snapshot is whole is the one that counts. Mark and checksum depend on the
 # generation, so that what an older one left behind the end is not taken for records. After a write that failed the
-# next record goes to a new segment, for nobody knows what the old one holds. Bodies: a PUBLISH as it is sent,
+# next record goes to a new segment, for nobody knows what the old one holds. Where only the room was too little, and is
+# too little for a new segment too, the old one goes on: what ends a message is small. Bodies: a PUBLISH as it is sent,
 # and then `extra` bytes that are not; of what came in the first byte, the topic name with its length, the payload.
 
 import sys
@@ -44,6 +45,7 @@ _PUBLISH = const(0x30)
 _BLOCK = const(4000)  # a segment may grow so far in any case: a flush writes a flash block of 4096 bytes anew
 _NOWHERE = const(1 << 28)
 _SUM = const(0x7FFF)
+_ENOSPC = const(28)  # MicroPython's errno does not name it
 
 
 class Journal:
@@ -250,6 +252,7 @@ class Journal:
         return open(name, mode)
 
     def _truncate(self, which):
+        self._tails[which] = _NOWHERE  # should it fail, the next one begins with this
         self._files[which].close()
         self._files[which] = self._open("%s.%d" % (self._path, which), "w+b")
         self._tails[which] = 0
@@ -305,8 +308,22 @@ class Journal:
     def _append(self, kind, slot, n=0, extra=0, packet_id=0):
         # A record, with a body that lies in _spare -> where its body begins
         size = n + _OVERHEAD
-        if self._end + size > self._limit(size):
-            self._compact()
+        end = self._end
+        if end + size > self._limit(size):
+            try:
+                self._compact()
+            except OSError:
+                end = min(end, self._full)
+                if end >= _NOWHERE:
+                    raise
+                # No room for a second segment, perhaps. This one goes on, and another try is made a block later.
+                self._full = _NOWHERE
+                self._files[self._which].flush()
+                self._truncate(1 - self._which)
+                self._files[1 - self._which].flush()
+                self._generation = self._own
+                self._end = end
+                self._least = end + _BLOCK
         file = self._files[self._which]
         at = self._at
         self._at = -1  # should this be interrupted
@@ -315,6 +332,8 @@ class Journal:
                 file.seek(self._end)
             self._record(file, kind, slot, packet_id, n, extra)
         except OSError as e:
+            if e.errno == _ENOSPC:
+                self._full = self._end
             raise self._failed(e)
         n = self._end + _BODY
         self._at = self._end = self._end + size
@@ -322,7 +341,7 @@ class Journal:
 
     def _limit(self, size):
         # How far the segment may go.
-        return max(_BLOCK, self._live + self._live // 2 + size)
+        return max(_BLOCK, self._least, self._live + self._live // 2 + size)
 
     def _compact(self):
         tails = self._tails
@@ -354,12 +373,15 @@ class Journal:
         except OSError as e:
             raise self._failed(e)
         self._which = which
+        self._own = self._generation
         n = _HEADER + _BODY
         for queue in self._bodies:
             for slot in queue:
                 self._places[slot] = n
                 n += self.lengths[slot] + self.extras[slot] + _OVERHEAD
         self._at = self._end = self._live
+        self._least = 0
+        self._full = _NOWHERE
         self._dirty = self._urgent = False
 
     def _record(self, file, kind, slot, packet_id, n=0, extra=0, place=0):

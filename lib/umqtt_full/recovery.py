@@ -63,6 +63,8 @@ def _prepare(journal):
     journal._which = 1  # of the files
     journal._live = journal._end = _HEADER  # bytes that a snapshot would have now; where the next record begins
     journal._at = 0  # where the file stands: a seek, even to there, would write LittleFS's cache
+    journal._least = 0  # how far a segment may go because there was no room for another
+    journal._full = _NOWHERE  # where a record found no room
     journal._tails = [0, 0]  # how long the files are, or were when they were last the newer one
     journal._dirty = False  # is a message not yet flushed?
     journal._urgent = False  # must something be flushed before anything goes out?
@@ -104,7 +106,8 @@ def _load(journal, slots, received):
         journal._live += n + _OVERHEAD
         (journal.publishes, journal.pubrels, journal.arrived)[queue].append(slot)
     journal._which = best.which
-    journal._generation = newer.generation
+    journal._generation = newer.generation  # the highest
+    journal._own = best.generation  # of the segment that is written to
     journal._end = best.end
     # Of a file that a newer one has replaced nothing matters.
     told = [one.report for one in (older, newer) if one.report and not 0 < one.generation < best.generation]
@@ -121,7 +124,7 @@ def _load(journal, slots, received):
             journal._compact()
     except OSError as e:
         # No room, perhaps. The next record begins with doing this.
-        journal._end = journal._tails[other.which] = _NOWHERE
+        journal._end = _NOWHERE
         told.append("not yet repaired: %s" % e)
     journal.report = "; ".join(told)
     return max([one[3] for one in live] or [0])

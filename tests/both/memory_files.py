@@ -64,7 +64,7 @@ class _File:
         data = bytes(buf if n < 0 else memoryview(buf)[:n])
         more = max(0, self._at + len(data) - len(self._content))
         if more and sum([len(content) for content in self._files.names.values()]) + more > self._files.capacity:
-            raise OSError(ENOSPC)
+            raise OSError(ENOSPC, "no room")
         self._content.extend(bytes(more))
         self._content[self._at : self._at + len(data)] = data
         self._at += len(data)

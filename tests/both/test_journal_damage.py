@@ -3,7 +3,7 @@
 from errno import EIO
 
 from emulated import Failure
-from emulated_rig import raises
+from emulated_rig import Rig, raises
 from memory_files import ENOSPC, Files, MemoryJournal
 from test_journal import filled, rig, state
 from umqtt_full import Full, LinkLost
@@ -214,3 +214,58 @@ def test_what_is_no_record_costs_no_memory():
 
     journal = Watched(files, slots=4, size=40, received=3)
     assert len(journal.publishes) == 1 and max(largest) <= 512
+
+
+def test_a_full_journal_that_finds_no_room_for_a_second_segment_comes_to_its_end():
+    """What is there is sent and done with, one acknowledgement behind the other, until it can be copied."""
+    files = Files()
+    files.capacity = 20000
+    journal = files.journal(slots=200, size=100, received=2)
+    made = Rig(store=journal, inflight=4, link={"record": False})
+    count = 0
+    while count < 150:
+        made.client.publish(b"out", b"%3d" % count * 25, qos=1 + count % 2, wait=False)
+        count += 1
+    assert len(files.names["j.%d" % journal._which]) > files.capacity * 2 // 3
+    made.client.connect(False)
+    made.client.flush()
+    assert sorted([one[1] for one in made.broker.taken]) == [b"%3d" % i * 25 for i in range(count)]
+    again = files.copy().journal(slots=200, size=100, received=2)
+    assert state(again) == ([], [], []) and not again.report
+    made.check()
+
+
+def test_on_a_filesystem_that_others_have_filled_what_is_there_comes_to_its_end():
+    files = Files()
+    journal = files.journal(slots=100, size=100, received=2)
+    made = Rig(store=journal, inflight=4, link={"record": False})
+    made.client.connect(False)
+    made.client.subscribe(b"in/#", 2)
+    for i in range(150):
+        made.client.publish(b"out", b"%3d" % i * 25, qos=1 + i % 2)
+    made.client.close()
+    for i in range(20):
+        made.client.publish(b"out", b"%3d" % i, qos=1 + i % 2, wait=False)
+    files.capacity = sum([len(content) for content in files.names.values()])
+    try:
+        for i in range(80):
+            made.client.publish(b"out", b"late %2d" % i * 10, qos=1 + i % 2, wait=False)
+        raise Failure("there was room")
+    except Full as e:
+        assert "not taken" in str(e)
+    kept = len(journal.publishes)
+    made.broker.publish(b"in/a", b"x", 2)
+    for _ in range(9):  # a record that finds no room costs the link
+        try:
+            made.client.connect(False)
+            made.client.flush()
+            made.pump(10)
+        except LinkLost:
+            pass
+    assert state(journal) == ([], [], [])
+    taken = [one[1] for one in made.broker.taken]
+    assert len(set(taken)) == 150 + kept
+    assert all([taken.count(one[1]) == 1 for one in made.broker.taken if one[2] == 2])
+    assert made.payloads() == [b"x"]
+    assert state(files.copy().journal(slots=100, size=100, received=2)) == ([], [], [])
+    made.check()
