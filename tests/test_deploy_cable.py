@@ -1,6 +1,8 @@
 """The cable is pulled after each write of a deployment: the board boots the old files or the new ones, never a mixture,
 and the next deployment repairs it."""
 
+import ast
+import hashlib
 import subprocess
 import sys
 import time
@@ -98,3 +100,96 @@ def test_a_board_with_power_of_its_own_is_repaired_too(virtual_board, versions, 
         deploy(board.port, versions["new"])
     board.plug_in()
     assert boots_after(deploy(board.port, versions["new"])) == ["new"] * 3
+
+
+# Notes all that LittleFS writes during a deployment.
+_NOTE = """
+import machine, vfs
+class Noting:
+    writes = []
+    def readblocks(self, block, buf, off=0):
+        machine.flash.readblocks(block, buf, off)
+    def writeblocks(self, block, buf, off=0):
+        Noting.writes.append((block * 4096 + off, bytes(buf)))
+        machine.flash.writeblocks(block, buf, off)
+    def ioctl(self, op, arg):
+        return machine.flash.ioctl(op, arg)
+vfs.umount("/")
+vfs.mount(vfs.VfsLfs2(Noting(), progsize=256, readsize=256), "/")
+"""
+
+# Prints, for the flash after each of these writes, and amid it, which files are there after a boot.
+_BOOT_EACH = """
+import binascii, hashlib, sys, vfs
+sys.path.append(".")
+from writes import before, boot, writes
+
+class Flash:
+    def __init__(self, content):
+        self.content = content
+    def readblocks(self, block, buf, off=0):
+        at = block * 4096 + off
+        buf[:] = memoryview(self.content)[at : at + len(buf)]
+    def writeblocks(self, block, buf, off=0):
+        at = block * 4096 + off
+        self.content[at : at + len(buf)] = buf
+    def ioctl(self, op, arg):
+        return len(self.content) // 4096 if op == 4 else 4096 if op == 5 else 0
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return binascii.hexlify(hashlib.sha256(file.read()).digest()).decode()
+    except OSError:
+        return False
+
+def booted(content):
+    vfs.umount("/")
+    vfs.mount(vfs.VfsLfs2(Flash(bytearray(content)), progsize=256, readsize=256), "/")
+    exec(boot, {})
+    return tuple(map(read, sys.argv[1:]))
+
+print(repr(booted(before)))
+for at, data in writes:
+    for size in (len(data) // 2, len(data)):
+        before[at : at + size] = data[:size]
+        print(repr(booted(before)))
+"""
+
+
+def test_the_power_goes_at_each_write_to_the_flash(virtual_board, versions, micropython, tmp_path):
+    flash = tmp_path / "flash"
+    board = virtual_board(image=flash, size=256 * 1024, heap=240 * 1024)
+    old, new = ({path: data + b"#" * 5_000 for path, data in files.items()} for files in versions.values())
+    old["boot.py"] += b"older"
+    deploy(board.port, old)
+    with Device(board.port) as device:
+        device.run(_NOTE)
+        before = flash.read_bytes()
+        deployment.carry_out(device, deployment.plan(device, new))
+        writes = [device.evaluate(f"Noting.writes[{n}]") for n in range(device.evaluate("len(Noting.writes)"))]
+    boot = new["boot.py"].decode()
+    (tmp_path / "writes.py").write_text(f"before = bytearray({before!r})\nboot = {boot!r}\nwrites = {writes!r}\n")
+    (tmp_path / "boot_each.py").write_text(_BOOT_EACH)
+    paths = sorted({*old, *new} - {"boot.py"})  # which may be the new one a little earlier
+    done = subprocess.run(
+        [*micropython, "-X", "heapsize=8M", "boot_each.py", *(f"/{path}" for path in paths)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [ast.literal_eval(line) for line in done.stdout.splitlines()]
+    whole = [tuple(path in files and _hash(files[path]) for path in paths) for files in (old, new)]
+    assert len(found) == 1 + 2 * len(writes) > 50
+    # The old ones up to some write, and from then on the new ones.
+    switched = found.index(whole[1])
+    assert set(found[:switched]) == {whole[0]} and set(found[switched:]) == {whole[1]}
+    print(
+        f"power cut at and amid each of {len(writes)} writes to the flash: from {switched // 2} on the new files boot"
+    )
+
+
+def _hash(data):
+    return hashlib.sha256(data).hexdigest()
