@@ -11,7 +11,6 @@ from umq.device import CodeError
 from umq.doctor_network import TIMEOUT_MS, Trouble, taken
 from umq.doctor_report import Doubtful, Failed
 from umq.plain import plain
-from umq.project import FIRMWARE
 
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
@@ -23,18 +22,9 @@ _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the fl
 _LIBRARY_FOLDER = "lib/umqtt_full/"
 
 
-# The board is reset afterwards: what the node has left behind makes room. Its "board" feeds the watchdog.
-_MAKE_ROOM = """
-for _name in %r: sys.modules.pop(_name, None)
-for _name in list(globals()):
-    if _name[0] != "_" and _name not in ("gc", "sys"): del globals()[_name]
-gc.collect()
-"""
-
-
 def examine_contents(report, device):
     """What is on the board: MicroPython, its filesystem, library, node. -> the Config that it has, or None"""
-    device.run(_MAKE_ROOM % [file.stem for file in FIRMWARE.glob("*.py") if file.stem != "board"])
+    device.make_room()
     report.step(BOARD, VERSION, lambda: _version(device))
     report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
     program = contents.program(mpy=device.exists(f"/{_LIBRARY_FOLDER}__init__.mpy"))
