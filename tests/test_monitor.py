@@ -356,6 +356,12 @@ def test_it_connects_again_by_itself_and_says_so(tmp_path, need, monitor):
         broker.start()
         lines.output = b""
         lines.until_said("broker: connected to")
+        node = MQTTClient("test", "127.0.0.1", broker.port)
+        node.connect()
+        node.publish("nodes/a/status", "online", True, 1)
+        node.disconnect()
+        lines.until_said("a: online")
+        assert "(c0," not in broker.log() and "c0, k" not in broker.log(), "no session is left behind in the broker"
 
 
 def test_on_a_terminal_it_is_live(broker, client, monitor):
@@ -419,6 +425,7 @@ def test_every_mistake_is_one_line(tmp_path, need, monitor, certificates):
             ([at, "--tls"], "no TLS is spoken there"),
             ([at + "0000"], "must be 1 to 65535"),
             (["mqtt://here"], "is no broker's address"),
+            (["a..b"], "a..b:1883: "),
             ([at, "--topic=a#"], "is no topic filter"),
         ):
             one = monitor(*arguments)

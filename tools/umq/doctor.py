@@ -1,5 +1,6 @@
 """umq doctor: why doesn't it work? Step by step, from this computer and from the board, each with what to do."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -82,19 +83,19 @@ def _examine_board(report, port, is_asked_for):
     if path is None:
         return
     device = Device(path)
-    if report.step(board, "prompt", lambda: device.__enter__() and "MicroPython answers") is None:
-        return
-    try:
-        config = doctor_board.examine_contents(report, device)
-        if config:
-            there = doctor_board.There(device, config)
-            examine(report, board, there, config, there.examine_wifi(report))
-        else:
-            report.skip_all(board, (doctor_board.JOIN, *STEPS), "needs configuration")
-    finally:
-        # Whatever was found, the board goes back to its work.
-        report.step(board, "reset", lambda: device.reset() or "the board was reset: what it runs starts again")
-        device.__exit__(*sys.exc_info())
+    with contextlib.ExitStack() as stack:
+        if report.step(board, "prompt", lambda: stack.enter_context(device) and "MicroPython answers") is None:
+            return
+        try:
+            config = doctor_board.examine_contents(report, device)
+            if config:
+                there = doctor_board.There(device, config)
+                examine(report, board, there, config, there.examine_wifi(report))
+            else:
+                report.skip_all(board, (doctor_board.JOIN, *STEPS), "needs configuration")
+        finally:
+            # Whatever was found, the board goes back to its work.
+            report.step(board, "reset", lambda: device.reset() or "the board was reset: what it runs starts again")
 
 
 def _port(path):

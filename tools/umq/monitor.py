@@ -11,7 +11,7 @@ import typer
 
 from umq import reach, settings
 from umq.errors import UserError
-from umq.plain import tolerate
+from umq.plain import plain, tolerate
 from umq.project import FIRMWARE
 
 _REDRAW_S = 0.25
@@ -40,7 +40,7 @@ def command(
         typer.Option(help="End when this node is online and has reported; with --seconds, status 1 if it has not."),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Listen for 3 s, or --seconds; show the fleet; end.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="One line an event, as without a terminal.")] = False,
+    lines: Annotated[bool, typer.Option("--plain", help="One line an event, as without a terminal.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an event; with --once, a node.")] = False,
 ):
     """Show the nodes of a broker, live: online or gone, last values, rates, what happened. Ctrl-C ends it.
@@ -68,7 +68,7 @@ def command(
     topic = _topic_filter(topic or _ROOT)
     if once and seconds is None and not until:
         seconds = _ONCE_S
-    screen = _screen(once, plain, as_json)
+    screen = _screen(once, lines, as_json)
     try:
         with screen:
             is_over = _watch(target, topic, screen, seconds, set(until or ()))
@@ -95,8 +95,8 @@ def _topic_filter(topic):
     from umqtt_full.topics import is_topic_filter
 
     topic = topic if topic.endswith(("#", "+")) or "+/" in topic else topic.rstrip("/") + "/#"
-    if not is_topic_filter(topic.encode()) or "\0" in topic:
-        raise UserError(f"{topic!r} is no topic filter: + and # fill a whole level, and # is the last")
+    if not is_topic_filter(topic.encode(errors="replace")) or not topic.isprintable():
+        raise UserError(f"{plain(topic)!r} is no topic filter: + and # fill a whole level, and # is the last")
     return topic
 
 
@@ -134,12 +134,12 @@ def _watch(target, topic, screen, seconds, until):
         screen.end(fleet)
 
 
-def _screen(once, plain, as_json):
+def _screen(once, lines, as_json):
     if as_json:
         return _JsonNodes() if once else _JsonEvents()
     if once:
         return _Table()
-    return _Lines() if plain or not sys.stdout.isatty() else _Live()
+    return _Lines() if lines or not sys.stdout.isatty() else _Live()
 
 
 class _Screen:

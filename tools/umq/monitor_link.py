@@ -6,6 +6,7 @@ import time
 from umq import reach
 from umq.errors import UserError
 from umq.monitor_model import LONGEST_PAYLOAD
+from umq.plain import plain
 
 reach.add_library()
 
@@ -54,6 +55,8 @@ class Link:
             if getattr(error, "topic_filter", None):
                 raise UserError(f"{self._target} does not let you subscribe to {self._fleet.topic_filter}")
             raise UserError(reach.explain(error, self._target))
+        except ValueError as error:  # a host name, a user or a password that cannot be one
+            raise UserError(f"{self._target}: {plain(str(error), 160)}")
 
     def poll(self, seconds):
         """Take in what comes, for about so long."""
@@ -91,6 +94,10 @@ class Link:
 
 class _Client(MQTTClient):
     told = None  # takes each error that is survived, and whether it befell an attempt to connect again
+
+    def connect(self, clean_session=True, timeout=None, timeout_ms=None):
+        # Always a clean session, also when it connects again: another would stay behind in the broker for good.
+        return super().connect(True, timeout, timeout_ms)
 
     def log(self, in_reconnect, e):
         self.told(in_reconnect, e)

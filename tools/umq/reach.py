@@ -38,7 +38,7 @@ class Broker:
     tls: ssl.SSLContext | bool | None = field(default=None, repr=False)
 
     def __str__(self):
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{plain(self.host)}]" if ":" in self.host else plain(self.host)
         return f"{host}:{self.port}"
 
     def client(self, kind, client_id, **options):
