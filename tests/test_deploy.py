@@ -239,3 +239,21 @@ def test_with_library_and_node_in_rom_only_what_starts_them_is_deployed(virtual_
     with Device(board.port) as held:
         assert {name for name, is_folder, _ in held.entries() if not is_folder} == {"boot.py", "main.py", "config.json"}
         assert held.entries("/lib/umqtt_full") == []
+
+
+def test_an_interrupted_deployment_leaves_the_old_node_at_work(virtual_board, configuration, monkeypatch):
+    board = virtual_board()
+    deploy(board, configuration)
+    write = Device.write
+    written = []
+
+    def interrupted(self, path, *more):
+        written.append(path)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write(self, path, *more)
+
+    monkeypatch.setattr(Device, "write", interrupted)
+    arguments = ["deploy", "--port", board.port, "--config", str(configuration), "--no-mpy"]
+    assert command_line.main(arguments) == 130
+    board.wait_for_output("node: connected")
