@@ -19,7 +19,7 @@ from errno import EIO
 from struct import pack_into
 
 from . import const
-from .codec import bad, shown
+from .codec import bad
 from .durable import DurableSession
 from .errors import Full
 
@@ -63,7 +63,6 @@ class Journal:
     """
 
     Session = DurableSession
-    __repr__ = shown
 
     # What recovery.py makes, and says more about: for type checkers. On a board these lines take no heap.
     report: str

@@ -2,7 +2,7 @@
 
 
 def state(x):
-    """The text of repr(x), x being a client, a message, a subscription, a session or a journal."""
+    """The text of repr(x), x being a client, a message, a subscription or a session."""
     name = type(x).__name__
     if hasattr(x, "session"):
         link = "connected" if x.is_connected() else "not connected (%s)" % x._error
@@ -21,6 +21,5 @@ def state(x):
         states = "not granted yet", "asked for", "to be left", "left"
         granted = "QoS %d granted" % x.granted if x.granted >= 0 else states[-1 - x.granted]
         return "<%s %s: QoS %d, %s>" % (name, x.topic_filter.decode(), x.qos, granted)
-    store = getattr(x, "store", x)
-    waiting = len(store.publishes), len(store.pubrels)
+    waiting = len(x.store.publishes), len(x.store.pubrels)
     return "<%s: %d messages to be acknowledged, %d to be completed>" % ((name,) + waiting)
