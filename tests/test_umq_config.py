@@ -110,9 +110,9 @@ def test_a_file_that_is_no_configuration_is_named_and_left(config):
 def test_a_ca_goes_beside_the_file_in_the_form_that_boards_want(config, certificates):
     pem = x509.load_pem_x509_certificate(certificates.ca_pem.read_bytes())
     assert config(*_NEEDED, "--tls-ca", str(certificates.ca_pem)).returncode == 0
-    beside = config.file.parent / "ca.der"
+    beside = config.file.parent / "config-ca.der"
     assert beside.read_bytes() == pem.public_bytes(Encoding.DER)
-    assert config.written()["tls_ca"] == "ca.der"
+    assert config.written()["tls_ca"] == "config-ca.der"
     assert config(*_NEEDED, "--tls-ca", str(beside)).returncode == 0
     assert "is no certificate" in refused(config, "--tls-ca", str(config.file))
     assert "cannot be read" in refused(config, "--tls-ca", "nothing-there")

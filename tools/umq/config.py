@@ -12,7 +12,6 @@ from umq import settings
 from umq.errors import UserError
 from umq.project import FIRMWARE
 
-_CA = "ca.der"  # beside the file, and on the board
 _FILE = FIRMWARE / "config.json"
 # What is asked for, in this order; the rest has defaults that suit, and --set.
 _ASKED = ("client_id", "server", "user", "password", "wifi_ssid", "wifi_passphrase")
@@ -69,11 +68,11 @@ def command(
         _ask(found, given, asks_all)
     certificate = _certificate(tls_ca) if tls_ca else None
     if certificate:
-        given["tls_ca"] = _CA
+        given["tls_ca"] = f"{file.stem}-ca.der"  # so that another node's file may lie beside this one
     text = settings.text({key: value for key, value in (found | given).items() if value is not None})
     settings.check(str(file), text)
     if certificate:
-        settings.write(file.parent / _CA, certificate)
+        settings.write(file.parent / given["tls_ca"], certificate)
     settings.write(file, text)
     _show(file)
 
