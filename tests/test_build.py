@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mpremote import mip
 
 from umq import __main__ as umq
 from umq import boards, packages
@@ -128,3 +129,28 @@ def test_mpremote_installs_a_package_from_its_path(compiled, built, virtual_boar
     with Device(board.port) as held:
         files = {name for name, *_ in held.entries("/lib/umqtt_full")}
     assert files == {Path(path).name for path, _ in json.loads((_PROJECT / package).read_text())["urls"]}
+
+
+@pytest.mark.parametrize("name", _LISTS)
+def test_mpremote_finds_at_github_what_a_list_names(name, monkeypatch):
+    class Board:
+        def __init__(self):
+            self.files = {}
+
+        def fs_exists(self, path):
+            return True
+
+        def fs_writefile(self, path, data, progress_callback):
+            self.files[path] = data
+
+    def from_tree(url):
+        owner, repository, branch, path = url.split("/", 6)[3:]
+        assert (owner, repository, branch) == ("owner", "repository", "HEAD")
+        return open(_PROJECT / path, "rb")
+
+    monkeypatch.setattr("urllib.request.urlopen", from_tree)
+    board = Board()
+    place = os.path.normpath(f"lib/{name}").replace("package.json", "")  # which is what mip looks for
+    mip._install_package(board, f"github:owner/repository/{place}", "", "/lib", None, True)
+    wanted = json.loads(_LISTS[name])["urls"]
+    assert board.files == {f"/lib/{path}": (_LIB / path).read_bytes() for path, _ in wanted}
