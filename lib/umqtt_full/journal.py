@@ -88,6 +88,9 @@ class Journal:
     _a: int
     _b: int
     _generation: int
+    _own: int
+    _least: int
+    _full: int
     _which: int
     _live: int
     _end: int
@@ -108,7 +111,14 @@ class Journal:
     # As RamStore
 
     def clear(self):
-        self._forget()
+        for queue in self._bodies:
+            for slot in queue:
+                self.packet_ids[slot] = 0 if queue is self.publishes else _FREE
+            queue[:] = b""
+        for slot in self.pubrels:
+            self.packet_ids[slot] = 0
+        self.pubrels[:] = b""
+        self._live = _HEADER
         if self._end > _HEADER:
             self._compact()
 
@@ -276,16 +286,6 @@ class Journal:
             except OSError as e:
                 raise self._failed(e)
         self._dirty = self._urgent = False
-
-    def _forget(self):
-        for queue in self._bodies:
-            for slot in queue:
-                self.packet_ids[slot] = 0 if queue is self.publishes else _FREE
-            queue[:] = b""
-        for slot in self.pubrels:
-            self.packet_ids[slot] = 0
-        self.pubrels[:] = b""
-        self._live = _HEADER
 
     def _add(self, queue, slot, packet_id, head, length, extra):
         n = length + extra

@@ -64,8 +64,9 @@ class Protocol:
         self.packets = self.messages = 0  # that came in and were handed over, for those who wait for one
         # Packets that are not in the store wait in _tx[_from:_used]. What is being written is out[off:end], the same
         # until the transport took it; meanwhile more may gather behind it. The last 4 bytes are for acknowledgements:
-        # a callback can fill the rest and the message it was called for still has its answer.
-        self._tx = bytearray(max_packet + 4)
+        # a callback can fill the rest and the message it was called for still has its answer. A journal may bring more
+        # PUBRELs than would fit otherwise.
+        self._tx = bytearray(max_packet + 4 + 4 * len(session.store.pubrels))
         self._slot = -1  # the slot being written, -1: it is _tx
         self._asking = False  # is there a subscription to ask for?
         self._clean = True  # does CONNECT ask for a clean session?

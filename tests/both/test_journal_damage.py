@@ -189,6 +189,27 @@ def test_as_many_slots_as_were_in_use():
     journal.Session(journal, 4, 3).publish(b"o", b"more", False, 1)
 
 
+def test_more_pubrels_than_the_buffers_of_a_smaller_client_hold():
+    """They were made with a larger inflight; the node, configured anew, still connects."""
+    files = Files()
+    made = Rig(store=files.journal(slots=60), inflight=40, max_packet=256, link={"record": False})
+    made.client.connect(False)
+    made.broker.drop(0x70, times=40)  # PUBCOMP
+    for i in range(40):
+        made.client.publish(b"out", b"%d" % i, qos=2, wait=False)
+    made.pump(10)
+    made.client.close()
+    again = Rig(store=files.copy().journal(slots=60), inflight=4, max_packet=64, link={"record": False})
+    assert len(again.client.session.store.pubrels) == 40
+    again.broker = again.t.peer = made.broker
+    made.broker.clock = again.clock
+    again.client.connect(False)
+    again.client.flush()
+    again.client.publish(b"out", b"more", qos=2)
+    assert len(made.broker.taken) == 41
+    again.check()
+
+
 def test_what_is_no_record_costs_no_memory():
     """Behind the end lies what an older generation left, which may look like the begin of a long record."""
     files = Files()
