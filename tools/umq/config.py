@@ -67,12 +67,13 @@ def command(
     if sys.stdin.isatty():
         _ask(found, given, asks_all)
     certificate = _certificate(tls_ca) if tls_ca else None
+    beside = f"{file.stem}-ca.der"  # so that another node's file may lie beside this one
     if certificate:
-        given["tls_ca"] = f"{file.stem}-ca.der"  # so that another node's file may lie beside this one
+        given["tls_ca"] = beside
     text = settings.text({key: value for key, value in (found | given).items() if value is not None})
     settings.check(str(file), text)
     if certificate:
-        settings.write(file.parent / given["tls_ca"], certificate)
+        settings.write(file.parent / beside, certificate)
     settings.write(file, text)
     _show(file)
 
