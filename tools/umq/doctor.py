@@ -72,7 +72,7 @@ def _examine_from_here(report, path):
 
 
 def _examine_board(report, port, is_asked_for):
-    from umq import device_ports, doctor_board
+    from umq import device_ports, doctor_board, doctor_there
     from umq.device import Device
 
     board = doctor_board.BOARD
@@ -89,10 +89,10 @@ def _examine_board(report, port, is_asked_for):
         try:
             config = doctor_board.examine_contents(report, device)
             if config:
-                there = doctor_board.There(device, config)
+                there = doctor_there.There(device, config)
                 examine(report, board, there, config, there.examine_wifi(report))
             else:
-                report.skip_all(board, (doctor_board.JOIN, *STEPS), "needs configuration")
+                report.skip_all(board, (doctor_there.JOIN, *STEPS), "needs configuration")
         finally:
             # Whatever was found, the board goes back to its work.
             report.step(board, "reset", lambda: device.reset() or "the board was reset: what it runs starts again")
