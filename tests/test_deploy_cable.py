@@ -17,17 +17,12 @@ _MAIN = "import part, other\nprint('runs', {version!r}, part.version, other.vers
 
 
 def deploy(port, files):
-    """The device, after the reset at the end, and whether there was anything to do."""
+    """What the board says that it runs after a deployment, and whether there was anything to do."""
     with Device(port) as device:
         plan = deployment.plan(device, files)
         deployment.carry_out(device, plan)
         device.reset()
-        return device, not plan.is_empty()
-
-
-def boots_after(deployed):
-    """What the board says that it runs after a deployment."""
-    return next(filter(None, map(runs, deployed[0].lines(30))))
+        return next(filter(None, map(runs, device.lines(30)))), not plan.is_empty()
 
 
 def runs(line):
@@ -64,7 +59,7 @@ def versions(tmp_path_factory):
 
 def test_the_cable_is_pulled_after_each_write(virtual_board, versions):
     board = virtual_board()
-    boots_after(deploy(board.port, versions["old"]))
+    deploy(board.port, versions["old"])
     there, wanted = "old", "new"
     found = {"old": 0, "new": 0}
     writes = 0
@@ -83,9 +78,9 @@ def test_the_cable_is_pulled_after_each_write(virtual_board, versions):
         booted = boots(board, since)
         assert booted in ([there] * 3, [wanted] * 3), f"after {writes} writes the board runs {booted}"
         found["old" if booted[0] == there else "new"] += 1
-        repaired = deploy(board.port, versions[wanted])
-        assert boots_after(repaired) == [wanted] * 3
-        assert booted[0] == there or not repaired[1], "the new ones were there"
+        repaired, had_to_do = deploy(board.port, versions[wanted])
+        assert repaired == [wanted] * 3
+        assert booted[0] == there or not had_to_do, "the new ones were there"
         there, wanted = wanted, there
     print(f"cable pulled after each of {writes - 1} writes: {found['old']} boots of the old, {found['new']} of the new")
     assert found["old"] > 10 and found["new"] > 1
@@ -99,7 +94,7 @@ def test_a_board_with_power_of_its_own_is_repaired_too(virtual_board, versions, 
     with pytest.raises(DeviceError):
         deploy(board.port, versions["new"])
     board.plug_in()
-    assert boots_after(deploy(board.port, versions["new"])) == ["new"] * 3
+    assert deploy(board.port, versions["new"])[0] == ["new"] * 3
 
 
 # Notes all that LittleFS writes during a deployment.

@@ -58,37 +58,39 @@ def command(
         config = config or _CONFIG
         files |= contents.configuration(str(config), settings.read(config), config.parent)
     port = device_ports.choose(port)
-    with _held(port, reset) as device:
-        device.make_room()
-        if rom and not deployment.is_in_rom(device):
-            raise UserError(f"{port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first")
-        plan = deployment.plan(device, files, keep_configuration=config is None)
-        _check(device, plan, replace)
-        if not plan.is_empty():
-            deployment.check_room(device, plan)
-            with _progress(plan.upload_bytes()) as progress:
-                deployment.carry_out(device, plan, progress)
+    with Device(port) as device:
+        with _started_again_on_errors(device):
+            device.make_room()
+            if rom and not deployment.is_in_rom(device):
+                raise UserError(
+                    f"{port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first"
+                )
+            plan = deployment.plan(device, files, keep_configuration=config is None)
+            _check(device, plan, replace)
+            if not plan.is_empty():
+                deployment.check_room(device, plan)
+                with _progress(plan.upload_bytes()) as progress:
+                    deployment.carry_out(device, plan, progress)
         seconds = time.monotonic() - started
         if as_json:
             print(json.dumps(_summary(port, plan, seconds)))
         else:
             _tell(plan, seconds)
-    if reset and not plan.is_empty() and not as_json:
-        _show_first_lines(device)
+        if reset:
+            device.reset()
+            if not plan.is_empty() and not as_json:
+                _show_first_lines(device)
 
 
 @contextlib.contextmanager
-def _held(port, reset):
-    # The board, with its node interrupted; whatever comes in between, it is started again.
-    with Device(port) as device:
-        try:
-            yield device
-        except BaseException:
-            with contextlib.suppress(DeviceError):
-                device.reset()
-            raise
-        if reset:
+def _started_again_on_errors(device):
+    # The node was interrupted: whatever comes in between, it goes on.
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(DeviceError):
             device.reset()
+        raise
 
 
 def _check(device, plan, replace):
