@@ -236,15 +236,6 @@ class Journal:
                 self._append(_RELEASED, slot)
             self.sync()
 
-    # For streamed payloads, and for users
-
-    def extra(self, slot):
-        """What was recorded behind the packet in this slot, as bytes."""
-        found = bytearray(self.extras[slot])
-        if found:
-            self._read(self._places[slot] + self.lengths[slot], found, len(found))
-        return bytes(found)
-
     def close(self):
         """Flush and close the files. The journal is of no use any more."""
         if self._end < _NOWHERE:

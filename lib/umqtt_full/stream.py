@@ -50,7 +50,7 @@ class Streams:
         self._protocol = p
         self._session = session
         self._store = store = session.store
-        self.is_journal = hasattr(store, "extra")
+        self.is_journal = hasattr(store, "extras")
         session.chunk = bytearray(chunk)
         # A stream of QoS 0 goes out as if it lay in one slot more than the store has.
         self._spare = len(store.heads)
@@ -215,7 +215,10 @@ class Streams:
 
     def _open(self, slot):
         if self.is_journal and slot != self._spare:
-            source = self._store.extra(slot).decode()
+            store = self._store
+            path = bytearray(store.extras[slot])  # recorded behind the head
+            store._read(store._places[slot] + store.lengths[slot], path, len(path))
+            source = path.decode()
         else:
             source = self._sources[slot]
         self._source = source
