@@ -16,7 +16,7 @@ from umq.plain import plain
 from umq.project import FIRMWARE
 
 _CONFIG = FIRMWARE / "config.json"
-_FIRST_LINES_S = 10
+_FIRST_LINES_S = 15
 _LAST_OF_THEM = ("node: connected", 'Type "help()"')  # it works; it has ended, and this is the prompt
 
 

@@ -27,7 +27,7 @@ def read(path, has_wifi=True):
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: not found; copy firmware/config.example.json to it and fill it in")
+        raise UserError(f"{path}: not found; `umq config` makes it")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
     check(path, text, has_wifi)
