@@ -42,10 +42,10 @@ class Person:
     def types(self, keys):
         os.write(self._fd, keys.encode())
 
-    def reads_until(self, end, as_it_came=False):
+    def reads_until(self, end, as_it_came=False, patience_s=PATIENCE_S):
         """All that came, up to `end`. Newlines are one character, whatever came, or are left as they came."""
         said = ""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while not said.endswith(end):
             ready, _, _ = select.select([self._fd], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{end!r} did not come, but {said!r}"
@@ -61,6 +61,16 @@ class Person:
                 return came.decode()
             except UnicodeDecodeError:
                 came += os.read(self._fd, 1)
+
+    def interrupts(self):
+        """Presses Ctrl-C until the prompt is there."""
+        for _ in range(PATIENCE_S):
+            self.types("\x03")
+            try:
+                return self.reads_until("\n>>> ", patience_s=1)
+            except AssertionError:
+                continue
+        raise AssertionError("the program cannot be interrupted")
 
     def says(self, line, shows):
         """Types a line and Enter; what is shown between it and the next prompt is `shows`."""

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import re
 import secrets
 import select
 import tempfile
@@ -22,6 +23,7 @@ _LOOK_S = 0.03  # how often to look whether a program has opened the port
 _MOST_WAITING = 64 * 1024
 _OUTPUT_BYTES = 1 << 20
 _STUMBLE_S = 0.5
+_SOON_S = 0.002
 _PATIENCE_S = 30
 
 
@@ -55,6 +57,8 @@ class VirtualBoard:
             raise UserError(f"a heap of {heap} bytes cannot be: give {LEAST_HEAP} to {MOST_HEAP}")
         if bits not in (32, 64):
             raise UserError(f"there is no MicroPython of {bits} bits: choose 64 or 32")
+        if unique_id is not None and not re.fullmatch("[0-9a-f]{12}", unique_id):
+            raise UserError(f"{unique_id!r} cannot be a unique id: give twelve hexadecimal digits in lower case")
         if link and os.path.lexists(link) and not os.path.islink(link):
             raise UserError(f"{link} is there already, and is no link: choose another path")
         self.ssid, self.passphrase = ssid, passphrase
@@ -116,7 +120,7 @@ class VirtualBoard:
 
     def temperature(self, celsius):
         """What the chip's thermometer shows from now on."""
-        self._call(self._chip.set_temperature, round(celsius * 10))
+        self._call(self._chip.set_temperature, celsius)
 
     def pin(self, pin):
         """The level of a pin, 0 or 1; None if nothing drives it. pin: a number, or "LED"."""
@@ -192,7 +196,7 @@ class VirtualBoard:
             if not (self._cable and self._cable.waiting > _MOST_WAITING):
                 poll.register(self._chip.terminal, select.POLLIN)
             poll.register(self._chip.pipe, select.POLLIN)
-        poll.poll(_LOOK_S * 1000)
+        poll.poll((_SOON_S if self._chip.interrupt_at else _LOOK_S) * 1000)
 
     def _answer_calls(self):
         try:
@@ -240,6 +244,7 @@ class VirtualBoard:
 
     def _look_after(self):
         now = time.monotonic()
+        self._chip.look_after_interrupt()
         for words in self._chip.news():
             self._heed(words, now)
         if self._watchdog and now > self._watchdog[1]:
@@ -254,6 +259,8 @@ class VirtualBoard:
         elif what == "watchdog":
             seconds = int(rest[0]) * 33 / 32 / 1000
             self._watchdog = seconds, now + seconds
+        elif what == "interrupted":
+            self._chip.interrupt_again()
         elif what == "soft":
             self._drain()
             self._chip.start(chip.SOFT_RESET, mode=rest[0])
@@ -264,10 +271,13 @@ class VirtualBoard:
             self._chip.stop()
             self._watchdog = None
             self._wakes_at = now + int(rest[0]) / 1000 if rest[0] != "-1" else None
-        elif what == "ended":
+        elif what in ("ended", "torn"):
             self._drain()
-            # Two interrupts in a row end a MicroPython on a computer; on a board they lead to the prompt.
-            if not self._chip.was_interrupted():
+            # Two interrupts in a row, or one at the wrong moment, may end a MicroPython on a computer; on a board they
+            # lead to the prompt.
+            if self._chip.was_interrupted():
+                self._print(b"\r\nKeyboardInterrupt: \r\n")
+            else:
                 self._print(b"\r\nvirtual board: MicroPython has crashed\r\n")
                 time.sleep(_STUMBLE_S)
             self._chip.start(chip.SOFT_RESET, run_main=False)

@@ -23,8 +23,10 @@ _OWN_HEAP = 160 * 1024  # room for the board's own modules; what they leave is t
 _RTC_BYTES = 10 + 2048
 _FIRST_MOMENT = 946_684_800  # a clock that was never set begins with the year 2000
 _PINS = 49
+_COLDEST, _HOTTEST = -40, 125  # degrees Celsius
 _UNDRIVEN = b"\xff"
 _INTERRUPT_S = 0.25  # a second interrupt within it is the same one; MicroPython takes two at once for a wish to die
+_REST_S = 0.1  # how long an interrupt waits for the program to rest
 
 
 class Chip:
@@ -36,6 +38,7 @@ class Chip:
     heap         bytes
     bits         64 or 32
     ssid, passphrase  the access point's
+    unique_id    twelve hexadecimal digits
     """
 
     def __init__(self, folder, image, size, heap, bits, ssid, passphrase, unique_id):
@@ -61,6 +64,7 @@ class Chip:
         self._line = b""
         self._is_up = False
         self._interrupted_at = 0.0
+        self.interrupt_at = None  # when it will be interrupted at the latest
         self.terminal: Any = None  # descriptors, while it runs
         self.pipe: Any = None
         self._air = [1, 0, 230]
@@ -136,6 +140,7 @@ class Chip:
             os.close(self.pipe)
         self._process = self.terminal = self.pipe = None
         self._is_up = False
+        self.interrupt_at = None
         self._line = b""
 
     def close(self):
@@ -181,7 +186,26 @@ class Chip:
         now = time.monotonic()
         if now - self._interrupted_at > _INTERRUPT_S:
             self._interrupted_at = now
-            write_some(self.terminal, b"\x03")
+            self.interrupt_at = now + _REST_S
+
+    def interrupt_again(self):
+        """It was interrupted where it could not heed that."""
+        self.interrupt_at = time.monotonic() + _REST_S
+
+    def look_after_interrupt(self):
+        """Interrupt it now, if that is due. Best while it waits for something, for an interrupt strikes anywhere, even
+        within garbage collection."""
+        if self.interrupt_at and (self._rests() or time.monotonic() > self.interrupt_at):
+            self.interrupt_at = None
+            if self._is_up and self._wants_interrupts():
+                write_some(self.terminal, b"\x03")
+
+    def _rests(self):
+        try:
+            state = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except OSError:
+            return True  # only Linux tells
+        return state.rpartition(")")[2].split()[0] == "S"
 
     # What it has to say
 
@@ -209,13 +233,15 @@ class Chip:
         self._air[0] = int(present)
         self._write_air()
 
-    def set_temperature(self, tenths):
-        self._air[2] = tenths
+    def set_temperature(self, celsius):
+        if not _COLDEST <= celsius <= _HOTTEST:
+            raise UserError(f"no chip works at {celsius} degrees: give {_COLDEST} to {_HOTTEST}")
+        self._air[2] = round(celsius * 10)
         self._write_air()
 
     def _write_air(self):
         path = self._folder / "air"
-        data = struct.pack("<BBH", *self._air)
+        data = struct.pack("<BBh", *self._air)
         if not path.exists():
             path.write_bytes(data)
         with path.open("r+b", buffering=0) as file:
@@ -235,6 +261,6 @@ class Chip:
 def _place(pin):
     if pin == "LED":
         return _PINS - 1
-    if not 0 <= int(pin) < _PINS - 1:
+    if not str(pin).isdecimal() or int(pin) >= _PINS - 1:
         raise UserError(f"there is no pin {pin!r}: give 0 to {_PINS - 2}, or LED")
     return int(pin)

@@ -3,6 +3,8 @@
 import io
 import sys
 
+from virtual.host import host
+
 
 class Program:
     """The text of a program, as it comes in byte by byte."""
@@ -33,6 +35,14 @@ class Program:
     def is_raw_paste(self):
         """Is it no program but Ctrl-E A, which asks for raw paste?"""
         return self._bytes == b"\x05A"
+
+
+def _check_heap():
+    # On a computer an interrupt may come in the middle of a garbage collection, which leaves the heap locked for good.
+    try:
+        bytearray(1)
+    except MemoryError:
+        host.end_torn()
 
 
 class Executor:
@@ -74,6 +84,8 @@ class Executor:
             error = e
         if self._terminal.stop_interrupts():
             error = error or KeyboardInterrupt()
+        if isinstance(error, KeyboardInterrupt):
+            _check_heap()
         print(end=end)
         if error and not isinstance(error, SystemExit):
             self._show(error)

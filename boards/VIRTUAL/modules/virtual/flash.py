@@ -1,4 +1,9 @@
 # The flash memory: a file of the host's, as a block device with the extended protocol, which LittleFS wants.
+#
+# LittleFS must not be left in the middle of something by a KeyboardInterrupt, which on a board cannot happen there. So
+# one that comes here waits: the host sends it again.
+
+from virtual.host import host
 
 
 class Flash:
@@ -9,24 +14,30 @@ class Flash:
 
     def __init__(self, file, size, block):
         self._file = file
-        self._blocks = size // block
         self._block = block
+        # Start, stop, sync, number of blocks, size of one, erase: LittleFS does not look at what is erased.
+        self._answers = {1: 0, 2: 0, 3: 0, 4: size // block, 5: block, 6: 0}
 
     def readblocks(self, number, buf, offset=0):
-        self._file.seek(number * self._block + offset)
-        self._file.readinto(buf)
+        while True:
+            try:
+                self._file.seek(number * self._block + offset)
+                self._file.readinto(buf)
+                return
+            except KeyboardInterrupt:
+                host.interrupted()
 
     def writeblocks(self, number, buf, offset=0):
-        self._file.seek(number * self._block + offset)
-        self._file.write(buf)  # the system has it at once: it outlives this process, whatever becomes of it
+        while True:
+            try:
+                self._file.seek(number * self._block + offset)
+                self._file.write(buf)  # the system has it at once: it outlives this process, whatever becomes of it
+                return
+            except KeyboardInterrupt:
+                host.interrupted()
 
     def ioctl(self, request, number):
-        if request == 4:
-            return self._blocks
-        if request == 5:
-            return self._block
-        if request in (1, 2, 3, 6):  # start, stop, sync; and erase: LittleFS does not look at what is erased
-            return 0
+        return self._answers[request]
 
     def is_blank(self):
         """Was the start never written? That is where every filesystem begins."""

@@ -30,8 +30,19 @@ class _Host:
         self._air.readinto(self._air_bytes)
         return self._air_bytes
 
+    # These cost no heap, which may be locked.
+
     def feed(self):
         self._pipe.write(b"feed\n")
+
+    def interrupted(self):
+        self._pipe.write(b"interrupted\n")
+
+    def end_torn(self):
+        """Something within MicroPython is broken. The host starts it again."""
+        self._pipe.write(b"torn\n")
+        while True:
+            pass
 
     def end(self, *words):
         """Tell how we end, and wait for it: the host ends us, as abruptly as a reset does."""

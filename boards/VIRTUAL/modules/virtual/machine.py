@@ -33,7 +33,7 @@ def reset_cause():
 
 def deepsleep(time_ms=None):
     """Sleep for `time_ms`, or until a reset; what follows is a start from the beginning."""
-    host.end("deepsleep", -1 if time_ms is None else time_ms)
+    host.end("deepsleep", -1 if time_ms is None else max(0, int(time_ms)))
 
 
 def lightsleep(time_ms=None):
@@ -120,7 +120,7 @@ class ADC:
 
     def read_u16(self):
         air = host.air()
-        tenths = air[2] | air[3] << 8
+        tenths = ((air[2] | air[3] << 8) + 0x8000) % 0x10000 - 0x8000
         return (706_000 - (tenths - 270) * 1_721 // 10) * 1_000 // 50_355
 
 
@@ -146,7 +146,7 @@ class WDT:
         # Not every feed need be told: the host grants what is saved here.
         self._least_ms = max(1, timeout // 32)
         self._fed_at = _time.ticks_ms()
-        host.tell("watchdog", timeout)
+        host.tell("watchdog", int(timeout))
 
     def feed(self):
         now = _time.ticks_ms()

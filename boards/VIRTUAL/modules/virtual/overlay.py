@@ -15,6 +15,6 @@ def install(terminal, flash):
     sys.argv[:] = [""]
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.modules.clear()
-    for module in (machine, micropython, network, ntptime, os, socket, time, vfs):
-        sys.modules[module.__name__.split(".")[1]] = module
-    sys.modules["sys"] = board_sys
+    for module in (machine, micropython, network, ntptime, os, socket, board_sys, time, vfs):
+        name = module.__name__.split(".")[1]
+        sys.modules[name] = sys.modules["u" + name] = module  # the latter as older programs call them
