@@ -5,14 +5,19 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 INSTALLED := .venv/installed
 MICROPYTHON32 := .micropython32/micropython
+RP2 := .micropython_rp2
 
 # In CI on Linux x86-64 nothing is skipped, the 32-bit MicroPython included.
 ifeq ($(CI) $(shell uname -sm),true Linux x86_64)
 EVERYTHING := $(MICROPYTHON32)
 endif
 
+# MicroPython for an RPI_PICO, with library and node frozen, and with nothing frozen and a ROMFS.
+FIRMWARE ?= build/firmware/RPI_PICO.uf2
+STOCK ?= build/firmware/stock/RPI_PICO.uf2
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget wear simulate soak lint types format clean
+.PHONY: help setup demo test test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -20,6 +25,9 @@ help: ## list these targets
 
 setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto and MicroPython
 	@$(VENV) -m umq lab setup
+
+test-rp2040: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) ## run the library on an emulated RP2040: FIRMWARE=file.uf2, or one from Debian's packages
+	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/rp2040/on_rp2040.py $(ARGS)
 
 virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctrl-C ends it
 	@$(VENV) -m umq virtual $(ARGS)
@@ -79,6 +87,9 @@ budget: setup $(EVERYTHING) ## measure heap and size on MicroPython, and wear; f
 	@$(VENV) -m umq lab budget $(ARGS)
 	@$(if $(ARGS),,echo && $(VENV) -m umq lab wear)
 
+heap: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) $(STOCK) ## measure heap of code from .py, .mpy, ROMFS, frozen; of messages on an emulated RP2040
+	@$(VENV) -m umq lab heap --stock $(STOCK) --frozen $(FIRMWARE) $(ARGS)
+
 wear: setup ## measure what the journal does to flash, and how long that lasts
 	@$(VENV) -m umq lab wear $(ARGS)
 
@@ -100,7 +111,7 @@ format: $(INSTALLED) ## lay all Python files out as `make lint` wants them
 	@$(VENV) -m ruff format --quiet .
 
 clean: ## remove all that make has made
-	rm -rf .venv .micropython32 .pytest_cache .ruff_cache .hypothesis build tools/*.egg-info
+	rm -rf .venv .micropython32 $(RP2) .pytest_cache .ruff_cache .hypothesis build tools/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml
@@ -115,3 +126,13 @@ $(INSTALLED): pyproject.toml
 
 $(MICROPYTHON32): tools/micropython32.sh
 	@sh tools/micropython32.sh .micropython32
+
+$(RP2)/micropython: tools/micropython_rp2.sh
+	@sh tools/micropython_rp2.sh $(RP2)
+
+build/firmware/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)
+	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^)
+
+build/firmware/stock/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/rp2040/stock/manifest.py
+	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" CFLAGS_EXTRA=-DMICROPY_HW_ROMFS_BYTES=131072 \
+	  $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^) --to $(@D)

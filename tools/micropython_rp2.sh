@@ -121,4 +121,5 @@ echo 'int main(void) { return 0; }' |
     "$folder/usr/bin/arm-none-eabi-gcc" -mcpu=cortex-m0plus -mthumb --specs=nosys.specs -x c -o "$work/a.out" - ||
     cannot "its compiler does not run here: apt-get install gcc brings the libraries that it needs"
 # The folder counts as filled once the tree is there.
+touch "$tree"
 mv "$tree" "$folder/micropython"

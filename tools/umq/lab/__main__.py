@@ -12,6 +12,7 @@ _COMMANDS = {
     "demo": "run the firmware here, through a real broker, and watch it",
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
+    "heap": "heap of the code by where it is run from, and of messages on an emulated RP2040",
     "simulate": "the library in a simulated world, with faults of every kind, from seeds",
     "soak": "two nodes exchange messages through a real broker while everything between them breaks",
     "wear": "what a message with the journal costs flash, and how long the flash lasts",
