@@ -178,16 +178,22 @@ def test_one_in_the_foreground_is_told_what_befalls_it(in_foreground):
     )
 
 
-def test_one_whose_process_is_killed_leaves_no_process(in_foreground):
-    _, link, program = in_foreground
-    chip = int(
-        subprocess.run(["pgrep", "-P", str(program.pid)], capture_output=True, text=True, check=True).stdout.split()[0]
-    )
+def test_one_whose_process_is_killed_leaves_nothing_for_long(in_foreground, virtual_board):
+    _, _, program = in_foreground
+    chip = said_by("pgrep", "-P", program.pid).split()[0]
+    folder = said_by("ps", "-ww", "-o", "args=", "-p", chip).split()[-1]
+    assert os.path.isdir(folder)
     program.kill()
     program.wait()
     wait_until(lambda: not runs(chip))
+    virtual_board()
+    assert not os.path.exists(folder)
+
+
+def said_by(*words):
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True).stdout
 
 
 def runs(pid):
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    state = said_by("ps", "-o", "stat=", "-p", pid).strip()
     return bool(state) and state[0] != "Z"

@@ -5,7 +5,6 @@ import queue
 import re
 import secrets
 import select
-import tempfile
 import threading
 import time
 from concurrent.futures import Future
@@ -15,6 +14,7 @@ from umq.errors import UserError
 from umq.virtual import chip
 from umq.virtual.cable import Cable
 from umq.virtual.chip import Chip
+from umq.virtual.folder import Folder
 
 DEFAULT_HEAP = 160 * 1024
 LEAST_HEAP, MOST_HEAP = 64 * 1024, 240 * 1024
@@ -62,7 +62,7 @@ class VirtualBoard:
         if link and os.path.lexists(link) and not os.path.islink(link):
             raise UserError(f"{link} is there already, and is no link: choose another path")
         self.ssid, self.passphrase = ssid, passphrase
-        self._folder = tempfile.TemporaryDirectory(prefix="umq-virtual-")
+        self._folder = Folder()
         self._link = link
         self._output = bytearray()
         self._closed = False
@@ -74,16 +74,16 @@ class VirtualBoard:
         self._watchdog = None  # (seconds, when it bites)
         self._wakes_at = None
         try:
-            path = Path(image) if image else Path(self._folder.name, "image")
+            path = Path(image) if image else self._folder.path / "image"
             unique_id = unique_id or "02" + secrets.token_hex(5)
-            self._chip = Chip(self._folder.name, path, size, heap, bits, ssid, passphrase, unique_id)
+            self._chip = Chip(self._folder.path, path, size, heap, bits, ssid, passphrase, unique_id)
             self._cable = Cable(link)
             self._chip.power_on()
         except BaseException:
             for made in (self._chip, self._cable):
                 if made:
                     made.close()
-            self._folder.cleanup()
+            self._folder.close()
             raise
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -153,7 +153,7 @@ class VirtualBoard:
         self._thread.join()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        self._folder.cleanup()
+        self._folder.close()
 
     def __enter__(self):
         return self

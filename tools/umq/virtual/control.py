@@ -1,6 +1,7 @@
 """Telling a virtual board that runs in another process what befalls it: a socket beside each board."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import tempfile
@@ -117,4 +118,4 @@ def _place(port):
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder} belongs to somebody else: remove it")
-    return folder / os.path.abspath(port).strip("/").replace("/", "-")
+    return folder / hashlib.sha256(os.path.abspath(port).encode()).hexdigest()[:16]

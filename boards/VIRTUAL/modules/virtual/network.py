@@ -24,6 +24,7 @@ class _Station:
         self.hostname = "virtual"
         self._seen = -1  # which coming of the access point it is that we have joined, or are joining
         self._begun_at = 0
+        self._is_joining = False
 
     def begin(self, wanted):
         self.wanted = wanted
@@ -49,6 +50,10 @@ class _Station:
 
 
 _station = _Station()
+
+
+def _text(given):
+    return given if isinstance(given, str) else str(given, "utf-8")
 
 
 def is_up():
@@ -89,10 +94,9 @@ class WLAN:
         if not self._station.is_active:
             raise OSError("WiFi not active")
         if ssid is not None:
-            text = lambda given: given if isinstance(given, str) else str(given, "utf-8")  # noqa: E731
-            key = text(key or "")
-            digest = hexlify(hashlib.sha256((text(ssid) + "\0" + key).encode()).digest()).decode()
-            self._station.begin((text(ssid), digest))
+            ssid = _text(ssid)
+            digest = hashlib.sha256((ssid + "\0" + _text(key or "")).encode()).digest()
+            self._station.begin((ssid, hexlify(digest).decode()))
 
     def disconnect(self):
         self._station.begin(None)
