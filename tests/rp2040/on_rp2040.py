@@ -3,6 +3,7 @@
 Not among the rest, for it needs a firmware, that of FIRMWARE=... or one built from Debian's packages, and minutes.
 """
 
+import hashlib
 import os
 
 import pytest
@@ -30,10 +31,19 @@ CHOSEN = {
 def board():
     """An Rp2040 with that firmware, and the tests of tests/both on its filesystem, compiled."""
     assert FIRMWARE, "say which firmware: make test-rp2040 FIRMWARE=file.uf2"
-    files = [file for file in BOTH.glob("*.py") if file.stem in CHOSEN or not file.stem.startswith("test_")]
-    tests = {f"{file.stem}.mpy": pack.compiled(file.name, file.read_text()) for file in files}
-    with Rp2040(ROOT / FIRMWARE, {**heap.board_files(), **tests}) as running:
+    with Rp2040(ROOT / FIRMWARE, _files()) as running:
         yield running
+
+
+def _files():
+    files = [file for file in BOTH.glob("*.py") if file.stem in CHOSEN or not file.stem.startswith("test_")]
+    return {**heap.board_files(), **{f"{file.stem}.mpy": pack.compiled(file.name, file.read_text()) for file in files}}
+
+
+def test_firmware_and_files_came_in_one_uf2_file(board):
+    files = _files()
+    with Device(board.port) as device:
+        assert device.hashes(files) == {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
 
 def test_library_and_node_are_frozen(board):

@@ -5,6 +5,7 @@ lasts longer here or shorter, and flash is written at once.
 """
 
 import contextlib
+import dataclasses
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from umq import boards, device, filesystem, uf2
+from umq import boards, device, images, uf2
 from umq.errors import UserError
 
 _RP2040 = 0xE48BFF56
@@ -38,11 +39,12 @@ class Rp2040:
     def __enter__(self):
         check(self._firmware)
         self._folder = tempfile.TemporaryDirectory(prefix="umq-rp2040-")
-        flash = Path(self._folder.name, "filesystem.img")
-        flash.write_bytes(filesystem.make(_FILESYSTEM, self._files).ljust(_FILESYSTEM.size, b"\xff"))
+        # Firmware and files in one, as `umq image` makes it.
+        image = Path(self._folder.name, "image.uf2")
+        board = dataclasses.replace(boards.load("RPI_PICO_W"), name="RPI_PICO", filesystem=_FILESYSTEM)
+        image.write_bytes(images.make(board, self._files, self._firmware.read_bytes()).data)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rp2040py", "micropython", "--pty"]
-            + ["--image", str(self._firmware.resolve()), "--littlefs", str(flash)],
+            [sys.executable, "-m", "rp2040py", "micropython", "--pty", "--image", str(image)],
             cwd=self._folder.name,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
