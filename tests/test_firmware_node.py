@@ -254,7 +254,8 @@ def test_a_burst_of_commands_is_answered_to_the_last(broker, watcher, start_node
 def test_it_comes_back_and_what_it_kept_arrives(tmp_path, start_node):
     with Mosquitto(tmp_path / "broker", persistence=True) as broker:
         node = start_node(port=broker.port)
-        node.until_said("new session")
+        before = Watcher(broker.port)
+        before.until(lambda: before.of("birth"))  # which says that it is subscribed
         broker.stop()
         node.until_said("link lost")
         first = node.until_said("kept until the link is back")
