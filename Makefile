@@ -124,10 +124,10 @@ $(INSTALLED): pyproject.toml
 	@$(VENV) -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-$(MICROPYTHON32): tools/micropython32.sh
+$(MICROPYTHON32): tools/micropython32.sh tools/debian.sh
 	@sh tools/micropython32.sh .micropython32
 
-$(RP2)/micropython: tools/micropython_rp2.sh
+$(RP2)/micropython: tools/micropython_rp2.sh tools/debian.sh
 	@sh tools/micropython_rp2.sh $(RP2)
 
 build/firmware/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)

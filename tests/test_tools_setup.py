@@ -143,9 +143,9 @@ def test_make_alone_lists_every_target(tmp_path):
 
 @pytest.fixture
 def debian(tmp_path):
-    """A pretended Debian on x86-64 whose apt-get prints the given address; run it with the 32-bit script."""
+    """A pretended Debian on x86-64 whose apt-get prints the given address; run it with one of the scripts."""
 
-    def fetch(address="", system="Linux x86_64", without=()):
+    def fetch(address="", system="Linux x86_64", without=(), script="micropython32.sh"):
         programs = {
             "uname": f"echo {system}",
             "apt-get": f"echo \"'{address}/dists/some/InRelease' some_InRelease 0 \"",
@@ -160,7 +160,7 @@ def debian(tmp_path):
                 (bin_folder / name).write_text(f"#!/bin/sh\n{line}\n")
                 (bin_folder / name).chmod(0o755)
         return subprocess.run(
-            ["/bin/sh", str(_PROJECT / "tools" / "micropython32.sh"), str(tmp_path / "out")],
+            ["/bin/sh", str(_PROJECT / "tools" / script), str(tmp_path / "out")],
             env={"PATH": str(bin_folder)},
             capture_output=True,
             text=True,
@@ -182,4 +182,11 @@ def test_where_no_32_bit_micropython_can_be_had_one_line_says_why(debian, tmp_pa
     finished = debian(**pretended)
     assert finished.returncode == 1
     assert finished.stderr == f"umqtt_full: no 32-bit MicroPython: {reason}\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_the_rp2_port_cannot_be_had_one_line_says_why(debian, tmp_path):
+    finished = debian(system="Darwin arm64", script="micropython_rp2.sh")
+    why = "only Linux on x86-64 can run it, this is Darwin arm64"
+    assert (finished.returncode, finished.stderr) == (1, f"umqtt_full: no sources of MicroPython's rp2 port: {why}\n")
     assert not (tmp_path / "out").exists()

@@ -1,31 +1,21 @@
 #!/bin/sh
 # Unpacks what MicroPython's rp2 port is built from into one folder, all of it from Debian: MicroPython's sources with
-# the Pico SDK, TinyUSB and mbed TLS in their places, the compiler, picotool. Nothing is installed and no setting of this
-# machine is changed: apt-get works here with a configuration, package lists and package databases of its own.
+# the Pico SDK, TinyUSB and mbed TLS in their places, the compiler, picotool. Nothing is installed (debian.sh).
 #
 # usage: micropython_rp2.sh FOLDER    afterwards FOLDER/micropython is the tree, and FOLDER/usr/bin belongs on PATH
 #
 # Debian has no driver for the Wi-Fi chip, nor micropython-lib: of the port's boards RPI_PICO and its like can be built,
 # not RPI_PICO_W, with a manifest that takes nothing from that library.
 set -eu
-
-cannot() {
-    echo "umqtt_full: no sources of MicroPython's rp2 port: $1" >&2
-    exit 1
-}
+what="sources of MicroPython's rp2 port"
+. "${0%/*}/debian.sh"
 
 [ $# -eq 1 ] || cannot "usage: micropython_rp2.sh FOLDER"
-[ "$(uname -sm)" = "Linux x86_64" ] || cannot "the compiler and picotool are for Linux on x86-64, this is $(uname -sm)"
-for tool in apt-get dpkg-deb xz bzip2; do
-    command -v $tool >/dev/null || cannot "they come as Debian packages, and $tool is missing here"
+for tool in xz bzip2; do
+    command -v $tool >/dev/null || cannot "$tool is missing: apt-get install xz-utils bzip2"
 done
-
-# apt-get itself says where its sources lie, in whichever style they are written.
-mirror=$(apt-get update --print-uris | sed -n "s,^'\(.*/debian\)/dists/.*,\1,p" | head -n 1)
-[ -n "$mirror" ] || cannot "this machine's apt sources name no Debian mirror"
-keys=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r $keys ] || cannot "$keys is missing: apt-get install debian-archive-keyring"
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+[ -n "$release" ] || cannot "/etc/os-release does not say which Debian this is"
 
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
@@ -33,52 +23,19 @@ work=$folder/work
 rm -rf "$work" "$folder/micropython" "$folder/usr" "$folder/picotool"
 trap 'rm -rf "$work"' EXIT
 
-# private NAME SUITES TYPES: make what apt-get needs for these suites; private_apt_get NAME ... works with it.
-private() {
-    mkdir -p "$work/$1/lists/partial" "$work/$1/archives/partial" "$work/$1/sources" "$work/$1/files"
-    : >"$work/$1/status"
-    cat >"$work/$1/sources/debian.sources" <<SOURCES
-Types: $3
-URIs: $mirror
-Suites: $2
-Components: main
-Architectures: amd64
-Signed-By: $keys
-SOURCES
-    private_apt_get "$1" update || cannot "the package lists of $2 could not be fetched from $mirror"
-}
-
-private_apt_get() {
-    private=$work/$1
-    shift
-    (cd "$private/files" && apt-get -qq \
-        -o Dir::Etc::SourceList=/dev/null \
-        -o Dir::Etc::SourceParts="$private/sources" \
-        -o Dir::Etc::PreferencesParts=/dev/null \
-        -o Dir::State::Lists="$private/lists" \
-        -o Dir::State::Status="$private/status" \
-        -o Dir::Cache::Archives="$private/archives" \
-        -o Dir::Cache::PkgCache= \
-        -o Dir::Cache::SrcPkgCache= \
-        -o Acquire::Languages=none \
-        -o APT::Sandbox::User="$(id -un)" \
-        "$@" >/dev/null)
-}
-
 echo "umqtt_full: fetching MicroPython's rp2 port and its compiler into $1, once"
 
 # MicroPython: testing has 1.26 or newer, stable has not.
-private micropython "testing sid" deb-src
+private micropython amd64 "testing sid" deb-src
 private_apt_get micropython source --download-only micropython || cannot "$mirror has no sources of MicroPython"
 # What it is built with, in the versions that 1.26 was written for. picotool brings its own C library, for this
 # machine's may be older; the loader that knows it starts picotool.
-private sdk trixie "deb deb-src"
+private sdk amd64 trixie "deb deb-src"
 private_apt_get sdk download pico-sdk-source tinyusb-source || cannot "$mirror has no Pico SDK"
 private_apt_get sdk source --download-only mbedtls || cannot "$mirror has no sources of mbed TLS"
 private_apt_get sdk install --download-only --yes --no-install-recommends picotool || cannot "$mirror has no picotool"
 # The compiler: of this machine's own release, so that it runs with the libraries here.
-[ -n "$release" ] || cannot "/etc/os-release does not say which Debian this is"
-private compiler "$release" deb
+private compiler amd64 "$release" deb
 private_apt_get compiler download gcc-arm-none-eabi binutils-arm-none-eabi libnewlib-dev libnewlib-arm-none-eabi \
     libstdc++-arm-none-eabi-dev libstdc++-arm-none-eabi-newlib || cannot "$mirror has no compiler for $release"
 
