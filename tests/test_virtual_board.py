@@ -106,6 +106,12 @@ def test_a_hard_reset(board, tmp_path):
     assert mpremote(board, "resume", "exec", cause) == "True ['kept', 'main.py']\n"
 
 
+def test_whoever_comes_while_it_resets_is_heard_afterwards(board):
+    for _ in range(3):
+        mpremote(board, "resume", "exec", "--no-follow", "import machine; machine.reset()")
+        assert mpremote(board, "resume", "exec", "print(6 * 7)") == "42\n"
+
+
 def test_the_prompt_by_mpremote(board):
     ours, theirs = pty.openpty()
     mpremote_itself = subprocess.Popen(

@@ -244,7 +244,6 @@ class VirtualBoard:
 
     def _look_after(self):
         now = time.monotonic()
-        self._chip.look_after_interrupt()
         for words in self._chip.news():
             self._heed(words, now)
         if self._watchdog and now > self._watchdog[1]:

@@ -105,13 +105,13 @@ class Chip:
 
     def power_on(self):
         self._clear_memory()
+        self._to_board.clear()
         self.start(POWER_ON)
 
     def start(self, cause, mode="friendly", run_main=True):
         """Begin from the beginning. mode: the REPL at the end of it, "friendly" or "raw"."""
         self.stop()
         if cause != SOFT_RESET:
-            self._to_board.clear()
             (self._folder / "pins").write_bytes(_UNDRIVEN * _PINS)
         self.terminal, theirs = open_pair(cooked=True)
         self.pipe, pipe = os.pipe()
@@ -164,13 +164,16 @@ class Chip:
         self.flush()
 
     def flush(self):
+        """Pass on what waits, as far as can be."""
         if not self._is_up:
             return  # before, nothing in it listens
         while (at := self._to_board.find(b"\x03")) >= 0 and self._wants_interrupts():
-            # What came before it waits in vain: no program has read it, and now none will. If it has just ceased to
-            # want any, the interrupt becomes a character, as it does when nobody asks before.
-            del self._to_board[: at + 1]
-            self._interrupt()
+            # What came before it waits in vain: no program has read it, and now none will.
+            del self._to_board[:at]
+            if not self._interrupt():
+                return
+            del self._to_board[:1]
+        self.interrupt_at = None
         plain = len(self._to_board) if at < 0 else at + 1
         del self._to_board[: write_some(self.terminal, self._to_board[:plain])]
 
@@ -183,22 +186,23 @@ class Chip:
         return bool(termios.tcgetattr(self.terminal)[3] & termios.ISIG)
 
     def _interrupt(self):
+        # Interrupt it, or not yet: False. Best is while it waits for something, for an interrupt strikes anywhere, even
+        # within garbage collection. If it has just ceased to want any, this becomes a character.
         now = time.monotonic()
-        if now - self._interrupted_at > _INTERRUPT_S:
-            self._interrupted_at = now
-            self.interrupt_at = now + _REST_S
+        if now - self._interrupted_at < _INTERRUPT_S:
+            return True
+        self.interrupt_at = self.interrupt_at or now + _REST_S
+        if now < self.interrupt_at and not self._rests():
+            return False
+        self.interrupt_at = None
+        self._interrupted_at = now
+        write_some(self.terminal, b"\x03")
+        return True
 
     def interrupt_again(self):
         """It was interrupted where it could not heed that."""
-        self.interrupt_at = time.monotonic() + _REST_S
-
-    def look_after_interrupt(self):
-        """Interrupt it now, if that is due. Best while it waits for something, for an interrupt strikes anywhere, even
-        within garbage collection."""
-        if self.interrupt_at and (self._rests() or time.monotonic() > self.interrupt_at):
-            self.interrupt_at = None
-            if self._is_up and self._wants_interrupts():
-                write_some(self.terminal, b"\x03")
+        self._interrupted_at = 0.0
+        self._to_board[:0] = b"\x03"
 
     def _rests(self):
         try:
