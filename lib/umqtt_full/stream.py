@@ -222,14 +222,14 @@ class Streams:
         else:
             source = self._sources[slot]
         self._source = source
-        if hasattr(source, "readinto"):
-            self._readable = source
-            return
         p = self._protocol
         inside = p.inside
         p.inside = True  # whatever it calls must not pump
         try:
-            self._readable = open(source, "rb") if isinstance(source, str) else source()
+            if isinstance(source, str):
+                self._readable = open(source, "rb")
+            else:
+                self._readable = source if hasattr(source, "readinto") else source()
         except Exception as e:
             raise self._failed(e)
         finally:
