@@ -19,6 +19,7 @@ SOURCES, COMPILED, IN_ROMFS, FROZEN = "as sources", "compiled, .mpy", "in a ROMF
 WAYS = (SOURCES, COMPILED, IN_ROMFS, FROZEN)
 _PARTS = ("client", "journal beside it", "node beside both")
 _SCRIPTS = ROOT / "tools" / "budget"
+_MEASURING = ("heap_message", "heap_wire")
 # On an emulated chip, fewer than in make budget.
 _COUNT = 40
 _KINDS = [kind for kind in MESSAGES if kind in ("ping", "receive-2-alternating") or len(kind.split("-")) == 2]
@@ -80,9 +81,6 @@ def board_files():
     return {"socket.py": b"", **scripts}
 
 
-_MEASURING = ("heap_message", "heap_wire")
-
-
 def on_stock(firmware):
     """{way: (free, client, journal, node)} on an RP2040 whose firmware has neither library nor node."""
     files = board_files()
@@ -124,5 +122,5 @@ def code_table(columns):
         for row, way in zip(rows[2:], WAYS, strict=True):
             row += [f"{figure:,}" for figure in found[way][1:]] if way in found else ["-"] * len(_PARTS)
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    free = {way: found[0] for way, found in columns.get("RP2040", {}).items()}
-    return table + "".join(f"\n\nRP2040, free at its prompt: {size:,} bytes" for size in list(free.values())[-1:])
+    free = [found[0] for found in columns.get("RP2040", {}).values()]
+    return table + (f"\n\nRP2040, free at its prompt: {free[-1]:,} bytes" if free else "")
