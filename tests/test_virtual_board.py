@@ -136,7 +136,7 @@ def test_the_prompt_by_mpremote(board):
 def test_several_run_side_by_side(virtual_board):
     boards = [virtual_board() for _ in range(3)]
     for number, board in enumerate(boards):
-        mpremote(board, "exec", f"open('mine', 'w').write('{number}')")
+        mpremote(board, "exec", f"with open('mine', 'w') as f: f.write('{number}')")
     assert [mpremote(board, "cat", ":mine") for board in boards] == ["0", "1", "2"]
     assert len({mpremote(board, "exec", "import machine; print(machine.unique_id())") for board in boards}) == 3
 

@@ -177,8 +177,8 @@ class VirtualBoard:
             while not self._closed:
                 self._wait()
                 self._answer_calls()
+                self._look_after()  # first: what comes after the chip has ended is for the next
                 self._pass_on()
-                self._look_after()
         finally:
             self._chip.close()
             if self._cable:
