@@ -21,7 +21,7 @@ _COMMANDS = {
     "deploy": (_BOARD, None, "Put library, node and configuration on a board, or what has changed."),
     "repl": (_BOARD, None, "The board's prompt, with the library of this tree mounted."),
     "run": (_BOARD, None, "Run a program on a board, with the library of this tree mounted."),
-    "romfs": (_BOARD, None, "Put library and node into a board's ROMFS, where their code costs no heap."),
+    "romfs": (_BOARD, None, "Put library and node into a board's ROMFS, where their bytecode takes no heap."),
     "logs": (_BOARD, None, "Show what a board prints."),
     "config": (_BOARD, None, "Write the node's configuration: Wi-Fi, broker, credentials, name."),
     "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),

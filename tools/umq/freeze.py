@@ -1,4 +1,4 @@
-"""umq freeze: MicroPython built for a board with library and node in its firmware, where their code costs no heap."""
+"""umq freeze: MicroPython built for a board with library and node in its firmware, where their bytecode takes no heap."""
 
 import os
 import re
@@ -61,6 +61,8 @@ def command(
         umq freeze RPI_PICO_W --micropython ../micropython
 
         umq flash RPI_PICO_W --firmware build/firmware/RPI_PICO_W.uf2
+
+        umq deploy --rom
     """
     if manifest is None:
         if boards.load(board).method == "none":

@@ -1,4 +1,4 @@
-"""umq romfs: library and node in a ROMFS, from which a board runs them in place: their code costs no heap."""
+"""umq romfs: library and node in a ROMFS, from which a board runs them in place: their bytecode takes no heap."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def command(
     port: Annotated[str | None, typer.Option(help="The board's port; left out: the only board there is.")] = None,
     to: Annotated[Path | None, typer.Option(help="Only write the image into this file.")] = None,
 ):
-    """Put library and node into the board's ROMFS, compiled, to be run in place: their code costs no heap.
+    """Put library and node into the board's ROMFS, compiled, to be run in place: their bytecode takes no heap.
 
     The board's MicroPython must have a partition for it. Those of
     micropython.org have none for the ESP32 or the Pico W; README.md says how
@@ -34,7 +34,7 @@ def command(
 
     Examples:
 
-        umq romfs
+        umq romfs && umq deploy --rom
 
         umq romfs --to build/node.romfs
 
