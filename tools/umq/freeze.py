@@ -1,4 +1,4 @@
-"""umq freeze: MicroPython built for a board with library and node in its firmware, where their bytecode takes no heap."""
+"""umq freeze: MicroPython built for a board with library and node frozen, so that their bytecode takes no heap."""
 
 import os
 import re
