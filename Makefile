@@ -16,6 +16,9 @@ endif
 FIRMWARE ?= build/firmware/RPI_PICO.uf2
 STOCK ?= build/firmware/stock/RPI_PICO.uf2
 
+# What is said to this make is not for another one that its programs run.
+unexport ARGS BOARD FILE FIRMWARE MICROPYTHON SEEDS
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear simulate soak lint types format clean
 

@@ -28,6 +28,7 @@ _MOST_WAITING = 64
 _MOST_SUMMARIES_WAITING = 16
 _SHORTEST_INTERVAL_MS = 100
 _LONGEST_INTERVAL_MS = 86_400_000
+_GOODBYE_MS = 2_000  # for each half of it, on a link that has perhaps fallen silent
 _SERVER_UNAVAILABLE = 3  # CONNACK's return codes (3.2.2.3)
 
 
@@ -107,8 +108,8 @@ class Node:
         if client.is_connected():
             client.delay = _give_up
             try:
-                client.publish(self._status_topic, b"offline", True, 0)
-                client.disconnect()
+                client.publish(self._status_topic, b"offline", True, 0, timeout_ms=_GOODBYE_MS)
+                client.disconnect(_GOODBYE_MS)
             except OSError:
                 pass  # then the will says it
 

@@ -15,7 +15,12 @@ import pytest
 
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
-from umq import boards, certificates, deploy, device, device_ports, drives, filesystem, firmware_download, flash_uf2
+from umq import boards, device
+from umq.deploy import command as deploy
+from umq.device import drives, serial_ports
+from umq.flash import by_drive, download
+from umq.image import filesystem
+from umq.lab import certificates
 from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE
 from umq.virtual import VirtualBoard
@@ -43,10 +48,10 @@ class Desk:
         self.ports()
         patch.setattr(drives, "mounted", list)
         patch.setattr(drives, "unmounted", list)
-        patch.setattr(firmware_download, "CACHE", folder / "build")
-        patch.setattr(flash_uf2, "_LOOK_S", 0.01)
+        patch.setattr(download, "CACHE", folder / "build")
+        patch.setattr(by_drive, "_LOOK_S", 0.01)
         for name in ("_DRIVE_S", "_LEAVE_S", "_RETURN_S"):
-            patch.setattr(flash_uf2, name, 0.2)
+            patch.setattr(by_drive, name, 0.2)
         patch.setenv("ESPTOOL_CFGFILE", self.file("esptool.cfg", b"[esptool]\nconnect_attempts = 2\n"))
         patch.setattr("sys.stdin", open(os.devnull))
 
@@ -197,7 +202,7 @@ def _(desk):
 
 @case("a download that is not what it was")
 def _(desk):
-    desk.patch.setattr(firmware_download, "LOCK", desk.folder / "firmware.json")
+    desk.patch.setattr(download, "LOCK", desk.folder / "firmware.json")
     name = "RPI_PICO_W-20250911-v1.26.1.uf2"
     desk.file(
         "firmware.json",
@@ -357,7 +362,7 @@ def _(desk):
 @case("a port without the right to use it")
 def _(desk):
     desk.patch.setattr(os, "access", lambda path, mode: mode != os.R_OK | os.W_OK)
-    desk.patch.setattr(device_ports, "_who_may", lambda path: "`sudo usermod -aG dialout $USER`, then log in anew")
+    desk.patch.setattr(serial_ports, "_who_may", lambda path: "`sudo usermod -aG dialout $USER`, then log in anew")
     return _at(desk, desk.terminal())
 
 
@@ -449,7 +454,7 @@ def _(desk):
         shutil.rmtree(path)
         raise OSError(5, "Input/output error")
 
-    desk.patch.setattr(flash_uf2.os, "write", pull)
+    desk.patch.setattr(by_drive.os, "write", pull)
     return _onto(desk, "--drive", path)
 
 
@@ -458,27 +463,27 @@ def _(desk):
     def full(handle, data):
         raise OSError(28, "No space left on device")
 
-    desk.patch.setattr(flash_uf2.os, "write", full)
+    desk.patch.setattr(by_drive.os, "write", full)
     return _onto(desk, "--drive", desk.drive())
 
 
 @case("RP2: a drive that does not hold what was written")
 def _(desk):
-    desk.patch.setattr(flash_uf2.os, "write", lambda handle, data: len(data))
+    desk.patch.setattr(by_drive.os, "write", lambda handle, data: len(data))
     return _onto(desk, "--drive", desk.drive())
 
 
 @case("RP2: a board that does not start after the copy")
 def _(desk):
     path = desk.drive()
-    copy = flash_uf2._copy
+    copy = by_drive._copy
 
     def reset(*args):
         done = copy(*args)
         shutil.rmtree(path)
         return done
 
-    desk.patch.setattr(flash_uf2, "_copy", reset)
+    desk.patch.setattr(by_drive, "_copy", reset)
     return _onto(desk, "--drive", path)
 
 

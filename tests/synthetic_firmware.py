@@ -5,7 +5,7 @@ import hashlib
 import random
 import struct
 
-from umq import uf2
+from umq.flash import uf2
 
 CHIP_IDS = {"esp32": 0, "esp32s3": 9, "esp32c3": 5}
 RP2_FLASH = 0x10000000

@@ -12,7 +12,8 @@ import pytest
 from mpremote import mip
 
 from umq import __main__ as umq
-from umq import boards, packages
+from umq import boards
+from umq.build import packages
 from umq.device import Device
 
 _PROJECT = Path(__file__).resolve().parents[1]

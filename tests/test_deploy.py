@@ -9,7 +9,7 @@ import pytest
 
 from umq import __main__ as command_line
 from umq import contents, device
-from umq import deploy as command
+from umq.deploy import command as command
 from umq.device import Device
 
 _SECRET = "virtual-passphrase"

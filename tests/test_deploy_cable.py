@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from umq import deployment
+from umq.deploy import deployment
 from umq.device import Device, DeviceError
 from umq.project import FIRMWARE
 

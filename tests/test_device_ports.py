@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from umq import device_ports
+from umq.device import serial_ports
 from umq.errors import UserError
 
 
@@ -26,19 +26,19 @@ def _usb(path, vid=0x2E8A, pid=0x0005):
 
 def _refusal(*args):
     with pytest.raises(UserError) as refused:
-        device_ports.choose(*args)
+        serial_ports.choose(*args)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
 
 def test_the_only_board_is_the_one_that_is_meant(terminal):
     on_the_mainboard = SimpleNamespace(device="/dev/ttyS0", vid=None, pid=None)
-    assert device_ports.choose(None, [on_the_mainboard, _usb(terminal)]) == terminal
+    assert serial_ports.choose(None, [on_the_mainboard, _usb(terminal)]) == terminal
 
 
 def test_a_port_that_is_named_is_taken_though_no_usb_is_behind_it(terminal):
-    assert device_ports.choose(terminal, []) == terminal
-    assert device_ports.choose("socket://127.0.0.1:5", []) == "socket://127.0.0.1:5"
+    assert serial_ports.choose(terminal, []) == terminal
+    assert serial_ports.choose("socket://127.0.0.1:5", []) == "socket://127.0.0.1:5"
 
 
 def test_none_several_and_unknown_ports_say_what_there_is(terminal):
@@ -56,7 +56,7 @@ def test_a_port_in_use_is_refused(terminal):
     assert f"{terminal} is in use" in _refusal(terminal, [])
     assert f"{terminal} is in use" in _refusal(None, [_usb(terminal)])
     os.close(holder)
-    assert device_ports.choose(terminal, []) == terminal
+    assert serial_ports.choose(terminal, []) == terminal
 
 
 def test_a_port_without_rights_says_how_to_get_them(terminal, monkeypatch):
@@ -72,7 +72,7 @@ def test_what_is_no_port_is_refused(tmp_path):
 
 
 def test_ports_are_listed_with_what_is_behind_them(terminal):
-    known, unknown = device_ports.listed([_usb(terminal, 0x1234, 0x5678), _usb("/dev/null", 0x303A, 0x1001)])
+    known, unknown = serial_ports.listed([_usb(terminal, 0x1234, 0x5678), _usb("/dev/null", 0x303A, 0x1001)])
     assert (known.port, known.boot_mode, known.usb) == ("esp32", None, "303a:1001")
     assert (unknown.what, unknown.port, unknown.usb) == ("Board in FS mode", None, "1234:5678")
     assert unknown.trouble is None

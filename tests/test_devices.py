@@ -9,7 +9,8 @@ import pytest
 
 from emulated_rom import EmulatedRom
 from umq import __main__ as command_line
-from umq import device, device_ask, drives
+from umq import device
+from umq.device import ask, drives
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_a_port_behind_which_nobody_is_says_so(nothing, impatient, capsys, monke
     ],
 )
 def test_a_board_is_known_by_what_micropython_calls_it(platform, machine, names):
-    assert device_ask.running(platform, machine) == names
+    assert ask.running(platform, machine) == names
 
 
 def test_with_nothing_there_it_says_what_to_look_for(monkeypatch, capsys):

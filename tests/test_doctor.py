@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from umq import __main__ as command_line
-from umq import device_ports, mosquitto, ports
-from umq.doctor_report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed, Report
+from umq import mosquitto, ports
+from umq.device import serial_ports
+from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed, Report
 from umq.errors import UserError
 from umq.mosquitto import Mosquitto
 
@@ -20,7 +21,7 @@ HERE = ("configuration", "name look-up", "TCP", "TLS", "CONNECT", "round trip")
 @pytest.fixture
 def doctor(tmp_path, capsys, monkeypatch):
     """doctor(**keys of the configuration) -> (status, {step: finding}), with no board plugged in."""
-    monkeypatch.setattr(device_ports, "listed", lambda found=None: [])
+    monkeypatch.setattr(serial_ports, "listed", lambda found=None: [])
 
     def examine(ca=None, text=None, **keys):
         config = tmp_path / "config.json"
@@ -131,7 +132,7 @@ def test_a_broker_that_wants_a_user(users_broker, doctor):
 
 
 def test_a_user_who_may_not_listen(users_broker, doctor, monkeypatch):
-    monkeypatch.setattr("umq.doctor_network.TIMEOUT_MS", 3_000)
+    monkeypatch.setattr("umq.doctor.network.TIMEOUT_MS", 3_000)
     outcome = doctor(port=users_broker.port, user="deaf", password=SECRET)
     is_so(outcome, "round trip", "did not come back", "access list")
 
@@ -184,8 +185,8 @@ def test_a_server_that_is_no_broker_or_has_no_time(doctor, banner):
 
 
 def test_without_a_board_it_says_so(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(device_ports, "listed", lambda found=None: [])
-    monkeypatch.setattr("umq.doctor._CONFIG", tmp_path / "nowhere.json")
+    monkeypatch.setattr(serial_ports, "listed", lambda found=None: [])
+    monkeypatch.setattr("umq.doctor.command._CONFIG", tmp_path / "nowhere.json")
     assert command_line.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "failed   port" in said and "no board is plugged in" in said and "\x1b" not in said

@@ -8,9 +8,11 @@ import time
 import pytest
 
 from umq import __main__ as command_line
-from umq import boards, contents, doctor_board, filesystem, ports
+from umq import boards, contents, ports
 from umq.device import CodeError
-from umq.doctor_report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
+from umq.doctor import on_board
+from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
+from umq.image import filesystem
 from umq.mosquitto import Mosquitto
 
 SECRET = "swordfish-hunter2"
@@ -42,7 +44,7 @@ def doctor(virtual_board, tmp_path, capsys, monkeypatch):
     files: more of what is on it, or less (None); flash: something else in its place; heap: KB;
     before(board): done first.
     """
-    monkeypatch.setattr("umq.doctor._CONFIG", tmp_path / "nowhere.json")
+    monkeypatch.setattr("umq.doctor.command._CONFIG", tmp_path / "nowhere.json")
 
     def examine(files=(), flash=None, heap=160, before=None, **keys):
         config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)
@@ -208,11 +210,11 @@ class Told:
 @pytest.mark.parametrize(
     "step, answer, kind, words",
     [
-        (doctor_board._version, ("micropython", (1, 25, 0), "Pico W"), Failed, "1.26 or later is needed"),
-        (doctor_board._version, ("circuitpython", (9, 2, 0), "Pico W"), Failed, "needs MicroPython"),
-        (doctor_board._filesystem, (512, 1000, 500, ["VfsFat"]), Doubtful, "FAT does not outlive power cuts"),
-        (doctor_board._filesystem, (4096, 200, 3, ["VfsLfs2"]), Doubtful, "little room"),
-        (doctor_board._filesystem, CodeError("PORT", "OSError: [Errno 19] ENODEV"), Failed, "umq flash BOARD --erase"),
+        (on_board._version, ("micropython", (1, 25, 0), "Pico W"), Failed, "1.26 or later is needed"),
+        (on_board._version, ("circuitpython", (9, 2, 0), "Pico W"), Failed, "needs MicroPython"),
+        (on_board._filesystem, (512, 1000, 500, ["VfsFat"]), Doubtful, "FAT does not outlive power cuts"),
+        (on_board._filesystem, (4096, 200, 3, ["VfsLfs2"]), Doubtful, "little room"),
+        (on_board._filesystem, CodeError("PORT", "OSError: [Errno 19] ENODEV"), Failed, "umq flash BOARD --erase"),
     ],
 )
 def test_what_no_virtual_board_is(step, answer, kind, words):

@@ -5,8 +5,8 @@ import struct
 import pytest
 
 import synthetic_firmware as synthetic
-from umq import esp_image
 from umq.errors import UserError
+from umq.flash import esp_image
 
 
 @pytest.mark.parametrize("chip, offset", [("esp32", 0x1000), ("esp32s3", 0), ("esp32c3", 0)])

@@ -9,8 +9,10 @@ import pytest
 
 import synthetic_firmware as synthetic
 from umq import __main__ as command_line
-from umq import boards, drives, firmware_download
+from umq import boards
+from umq.device import drives
 from umq.errors import UserError
+from umq.flash import download
 
 PICO = boards.load("RPI_PICO_W")
 _FILE = "RPI_PICO_W-20990101-v9.9.9.uf2"
@@ -23,8 +25,8 @@ def lock(tmp_path, monkeypatch):
     path = tmp_path / "lock.json"
     found = {"address": "http://127.0.0.1:1/firmware", "version": "v9.9.9", "date": "20990101", "sha256": {}}
     path.write_text(json.dumps(found))
-    monkeypatch.setattr(firmware_download, "LOCK", path)
-    monkeypatch.setattr(firmware_download, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(download, "LOCK", path)
+    monkeypatch.setattr(download, "CACHE", tmp_path / "cache")
     return path
 
 
@@ -57,7 +59,7 @@ def server():
 
 def _refusal(mirror):
     with pytest.raises(UserError) as refused:
-        firmware_download.fetch(PICO, mirror)
+        download.fetch(PICO, mirror)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -68,32 +70,32 @@ def _locked(lock):
 
 def test_the_first_download_is_written_down_and_the_next_is_none_at_all(lock, server):
     shown = []
-    path, news = firmware_download.fetch(PICO, server.address, lambda done, total: shown.append((done, total)))
+    path, news = download.fetch(PICO, server.address, lambda done, total: shown.append((done, total)))
     assert path.read_bytes() == _DATA
     assert path.name == _FILE
     assert server.asked == [f"/mirror/{_FILE}"]
     assert _locked(lock) == {_FILE: hashlib.sha256(_DATA).hexdigest()}
     assert news.startswith(f"first download of {_FILE}: its SHA-256 is now in {lock}")
     assert shown[-1] == (len(_DATA), len(_DATA))
-    assert firmware_download.fetch(PICO, server.address) == (path, None)
+    assert download.fetch(PICO, server.address) == (path, None)
     assert len(server.asked) == 1
 
 
 def test_a_later_download_must_be_the_same(lock, server):
-    path, _ = firmware_download.fetch(PICO, server.address)
+    path, _ = download.fetch(PICO, server.address)
     path.unlink()
     server.files[_FILE] = synthetic.rp2(PICO.family, 50_000)
     assert f"is not the file that {lock} means: its SHA-256 is " in _refusal(server.address)
     assert not path.exists()
     server.files[_FILE] = _DATA
-    assert firmware_download.fetch(PICO, server.address) == (path, None)
+    assert download.fetch(PICO, server.address) == (path, None)
 
 
 def test_a_file_put_there_by_hand_is_taken_and_compared(lock, server):
-    path = firmware_download.path(PICO)
+    path = download.path(PICO)
     path.parent.mkdir()
     path.write_bytes(_DATA)
-    assert firmware_download.fetch(PICO)[0] == path
+    assert download.fetch(PICO)[0] == path
     assert server.asked == []
     path.write_bytes(synthetic.rp2(PICO.family, 50_000))
     assert "is not the file that" in _refusal(None)
@@ -132,16 +134,16 @@ def test_a_lock_file_that_is_broken_is_one_clear_line(lock):
 
 
 def test_the_projects_own_lock_file_is_in_order():
-    found = firmware_download._read()
+    found = download._read()
     assert found["address"] == "https://micropython.org/resources/firmware"
-    assert firmware_download.name(PICO) == f"RPI_PICO_W-{found['date']}-{found['version']}.uf2"
-    assert firmware_download.name(boards.load("ESP32_GENERIC")).endswith(".bin")
+    assert download.name(PICO) == f"RPI_PICO_W-{found['date']}-{found['version']}.uf2"
+    assert download.name(boards.load("ESP32_GENERIC")).endswith(".bin")
     assert all(len(sha256) == 64 for sha256 in found["sha256"].values())
 
 
 def test_umq_flash_downloads_by_itself(lock, server, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(drives, "mounted", list)
-    monkeypatch.setattr("umq.flash_uf2._LEAVE_S", 0.1)
+    monkeypatch.setattr("umq.flash.by_drive._LEAVE_S", 0.1)
     (tmp_path / "drive").mkdir()
     (tmp_path / "drive" / "INFO_UF2.TXT").write_text("Board-ID: RPI-RP2\n")
     args = ["flash", "RPI_PICO_W", "--drive", str(tmp_path / "drive")]
@@ -156,6 +158,6 @@ def test_umq_flash_downloads_by_itself(lock, server, tmp_path, capsys, monkeypat
     assert f"umq: first download of {_FILE}" in capsys.readouterr().err
     assert command_line.main([*args, "--dry-run"]) == 0
     assert hashlib.sha256(_DATA).hexdigest() in capsys.readouterr().out
-    firmware_download.path(PICO).unlink()
+    download.path(PICO).unlink()
     assert command_line.main([*args, "--dry-run"]) == 0
     assert hashlib.sha256(_DATA).hexdigest() in capsys.readouterr().out

@@ -12,8 +12,10 @@ import pytest
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
 from umq import __main__ as command_line
-from umq import boards, filesystem, firmware, flash_esptool
+from umq import boards
 from umq.errors import UserError
+from umq.flash import by_esptool, firmware
+from umq.image import filesystem
 
 _ESP32 = [name for name in boards.names() if boards.load(name).method == "esptool"]
 
@@ -229,6 +231,6 @@ def test_ctrl_c_ends_esptool_too(image):
 def test_steps_say_the_rate(tmp_path):
     board = boards.load("ESP32_GENERIC")
     image = firmware.Firmware(tmp_path / "x.bin", b"x" * 100, 0x1000, 0x1064)
-    assert "write 0x1000 to 0x1064 at 9,600 baud" in flash_esptool.steps(board, image, "/dev/x", baud=9_600)
+    assert "write 0x1000 to 0x1064 at 9,600 baud" in by_esptool.steps(board, image, "/dev/x", baud=9_600)
     with pytest.raises(UserError, match="/dev/x is gone: was the cable pulled"):
-        flash_esptool.write(board, image, "/dev/x")
+        by_esptool.write(board, image, "/dev/x")

@@ -10,9 +10,10 @@ import pytest
 
 import synthetic_firmware as synthetic
 from umq import __main__ as command_line
-from umq import boards, device_ports, drives, flash_uf2, uf2
-from umq.device import Device
+from umq import boards
+from umq.device import Device, drives, serial_ports
 from umq.errors import UserError
+from umq.flash import by_drive, uf2
 
 PICO, PICO2 = boards.load("RPI_PICO_W"), boards.load("RPI_PICO2_W")
 
@@ -62,10 +63,10 @@ def ports(monkeypatch):
 def no_patience(monkeypatch):
     """Nobody is waited for long, and no drive of this computer is seen."""
     monkeypatch.setattr(drives, "mounted", list)
-    monkeypatch.setattr(flash_uf2, "_LOOK_S", 0.01)
-    monkeypatch.setattr(flash_uf2, "_DRIVE_S", 0.3)
-    monkeypatch.setattr(flash_uf2, "_LEAVE_S", 0.3)
-    monkeypatch.setattr(flash_uf2, "_RETURN_S", 0.3)
+    monkeypatch.setattr(by_drive, "_LOOK_S", 0.01)
+    monkeypatch.setattr(by_drive, "_DRIVE_S", 0.3)
+    monkeypatch.setattr(by_drive, "_LEAVE_S", 0.3)
+    monkeypatch.setattr(by_drive, "_RETURN_S", 0.3)
 
 
 def _flash(capsys, *args):
@@ -114,8 +115,8 @@ def _when(happens, do):
 
 
 def test_a_board_that_takes_it_is_seen_to_come_back(drive, image, ports, capsys, monkeypatch):
-    monkeypatch.setattr(flash_uf2, "_LEAVE_S", 30)
-    monkeypatch.setattr(flash_uf2, "_RETURN_S", 30)
+    monkeypatch.setattr(by_drive, "_LEAVE_S", 30)
+    monkeypatch.setattr(by_drive, "_RETURN_S", 30)
     folder, path = drive(PICO), image(PICO)
     target = folder / path.name
     ports.append(("/dev/ttyACM5", 0x2E8A, 0x0005))  # another one, which was there all the time
@@ -132,7 +133,7 @@ def test_a_board_that_takes_it_is_seen_to_come_back(drive, image, ports, capsys,
 
 
 def test_a_board_that_does_not_come_back_is_one_clear_line(drive, image, ports, capsys, monkeypatch):
-    monkeypatch.setattr(flash_uf2, "_LEAVE_S", 30)
+    monkeypatch.setattr(by_drive, "_LEAVE_S", 30)
     folder, path = drive(PICO), image(PICO)
     target = folder / path.name
     ready = lambda: target.exists() and target.stat().st_size == path.stat().st_size  # noqa: E731
@@ -147,20 +148,20 @@ def test_a_cable_pulled_midway_is_one_clear_line_and_copying_again_repairs_it(dr
     folder, path = drive(PICO), image(PICO, synthetic.rp2(PICO.family, 300_000))
     pulled = []
 
-    def pull(handle, data, write=flash_uf2.os.write):
+    def pull(handle, data, write=by_drive.os.write):
         if len(pulled) == 3:
             shutil.rmtree(folder)
             raise OSError(5, "Input/output error")
         pulled.append(handle)
         return write(handle, data)
 
-    monkeypatch.setattr(flash_uf2.os, "write", pull)
+    monkeypatch.setattr(by_drive.os, "write", pull)
     status, said = _flash(capsys, PICO.name, "--drive", folder, "--firmware", path)
     assert status == 1
     assert "copying broke off at 3" in said
     assert "run `umq flash RPI_PICO_W` again" in said
     monkeypatch.undo()
-    monkeypatch.setattr(flash_uf2, "_LEAVE_S", 0.3)
+    monkeypatch.setattr(by_drive, "_LEAVE_S", 0.3)
     status, said = _flash(capsys, PICO.name, "--drive", drive(PICO), "--firmware", path)
     assert status == 0, said
 
@@ -171,12 +172,12 @@ def test_a_drive_that_is_full_or_garbles_is_one_clear_line(drive, image, ports, 
     def full(handle, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(flash_uf2.os, "write", full)
+    monkeypatch.setattr(by_drive.os, "write", full)
     assert (
         "cannot be written: No space left on device"
         in _flash(capsys, PICO.name, "--drive", folder, "--firmware", path)[1]
     )
-    monkeypatch.setattr(flash_uf2.os, "write", lambda handle, data: len(data))
+    monkeypatch.setattr(by_drive.os, "write", lambda handle, data: len(data))
     status, said = _flash(capsys, PICO.name, "--drive", folder, "--firmware", path)
     assert status == 1
     assert "does not hold what was written to it" in said
@@ -259,11 +260,11 @@ class _Running:
 
 def test_a_running_board_is_put_into_boot_mode(drive, image, ports, capsys, monkeypatch):
     ports.append(("/dev/null", 0x2E8A, 0x0005))
-    monkeypatch.setattr(device_ports, "trouble", lambda path: None)
+    monkeypatch.setattr(serial_ports, "trouble", lambda path: None)
     there = []
     monkeypatch.setattr(drives, "mounted", lambda: list(there))
     running = _Running("Raspberry Pi Pico W with RP2040", lambda: there.append(drive(PICO)))
-    monkeypatch.setattr(flash_uf2, "Device", running)
+    monkeypatch.setattr(by_drive, "Device", running)
     status, said = _flash(capsys, PICO.name, "--firmware", image(PICO))
     assert status == 0, said
     assert (there[0] / image(PICO).name).read_bytes() == image(PICO).read_bytes()
@@ -280,15 +281,15 @@ def test_a_board_over_its_port_is_asked_for_its_boot_mode(virtual_board):
 
 def test_a_running_board_of_another_kind_is_left_alone(monkeypatch):
     for board in _Running("Raspberry Pi Pico 2 W with RP2350"), _Running("ESP32 module with ESP32", platform="esp32"):
-        monkeypatch.setattr(flash_uf2, "Device", board)
+        monkeypatch.setattr(by_drive, "Device", board)
         with pytest.raises(UserError, match="the board at /dev/null is .*, and RPI_PICO_W has rp2040"):
-            flash_uf2.to_boot_mode(PICO, "/dev/null")
+            by_drive.to_boot_mode(PICO, "/dev/null")
 
 
 def test_a_drive_that_does_not_appear_is_one_clear_line(monkeypatch):
-    monkeypatch.setattr(flash_uf2, "Device", _Running("Raspberry Pi Pico W with RP2040"))
+    monkeypatch.setattr(by_drive, "Device", _Running("Raspberry Pi Pico W with RP2040"))
     with pytest.raises(UserError, match="no drive RPI-RP2 appeared"):
-        flash_uf2.to_boot_mode(PICO, "/dev/null")
+        by_drive.to_boot_mode(PICO, "/dev/null")
 
 
 def test_erase_brings_an_empty_filesystem(drive, image, ports, capsys):

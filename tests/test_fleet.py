@@ -10,9 +10,12 @@ import pytest
 
 from emulated_rom import EmulatedRom
 from mounted import mount
-from umq import boards, flash, flash_uf2, fleet_boards, uf2
+from umq import boards
 from umq.__main__ import main
 from umq.errors import UserError
+from umq.flash import by_drive, uf2
+from umq.flash import command as flash
+from umq.fleet import flashing
 
 _SECRETS = {"attic": "swordfish-hunter2", "cellar": "correct-horse-battery", "shed": "open-sesame-1234"}
 _XIP = 0x10000000
@@ -77,7 +80,7 @@ def _put_into(done, faulty=()):
 
 def test_without_ports_every_board_is_asked_for():
     done, ask = [], _Asked("", "", "")
-    outcome = fleet_boards.flash(["attic", "cellar", "shed"], [], _put_into(done), ask)
+    outcome = flashing.flash(["attic", "cellar", "shed"], [], _put_into(done), ask)
     assert done == [("attic", None), ("cellar", None), ("shed", None)]
     assert ask.words[1] == "2 of 3: plug in the board for cellar, then Enter (s skips, q stops): "
     assert {word for word, _ in outcome.values()} == {"flashed"}
@@ -85,7 +88,7 @@ def test_without_ports_every_board_is_asked_for():
 
 def test_with_ports_only_the_boards_beyond_them_are_asked_for():
     done, ask = [], _Asked("")
-    fleet_boards.flash(["attic", "cellar", "shed"], ["one", "two"], _put_into(done), ask)
+    flashing.flash(["attic", "cellar", "shed"], ["one", "two"], _put_into(done), ask)
     assert done == [("attic", "one"), ("cellar", "two"), ("shed", "one")]
     assert ask.words == ["3 of 3: plug in the board for shed at one, then Enter (s skips, q stops): "]
 
@@ -99,13 +102,13 @@ def test_with_ports_only_the_boards_beyond_them_are_asked_for():
     ],
 )
 def test_a_board_may_be_passed_over_and_the_rest_left(answers, words):
-    outcome = fleet_boards.flash(["attic", "cellar", "shed"], [], _put_into([]), _Asked(*answers))
+    outcome = flashing.flash(["attic", "cellar", "shed"], [], _put_into([]), _Asked(*answers))
     assert [word for word, _ in outcome.values()] == words
 
 
 def test_a_board_that_fails_does_not_stop_the_others():
     done = []
-    outcome = fleet_boards.flash(["attic", "cellar", "shed"], ["1", "2", "3"], _put_into(done, ["cellar"]), _Asked())
+    outcome = flashing.flash(["attic", "cellar", "shed"], ["1", "2", "3"], _put_into(done, ["cellar"]), _Asked())
     assert done == [("attic", "1"), ("shed", "3")]
     assert outcome["cellar"] == ("failed", "2 is gone")
 
@@ -149,7 +152,7 @@ def test_what_failed_is_listed_and_the_next_run_does_only_that(here, by_rom, mic
 @pytest.fixture
 def drives(here, monkeypatch):
     """Two folders that stand in for the drives of chips in boot mode. They stay: what was copied is read back."""
-    monkeypatch.setattr(flash_uf2, "_wait", lambda look, patience_s: look())
+    monkeypatch.setattr(by_drive, "_wait", lambda look, patience_s: look())
     folders = [here / "drive1", here / "drive2"]
     for folder in folders:
         folder.mkdir()

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from umq import fleet_table
 from umq.errors import UserError
+from umq.fleet import table
 
 _SECRET = "swordfish-hunter2"
 _HEADER = "client_id,server,wifi_ssid,user,password,interval_ms,led_pin\n"
@@ -18,7 +18,7 @@ def _read(tmp_path, text, base=None):
     if base is not None:
         (tmp_path / "common.json").write_text(json.dumps(base))
         base = tmp_path / "common.json"
-    return fleet_table.read(path, base)
+    return table.read(path, base)
 
 
 def _settings(node):
@@ -60,7 +60,7 @@ def test_every_faulty_row_is_told_with_its_line(tmp_path):
         "stable,b,home,,,often,LED\n",
         "coop,b,home,,,,\n",
     ]
-    with pytest.raises(fleet_table.Faults) as wrong:
+    with pytest.raises(table.Faults) as wrong:
         _read(tmp_path, _HEADER + "".join(rows))
     told = [line.removeprefix(f"{tmp_path}/nodes.csv line ") for line in wrong.value.lines]
     assert [line.partition(":")[0] for line in told] == ["3", "4", "6", "7", "8", "9", "10"]
@@ -110,7 +110,7 @@ def test_a_file_that_is_none_is_one_clear_line(text, words, tmp_path):
 
 def test_files_that_are_not_there_are_named(tmp_path):
     with pytest.raises(UserError, match="nowhere.csv: cannot be read: No such file"):
-        fleet_table.read(tmp_path / "nowhere.csv")
+        table.read(tmp_path / "nowhere.csv")
     (tmp_path / "nodes.csv").write_text(_HEADER + _GOOD)
     with pytest.raises(UserError, match="nowhere.json: cannot be read: No such file"):
-        fleet_table.read(tmp_path / "nodes.csv", tmp_path / "nowhere.json")
+        table.read(tmp_path / "nodes.csv", tmp_path / "nowhere.json")

@@ -11,9 +11,11 @@ import pytest
 import synthetic_firmware
 from emulated_rom import EmulatedRom
 from mounted import mount
-from umq import boards, contents, images, uf2
+from umq import boards, contents
 from umq.__main__ import main
 from umq.errors import UserError
+from umq.flash import uf2
+from umq.image import images
 from umq.virtual import board as virtual
 
 _SECRET = "swordfish-hunter2"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from umq import uf2
 from umq.errors import UserError
+from umq.flash import uf2
 from umq.lab import heap
 from umq.lab.rp2040 import Rp2040
 

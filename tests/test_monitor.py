@@ -16,8 +16,8 @@ from rich.console import Console
 from umq import __main__ as command_line
 from umq import micropython as micropythons
 from umq import mosquitto, ports
-from umq.monitor_model import GONE, MOST_EVENTS, ONLINE, UNKNOWN, Fleet
-from umq.monitor_view import duration, rate, sparkline, view
+from umq.monitor.model import GONE, MOST_EVENTS, ONLINE, UNKNOWN, Fleet
+from umq.monitor.view import duration, rate, sparkline, view
 from umq.mosquitto import Mosquitto
 from umq.plain import plain
 from umq.project import FIRMWARE, LIB
@@ -446,7 +446,7 @@ def test_the_right_password_lets_in_over_tls_too(tmp_path, need, monitor, certif
 
 def test_without_a_broker_it_is_that_of_the_node_configured_here(broker, client, tmp_path, capsys, monkeypatch):
     config = tmp_path / "config.json"
-    monkeypatch.setattr("umq.monitor._CONFIG", config)
+    monkeypatch.setattr("umq.monitor.command._CONFIG", config)
     assert command_line.main(["monitor"]) == 1
     assert "which broker?" in capsys.readouterr().err
     keys = dict(

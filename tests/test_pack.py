@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from umq import pack
+from umq.build import pack
 from umq.errors import UserError
 
 _PROJECT = Path(__file__).resolve().parents[1]

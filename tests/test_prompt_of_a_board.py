@@ -4,8 +4,9 @@ import ast
 
 import pytest
 
-from umq import boards, contents, filesystem
+from umq import boards, contents
 from umq.device import Device
+from umq.image import filesystem
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import subprocess
 
 import pytest
 
-from umq import contents, romfs
+from umq import contents
 from umq.__main__ import main
+from umq.deploy import romfs
 
 # Prints the heap that importing the client costs, and where it was imported from.
 _IMPORT = """

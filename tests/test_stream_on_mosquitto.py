@@ -9,7 +9,8 @@ import pytest
 
 from paho_end import Paho
 from runtime_scripts import ON_MOSQUITTO, RUNTIMES, Process, command, until
-from umq import mosquitto, pack
+from umq import mosquitto
+from umq.build import pack
 from umq.mosquitto import Mosquitto
 
 _PAYLOAD = random.Random(5).randbytes(1 << 20)

@@ -1,4 +1,4 @@
-"""umq.mosquitto, umq.certificates and umq.ports against a real Mosquitto."""
+"""umq.mosquitto, umq.lab.certificates and umq.ports against a real Mosquitto."""
 
 import dataclasses
 import queue

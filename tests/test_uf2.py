@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from umq import uf2
 from umq.errors import UserError
+from umq.flash import uf2
 
 _RP2040 = 0xE48BFF56
 _RP2350 = 0xE48BFF59

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from umq import pack
+from umq.build import pack
 from umq.device import Device
 from umq.lab import heap
 from umq.lab.rp2040 import Rp2040

@@ -13,25 +13,29 @@ _FLEET = "Many boards"
 _NODES = "Nodes at work"
 _HERE = "On this computer"
 
-# Each command is a module umq/NAME.py, or the one that is named, whose function command() typer reads. Only the one
-# that was asked for is imported: none waits for another's modules.
+# Each command is a module whose function command() typer reads. Only the one that was asked for is imported: none waits
+# for another's modules.
 _COMMANDS = {
-    "devices": (_BOARD, None, "List the boards that are plugged in, and whether they are in boot mode."),
-    "flash": (_BOARD, None, "Put MicroPython onto a board, and verify it."),
-    "deploy": (_BOARD, None, "Put library, node and configuration on a board, or what has changed."),
-    "repl": (_BOARD, None, "The board's prompt, with the library of this tree mounted."),
-    "run": (_BOARD, None, "Run a program on a board, with the library of this tree mounted."),
-    "romfs": (_BOARD, None, "Put library and node into a board's ROMFS, where their bytecode takes no heap."),
-    "logs": (_BOARD, None, "Show what a board prints."),
-    "config": (_BOARD, None, "Write the node's configuration: Wi-Fi, broker, credentials, name."),
-    "build": (_HERE, None, "Compile the library for boards, and list its packages for mip."),
-    "freeze": (_HERE, None, "Build MicroPython for a board with library and node frozen into it."),
-    "image": (_FLEET, None, "Make one file for a board: node and configuration, with MicroPython or without."),
-    "fleet": (_FLEET, None, "Make an image for each node of a CSV file, and write them to the boards."),
-    "monitor": (_NODES, None, "Show the nodes of a broker, live: online or gone, last values, rates."),
-    "doctor": (_BOARD, None, "Find out why a board, or the way to its broker, does not work."),
-    "virtual": (_HERE, "umq.virtual.command", "Start a board without hardware, and print its port."),
-    "lab": (_HERE, "umq.lab.command", "Measure and test the library itself."),
+    "devices": (_BOARD, "device.devices", "List the boards that are plugged in, and whether they are in boot mode."),
+    "flash": (_BOARD, "flash.command", "Put MicroPython onto a board, and verify it."),
+    "deploy": (_BOARD, "deploy.command", "Put library, node and configuration on a board, or what has changed."),
+    "repl": (_BOARD, "device.repl", "The board's prompt, with the library of this tree mounted."),
+    "run": (_BOARD, "device.run", "Run a program on a board, with the library of this tree mounted."),
+    "romfs": (_BOARD, "deploy.romfs", "Put library and node into a board's ROMFS, where their bytecode takes no heap."),
+    "logs": (_BOARD, "device.logs", "Show what a board prints."),
+    "config": (_BOARD, "deploy.config", "Write the node's configuration: Wi-Fi, broker, credentials, name."),
+    "build": (_HERE, "build.command", "Compile the library for boards, and list its packages for mip."),
+    "freeze": (_HERE, "build.freeze", "Build MicroPython for a board with library and node frozen into it."),
+    "image": (
+        _FLEET,
+        "image.command",
+        "Make one file for a board: node, configuration and, if given, MicroPython.",
+    ),
+    "fleet": (_FLEET, "fleet.command", "Make an image for each node of a CSV file, and write them to the boards."),
+    "monitor": (_NODES, "monitor.command", "Show the nodes of a broker, live: online or gone, last values, rates."),
+    "doctor": (_BOARD, "doctor.command", "Find out why a board, or the way to its broker, does not work."),
+    "virtual": (_HERE, "virtual.command", "Start a board without hardware, and print its port."),
+    "lab": (_HERE, "lab.command", "Measure and test the library itself."),
 }
 
 
@@ -43,7 +47,7 @@ class _Commands(TyperGroup):
         if cmd_name not in _COMMANDS:
             raise UserError(f"there is no command {cmd_name!r}: choose one of {', '.join(_COMMANDS)}")
         panel, module, what_it_does = _COMMANDS[cmd_name]
-        module = importlib.import_module(module or f"umq.{cmd_name}")
+        module = importlib.import_module(f"umq.{module}")
         app = typer.Typer(add_completion=False)
         app.command(cmd_name, short_help=what_it_does, rich_help_panel=panel, **getattr(module, "SETTINGS", {}))(
             module.command

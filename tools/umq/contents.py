@@ -4,7 +4,8 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from umq import pack, settings
+from umq import settings
+from umq.build import pack
 from umq.errors import UserError
 from umq.project import FIRMWARE, LIB
 

@@ -35,7 +35,7 @@ class Mosquitto:
     port         None picks a free one
     persistence  keep sessions and retained messages over stop() and start()
     nodelay      TCP_NODELAY on its connections
-    tls          a umq.certificates.Certificates: TLS instead of plain TCP
+    tls          a umq.lab.certificates.Certificates: TLS instead of plain TCP
     users        {"name": "password"}: nobody else may connect; None lets everybody in
     extra        more lines for mosquitto.conf
     """

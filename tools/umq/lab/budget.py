@@ -13,10 +13,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import certificates, micropython, mosquitto
+from umq import micropython, mosquitto
+from umq.build.pack import pack
 from umq.errors import UserError
-from umq.lab import board_scripts, budget_stream
-from umq.pack import pack
+from umq.lab import board_scripts, budget_stream, certificates
 from umq.ports import free_port
 
 MESSAGES = (

@@ -9,7 +9,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from umq import contents, micropython, pack, romfs
+from umq import contents, micropython
+from umq.build import pack
+from umq.deploy import romfs
 from umq.errors import UserError
 from umq.lab.budget import MESSAGES, Heap, heaps_table
 from umq.lab.rp2040 import Rp2040

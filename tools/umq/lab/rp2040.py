@@ -13,8 +13,10 @@ import tempfile
 import threading
 from pathlib import Path
 
-from umq import boards, device, images, uf2
+from umq import boards, device
 from umq.errors import UserError
+from umq.flash import uf2
+from umq.image import images
 
 _RP2040 = 0xE48BFF56
 # Of RPI_PICO, in MicroPython's ports/rp2: 1408 KB at the end of 2 MB.

@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from umq.build.pack import pack
 from umq.lab import board_scripts
 from umq.mosquitto import Mosquitto
-from umq.pack import pack
 
 _COUNT = 300  # as in tools/budget/wear.py
 

@@ -1,0 +1,1 @@
+"""The library compiled, packed, and built into firmware."""

@@ -1,0 +1,1 @@
+"""Library, node and configuration onto a board that runs MicroPython."""

@@ -1,0 +1,147 @@
+"""umq deploy: library, node and configuration onto a board, or what of them has changed."""
+
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from umq import contents, settings
+from umq.deploy import deployment
+from umq.device import Device, DeviceError, serial_ports
+from umq.errors import UserError
+from umq.plain import plain
+from umq.project import FIRMWARE
+
+_CONFIG = FIRMWARE / "config.json"
+_FIRST_LINES_S = 15
+_LAST_OF_THEM = ("node: connected", 'Type "help()"')  # it works; it has ended, and this is the prompt
+
+
+def command(
+    port: Annotated[str | None, typer.Option(help="The board's port; left out: the only board there is.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The configuration file.", show_default="firmware/config.json, if there is one")
+    ] = None,
+    mpy: Annotated[
+        bool, typer.Option(help="Compiled, in a third of the bytes and with less heap, or as sources.")
+    ] = True,
+    rom: Annotated[
+        bool, typer.Option("--rom", help="Only what starts them: library and node are in the firmware or its ROMFS.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace files that somebody else put there; each is kept as NAME.old.")
+    ] = False,
+    reset: Annotated[bool, typer.Option(help="Reset the board and show its first lines.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for a program.")] = False,
+):
+    """Put library, node and configuration on the board, or what has changed.
+
+    The board runs the old ones or the new ones, whenever the cable is pulled:
+    nothing takes effect before everything has arrived. Files of yours stay.
+
+    Examples:
+
+        umq deploy
+
+        umq deploy --no-mpy --port /dev/ttyACM0
+
+        umq deploy --config greenhouse.json --no-reset
+
+        umq romfs && umq deploy --rom
+    """
+    started = time.monotonic()
+    files = contents.starters() if rom else contents.program(mpy)
+    if config or _CONFIG.exists():
+        config = config or _CONFIG
+        files |= contents.configuration(str(config), settings.read(config), config.parent)
+    port = serial_ports.choose(port)
+    with Device(port) as device:
+        with _started_again_on_errors(device):
+            device.make_room()
+            if rom and not deployment.is_in_rom(device):
+                raise UserError(
+                    f"{port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first"
+                )
+            plan = deployment.plan(device, files, keep_configuration=config is None)
+            _check(device, plan, replace)
+            if not plan.is_empty():
+                deployment.check_room(device, plan)
+                with _progress(plan.upload_bytes()) as progress:
+                    deployment.carry_out(device, plan, progress)
+        seconds = time.monotonic() - started
+        if as_json:
+            print(json.dumps(_summary(port, plan, seconds)))
+        else:
+            _tell(plan, seconds)
+        if reset:
+            device.reset()
+            if not plan.is_empty() and not as_json:
+                _show_first_lines(device)
+
+
+@contextlib.contextmanager
+def _started_again_on_errors(device):
+    # The node was interrupted: whatever comes in between, it goes on.
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(DeviceError):
+            device.reset()
+        raise
+
+
+def _check(device, plan, replace):
+    if contents.CONFIG not in plan.files and not device.exists(f"/{contents.CONFIG}"):
+        raise UserError("there is no configuration, neither here nor on the board: `umq config` makes one")
+    if plan.foreign and not replace:
+        raise UserError(
+            f"{device.port}: the board has files in the way that umq did not put there: {', '.join(plan.foreign)}; "
+            f"--replace keeps them as {', '.join(plan.foreign.values())}"
+        )
+
+
+def _tell(plan, seconds):
+    for path in plan.write:
+        print(f"  {path}")
+    for path in plan.remove:
+        print(f"  {path} removed")
+    for path, place in plan.foreign.items():
+        print(f"  {path}: what was there is {place} now")
+    if plan.is_empty():
+        print(f"nothing changed: {len(plan.files)} files are as they should be, {seconds:.1f} s")
+    else:
+        print(f"{len(plan.write)} of {len(plan.files)} files written, {len(plan.remove)} removed, {seconds:.1f} s")
+
+
+def _summary(port, plan, seconds):
+    return {
+        "port": port,
+        "written": plan.write,
+        "removed": plan.remove,
+        "kept": plan.foreign,
+        "files": len(plan.files),
+        "uploaded_bytes": plan.upload_bytes(),
+        "seconds": round(seconds, 2),
+    }
+
+
+@contextlib.contextmanager
+def _progress(total):
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("deploying", total=total)
+        yield lambda size: bar.advance(task, size)
+
+
+def _show_first_lines(device):
+    for line in device.lines(_FIRST_LINES_S):
+        print(f"| {plain(line, 200)}", flush=True)
+        if line.startswith(_LAST_OF_THEM):
+            break

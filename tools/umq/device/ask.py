@@ -1,0 +1,57 @@
+"""What is behind a port, by asking: MicroPython what it runs on, or a boot loader for its chip."""
+
+from dataclasses import dataclass
+
+from umq import boards
+from umq.device import Device, DeviceError
+from umq.errors import UserError
+from umq.flash import by_esptool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the board said: `what` it is, in words; the names of the `boards` it could be; is it in boot mode."""
+
+    what: str
+    boards: list
+    boot_mode: bool
+
+
+def ask(port):
+    """The Answer of the board at `port`, an umq.device.serial_ports.Port, or None if nothing answers.
+
+    The program that runs on it is interrupted; a board that does not answer so is reset, on its way into boot mode.
+    """
+    if port.boot_mode is not True:
+        try:
+            with Device(port.path) as device:
+                device.run("import sys")
+                platform, machine, version = device.evaluate(
+                    "(sys.platform, sys.implementation._machine, sys.version.split('; ')[-1])"
+                )
+            return Answer(f"{machine}, {version}", running(platform, machine), False)
+        except DeviceError:
+            pass
+    if port.port == "rp2":
+        return None
+    try:
+        mcu = by_esptool.identify(port.path)
+    except UserError:
+        return None
+    return Answer(mcu, [board.name for board in _known() if board.mcu == mcu], True)
+
+
+def running(platform, machine):
+    """The names of the boards that sys.platform and sys.implementation._machine can be those of."""
+    name, _, chip = machine.rpartition(" with ")
+    found = [board for board in _known() if board.port == platform]
+    # Of an ESP32 module the name says nothing, the chip all; there are RP2 boards without Wi-Fi, too.
+    if platform == "esp32":
+        return [board.name for board in found if board.mcu == chip.lower().replace("-", "")]
+    if platform == "rp2":
+        return [board.name for board in found if name == f"{board.vendor} {board.product}"]
+    return [board.name for board in found]
+
+
+def _known():
+    return [boards.load(name) for name in boards.names()]

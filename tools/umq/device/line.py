@@ -1,0 +1,84 @@
+"""The serial line to a board: opened, or the reason why not; listened to without a word. For umq.device alone."""
+
+import contextlib
+import os
+import time
+from typing import Any
+
+from umq.device import serial_ports
+from umq.errors import UserError
+
+_BAUD = 115_200
+READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
+LOOK_S = 0.1
+_PSEUDO = ("/dev/pts/", "/dev/ttys")  # pseudo-terminals: their numbers are given to others, so they never come back
+
+
+class DeviceError(UserError):
+    """The board could not be reached, or could not do what it was asked: one line that names the port."""
+
+
+class Gone(DeviceError):
+    """The port went away, with its cable or its board."""
+
+
+def open_line(port):
+    """An open mpremote SerialTransport; DeviceError says why there is none."""
+    from mpremote.transport import TransportError
+    from mpremote.transport_serial import SerialTransport
+
+    is_path = os.name != "nt" and "://" not in port
+    if is_path and not os.path.exists(port):
+        raise DeviceError(f"{port}: there is no such port: is the board plugged in? `umq devices` lists what is")
+    fault = serial_ports.trouble(port) if is_path else None
+    if fault:
+        raise DeviceError(f"{port} {fault}")
+    try:
+        # Any: mpremote puts another object into `serial` while it mounts a folder.
+        transport: Any = SerialTransport(port, baudrate=_BAUD, timeout=READ_S)
+    except (TransportError, OSError):
+        raise DeviceError(f"{port}: cannot be opened: is another program using it?")
+    transport.serial.write_timeout = 2 * READ_S
+    return transport
+
+
+def close_line(transport):
+    """Close it, though its port be gone."""
+    with contextlib.suppress(OSError):  # of a port that is gone
+        transport.close()
+    transport.serial.close()  # now without its manners
+
+
+def follow(port, transport, timeout_s, note=None):
+    """What comes by the open line `transport` of `port`, line by line, for `timeout_s` seconds or, with None, for ever;
+    opened anew when it has been away, of which `note(words)` hears."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    begun = b""
+    try:
+        while deadline is None or time.monotonic() < deadline:
+            try:
+                if transport is None:
+                    transport = open_line(port)
+                    if note:
+                        note(f"{port} is back")
+                transport.serial.timeout = LOOK_S
+                begun += transport.serial.read(1)
+                begun += transport.serial.read(transport.serial.in_waiting)
+            except (OSError, DeviceError):
+                if transport is not None:
+                    close_line(transport)
+                    transport = None
+                    if port.startswith(_PSEUDO):
+                        raise Gone(f"{port}: the board is gone")
+                    if note:
+                        note(f"{port} is gone: waiting for it")
+                time.sleep(LOOK_S)
+                continue
+            *whole, begun = begun.split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8", "replace").rstrip("\r")
+        if begun:
+            yield begun.decode("utf-8", "replace").rstrip("\r")
+    finally:
+        if transport is not None:
+            close_line(transport)

@@ -1,0 +1,31 @@
+"""mpremote with the library of this tree mounted: the board imports it over the cable, and nothing is copied."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from umq.build import pack
+from umq.device import Device, serial_ports
+from umq.project import LIB
+
+
+def call(port, mpy, *words):
+    """Run mpremote on the board at `port` (None: the only one) with the library mounted; its exit status.
+
+    mpy: the library is compiled for that, else it is its sources. words: what mpremote shall do. UserError: the port,
+    or the board.
+    """
+    port = serial_ports.choose(port)
+    with Device(port) as device:  # which says in one line what is wrong
+        if device.has_watchdog():
+            print(
+                "umq: the node's watchdog runs on and will reset the board under you: "
+                "`umq config --set watchdog_ms=0` and `umq deploy` first",
+                file=sys.stderr,
+            )
+    with tempfile.TemporaryDirectory(prefix="umq-mounted-") as directory:
+        if mpy:
+            pack.pack(Path(directory))
+        library = directory if mpy else str(LIB)
+        return subprocess.call([sys.executable, "-m", "mpremote", "connect", port, "mount", library, *words])

@@ -1,0 +1,29 @@
+"""umq run: a program of this computer on the board."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from umq.device import mounted
+from umq.errors import UserError
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The program.")],
+    port: Annotated[str | None, typer.Option(help="The board's port; left out: the only board there is.")] = None,
+    mpy: Annotated[
+        bool, typer.Option(help="The library compiled, which is quicker and takes less heap, or its sources.")
+    ] = True,
+):
+    """Run a program on the board, with the library of this tree mounted: nothing is copied. What it prints is shown.
+
+    Examples:
+
+        umq run hello.py
+
+        umq run hello.py --port /dev/ttyACM0
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: there is no such file")
+    return mounted.call(port, mpy, "run", str(file))

@@ -1,0 +1,1 @@
+"""Why it does not work, step by step."""

@@ -1,0 +1,115 @@
+"""The steps of a doctor on a board: what is on it."""
+
+import contextlib
+
+from umq import contents, settings
+from umq.device import CodeError
+from umq.doctor.report import Doubtful, Failed
+from umq.plain import plain
+
+BOARD = "board"
+VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
+_OLDEST = (1, 26)
+_LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need some
+_NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
+_LIBRARY_FOLDER = "lib/umqtt_full/"
+
+
+def examine_contents(report, device):
+    """What is on the board: MicroPython, its filesystem, library, node. -> the Config that it has, or None"""
+    device.make_room()
+    report.step(BOARD, VERSION, lambda: _version(device))
+    report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
+    program = contents.program(mpy=device.exists(f"/{_LIBRARY_FOLDER}__init__.mpy"))
+    library = {path: data for path, data in program.items() if path.startswith(_LIBRARY_FOLDER)}
+    node = {path: data for path, data in program.items() if path not in library}
+    report.step(BOARD, LIBRARY, lambda: _library(device, library), [FILES])
+    report.step(BOARD, NODE, lambda: _node(device, node), [FILES])
+    found = []
+    report.step(BOARD, CONFIGURATION, lambda: _configuration(device, report, found), [FILES])
+    return found[0] if found else None
+
+
+def _version(device):
+    name, version, machine = device.evaluate(
+        "(sys.implementation.name, tuple(sys.implementation.version[:3]), "
+        "getattr(sys.implementation, '_machine', sys.platform))"
+    )
+    found = f"{plain(name)} {'.'.join(map(str, version))} on {plain(machine)}"
+    if name != "micropython":
+        raise Failed(found, "umqtt_full needs MicroPython: `umq flash`")
+    if tuple(version[:2]) < _OLDEST:
+        raise Failed(found, f"{'.'.join(map(str, _OLDEST))} or later is needed: `umq flash`")
+    return found
+
+
+def _filesystem(device):
+    try:
+        block, blocks, free, kinds = device.evaluate(
+            "(lambda os, vfs: os.statvfs('/')[1:4] + ([type(v[0]).__name__ for v in vfs.mount() if v[1] == '/'],))"
+            "(__import__('os'), __import__('vfs'))"
+        )
+    except CodeError as error:
+        raise Failed(f"it does not answer: {error.exception}", _NEW_FILESYSTEM)
+    if not blocks:  # the root alone, in which nothing is mounted
+        raise Failed("none is mounted: the flash holds none, or one of another kind", _NEW_FILESYSTEM)
+    found = f"{(kinds or ['mounted'])[0]}, {block * free // 1024:,} KB free of {block * blocks // 1024:,} KB"
+    if "VfsFat" in kinds:
+        raise Doubtful(found, "FAT does not outlive power cuts: make it LittleFS (vfs.VfsLfs2.mkfs), it will be empty")
+    if block * free < _LITTLE_ROOM:
+        raise Doubtful(found, "little room: remove files that nothing needs, or make the journal smaller")
+    return found
+
+
+def _library(device, expected):
+    try:
+        version, file = device.evaluate(
+            "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
+        )
+    except CodeError as error:
+        raise Failed(f"cannot be imported: {error.exception}", "`umq deploy` puts it there")
+    if not file.startswith(("/lib/", "lib/")):
+        return f"umqtt_full {plain(version)}, in the firmware ({plain(file)})"
+    return _compared(device, f"umqtt_full {plain(version)}", expected)
+
+
+def _node(device, expected):
+    if not device.exists("/node.py"):
+        with contextlib.suppress(CodeError):  # it may be frozen into the firmware
+            version = device.evaluate("__import__('node').VERSION")
+            return f"{plain(version)}, in the firmware"
+    return _compared(device, f"{len(expected)} files", expected)
+
+
+def _compared(device, what, expected):
+    import hashlib
+
+    hashes = device.hashes("/" + path for path in expected)
+    missing = [path for path in expected if hashes["/" + path] is None]
+    differing = [
+        path
+        for path, data in expected.items()
+        if path not in missing and hashes["/" + path] != hashlib.sha256(data).hexdigest()
+    ]
+    if len(missing) == len(expected):
+        raise Failed("is not on the board", "`umq deploy` puts it there")
+    if missing or differing:
+        said = [
+            f"{', '.join(paths)} {verb}" for paths, verb in ((missing, "missing"), (differing, "not as here")) if paths
+        ]
+        raise Doubtful(f"{what}: {'; '.join(said)}", "`umq deploy` brings it up to date")
+    return f"{what}, as here"
+
+
+def _configuration(device, report, found):
+    has_wifi = device.evaluate("hasattr(__import__('network'), 'WLAN')")
+    try:
+        text = device.read("/" + contents.CONFIG)
+    except CodeError:
+        raise Failed(f"there is no {contents.CONFIG}", "`umq config`, then `umq deploy`")
+    config = settings.check(f"{contents.CONFIG} on the board", text, has_wifi)
+    report.hide(config.password, config.wifi_passphrase)
+    if config.tls_ca and not device.exists("/" + config.tls_ca.lstrip("/")):
+        raise Failed(f'"tls_ca" names {plain(config.tls_ca)}, which is not there', "`umq deploy` puts it there")
+    found.append(config)
+    return f"valid: {plain(config.client_id)} at {plain(config.server)}:{config.port}"

@@ -1,0 +1,1 @@
+"""MicroPython onto boards: firmware found or downloaded, checked, written, verified."""

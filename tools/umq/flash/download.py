@@ -1,0 +1,129 @@
+"""Firmware from micropython.org: one version for all boards, named in a lock file with the SHA-256 of each file.
+
+micropython.org publishes no checksums. So the lock file trusts the first download: it is checked as firmware for its
+board, and its SHA-256 is written down; every later one, here or wherever the lock file is, must be the same.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from umq.errors import UserError
+from umq.flash import firmware
+from umq.project import BOARDS, BUILD
+
+LOCK = BOARDS / "firmware.json"
+CACHE = BUILD / "firmware"
+
+_TIMEOUT_S = 30
+_PIECE = 1 << 16
+_MOST = 32 << 20
+
+
+def name(board):
+    """The name of the firmware file for `board` that the lock file means."""
+    found = _read()
+    return f"{board.image}-{found['date']}-{found['version']}{board.suffix}"
+
+
+def path(board):
+    """Where the file that the lock file means lies, once it is there."""
+    return CACHE / name(board)
+
+
+def address(board, mirror=None):
+    """From where it is downloaded."""
+    return (mirror or _read()["address"]).rstrip("/") + "/" + name(board)
+
+
+def locked(board):
+    """The SHA-256 that it must have, or None before its first download."""
+    return _read()["sha256"].get(name(board))
+
+
+def fetch(board, mirror=None, progress=None):
+    """The path of the firmware file for `board`, downloaded unless it is there, and as the lock file has it.
+
+    mirror: the address of a folder to take it from instead of micropython.org's; progress(done, total): is called as
+    bytes come in, total may be None. Returns (path, news): news is a line to show when a SHA-256 was written down, or
+    None.
+    """
+    found = _read()
+    target, source = path(board), address(board, mirror)
+    file = target.name
+    if not target.exists():
+        _download(source, target, progress)
+    sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
+    expected = found["sha256"].get(file)
+    if expected not in (None, sha256):
+        target.unlink()
+        raise UserError(
+            f"{target}, from {source}, is not the file that {LOCK} means: its SHA-256 is {sha256}, not {expected}; "
+            "it was deleted: try again, and if it stays so, do not trust it"
+        )
+    if expected:
+        return target, None
+    try:
+        firmware.load(board, target)
+    except UserError:
+        target.unlink()
+        raise
+    found["sha256"][file] = sha256
+    found["sha256"] = dict(sorted(found["sha256"].items()))
+    _replace(LOCK, (json.dumps(found, indent=4) + "\n").encode())
+    return target, f"first download of {file}: its SHA-256 is now in {LOCK}, and must be the same from now on"
+
+
+def _read():
+    try:
+        found = json.loads(LOCK.read_text())
+        kinds = {key: type(found[key]) for key in ("address", "version", "date", "sha256")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{LOCK}, which names the firmware, cannot be read: {error!r}")
+    if kinds != {"address": str, "version": str, "date": str, "sha256": dict}:
+        raise UserError(f'{LOCK} must have "address", "version" and "date" as text and "sha256" as an object')
+    return found
+
+
+def _download(address, path, progress):
+    try:
+        request = urllib.request.Request(address, headers={"User-Agent": "umqtt_full"})
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            total = answer.length
+            data = bytearray()
+            while piece := answer.read(_PIECE):
+                data += piece
+                if progress:
+                    progress(len(data), total)
+                if len(data) > _MOST:
+                    raise UserError(f"{address} gives more than {_MOST:,} bytes, which no firmware has")
+    except urllib.error.HTTPError as error:
+        raise UserError(f"{address} cannot be had: {error.code} {error.reason}; is the version still there?")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        reason = getattr(reason, "strerror", None) or reason
+        raise UserError(
+            f"{address} cannot be reached ({reason}): download it where there is a network, and put it at {path}, or "
+            "name it by --firmware"
+        )
+    if total is not None and len(data) != total:
+        raise UserError(f"{address} broke off after {len(data):,} of {total:,} bytes: try again")
+    _replace(path, data)
+
+
+def _replace(path, data):
+    # Whole or not at all.
+    draft = Path(f"{path}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise UserError(f"{path} cannot be written: {error.strerror}")

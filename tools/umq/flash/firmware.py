@@ -1,0 +1,109 @@
+"""MicroPython's firmware for a board, in a file that is checked before anything is done with it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from umq.errors import UserError
+from umq.flash import esp_image, uf2
+from umq.image import filesystem
+
+# Where the flash begins in an RP2 chip's memory, which UF2 files address.
+RP2_FLASH = 0x10000000
+
+_LARGEST_FLASH = 32 << 20
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A firmware file that fits its board.
+
+    path        where it lies on this computer
+    data        its bytes
+    start, end  the part of the flash that it fills, as offsets from the flash's beginning
+    """
+
+    path: Path
+    data: bytes
+    start: int
+    end: int
+
+    @property
+    def sha256(self):
+        """The SHA-256 of the file, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def load(board, path, with_files=False):
+    """The Firmware in the file at `path`, for `board`, an umq.boards.Board; UserError if it is not for it.
+
+    with_files: it may hold a filesystem, after MicroPython or alone, as `umq image` makes it; otherwise that is
+    refused, for the files on the board would be lost.
+    """
+    if board.method == "none":
+        raise UserError(f"{board.name} takes no firmware: {board.boot_mode}")
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}")
+    try:
+        start, end = place(board, data)
+    except UserError as fault:
+        raise UserError(f"{path} is not firmware for {board.name}: {fault}")
+    files = board.filesystem.offset
+    if end > files and not with_files:
+        raise UserError(
+            f"{path} reaches into the board's files: it ends at 0x{end:x}, they begin at 0x{files:x}; if it brings "
+            "files of its own, say --with-files"
+        )
+    # The ESP32s' images are for more flash than is usual, too; esptool sees how much the chip has.
+    most = _LARGEST_FLASH if board.method == "esptool" else board.flash_size
+    if end > most:
+        raise UserError(f"{path} is too large: it ends at 0x{end:x}, the flash at 0x{most:x}")
+    return Firmware(Path(path), data, start, end)
+
+
+def flash_size(board, firmware):
+    """How many bytes of flash the files in a Firmware for an ESP32 are for; None if it has none, or a partition table
+    that says where they lie."""
+    if firmware.end <= board.filesystem.offset:
+        return None
+    if firmware.start < board.filesystem.offset:
+        rows = esp_image.parse(firmware.data, firmware.start).partitions
+        if any(row.name == esp_image.FILESYSTEM for row in rows):
+            return None
+    return board.filesystem.offset + filesystem.size(board.filesystem, _files(board, firmware.start, firmware.data))
+
+
+def _files(board, start, data):
+    # What of `data` lies where the board's files do.
+    return data[board.filesystem.offset - start :]
+
+
+def place(board, data):
+    """The part of the flash that `data`, a whole file, fills: (start, end); UserError if it is not for that board."""
+    if board.method == "uf2":
+        return _uf2_place(board, data)
+    if data[:4] == b"UF2\n":
+        raise UserError("it is a UF2 file, and this board takes a .bin")
+    start = board.filesystem.offset
+    if not filesystem.is_one(data):
+        start = board.offset
+        image = esp_image.parse(data, start)
+        if image.chip != board.mcu:
+            raise UserError(f"it is for {image.chip}, and the board has {board.mcu}")
+    if filesystem.is_one(files := _files(board, start, data)):
+        filesystem.size(board.filesystem, files)
+    return start, start + len(data)
+
+
+def _uf2_place(board, data):
+    found = uf2.parse(data)
+    if found.family != board.family:
+        raise UserError(f"it is for {uf2.family_name(found.family)}, and the board is {uf2.family_name(board.family)}")
+    if any(address % uf2.PAYLOAD or len(page) != uf2.PAYLOAD for address, page in found.pages.items()):
+        raise UserError(f"it is not in pages of {uf2.PAYLOAD} bytes, which is all that the chip takes")
+    start = found.start - RP2_FLASH
+    if start not in (0, board.filesystem.offset):
+        raise UserError(f"it begins at 0x{found.start:08x}, where neither the flash nor the board's files begin")
+    return start, found.end - RP2_FLASH

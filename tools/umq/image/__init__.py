@@ -1,0 +1,1 @@
+"""One file that makes a board a node."""

@@ -1,0 +1,70 @@
+"""umq image: one file that makes a board a node."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from umq import boards, contents, settings
+from umq.errors import UserError
+from umq.image import images
+from umq.project import BUILD, FIRMWARE
+
+
+def command(
+    board: Annotated[str, typer.Argument(metavar="BOARD", help="The board's name, a folder of boards/.")],
+    config: Annotated[
+        Path,
+        typer.Option(help="The node's configuration, and beside it its tls_ca.", show_default="firmware/config.json"),
+    ] = FIRMWARE / contents.CONFIG,
+    firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into it.")] = None,
+    mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
+    flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
+    to: Annotated[Path | None, typer.Option(help="The file to write; left out: build/images/CLIENT_ID...")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+):
+    """Make one file for a board: the library, the node and its configuration, with MicroPython or without.
+
+    It holds the configuration's secrets, so its mode is 0600. The same inputs give the same bytes.
+
+    Examples:
+
+        umq image RPI_PICO_W --firmware RPI_PICO_W-20250911-v1.26.1.uf2
+
+        umq flash RPI_PICO_W --firmware build/images/greenhouse.uf2 --with-files
+
+        umq image ESP32_GENERIC_S3 --config greenhouse.json --flash-mb 16 --to greenhouse.bin
+    """
+    chosen = board_of(board, flash_mb)
+    text = settings.read(config)
+    node = settings.check(config, text).client_id
+    files = contents.listed(contents.program(mpy) | contents.configuration(config, text, config.parent))
+    image = images.make(chosen, files, read(firmware) if firmware else None)
+    to = to or BUILD / "images" / images.file_name(chosen, node)
+    images.write(to, image.data)
+    if as_json:
+        print(json.dumps({"file": str(to), "client_id": node, **image.report()}))
+        return
+    print(f"{to}: {node} for {chosen.name}, {len(image.data):,} bytes")
+    if image.firmware:
+        print(f"  firmware    {image.firmware:9,} bytes")
+    print(f"  filesystem  {image.filesystem:9,} of {chosen.filesystem.size:,} bytes, {image.files} files")
+    if chosen.method == "none":
+        print(f"next: umq virtual --image {to} --config {config}")
+    else:
+        print(f"next: umq flash {chosen.name} --firmware {to} --with-files")
+
+
+def board_of(name, flash_mb):
+    """The Board of that name, with so many MB of flash, or None for what is usual."""
+    board = boards.load(name)
+    return board if flash_mb is None else images.with_flash(board, flash_mb)
+
+
+def read(firmware):
+    """The bytes of the file `firmware`."""
+    try:
+        return firmware.read_bytes()
+    except OSError as error:
+        raise UserError(f"{firmware} cannot be read: {error.strerror}")

@@ -1,0 +1,129 @@
+"""One file that makes a board a node: its filesystem, after its firmware or alone, as the board's method wants it."""
+
+import dataclasses
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from umq import settings
+from umq.errors import UserError
+from umq.flash import esp_image, uf2
+from umq.flash.firmware import RP2_FLASH
+from umq.flash.firmware import place as part_of_flash
+from umq.image import filesystem
+
+_SUFFIXES = {"esptool": ".bin", "uf2": ".uf2", "none": ".bin"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """What is written to a board at once.
+
+    data          the file's bytes
+    offset        where in the flash they go; None for UF2, which says it itself
+    firmware      how many bytes of firmware it holds, 0 for none
+    filesystem    how many bytes of filesystem, and files how many files
+    """
+
+    data: bytes
+    offset: int | None
+    firmware: int
+    filesystem: int
+    files: int
+
+    def report(self):
+        """What a script may want to know of it."""
+        return {
+            "bytes": len(self.data),
+            "offset": self.offset,
+            "firmware_bytes": self.firmware,
+            "filesystem_bytes": self.filesystem,
+            "files": self.files,
+        }
+
+
+def with_flash(board, megabytes):
+    """The Board with another amount of flash than board.json says. UserError where that is not for us to say."""
+    size = megabytes << 20
+    if board.method != "esptool":
+        raise UserError(f"the flash of {board.name} is what its firmware was built for: leave --flash-mb out")
+    if size < board.filesystem.offset + 2 * board.filesystem.block:
+        raise UserError(f"{megabytes} MB of flash hold no filesystem at 0x{board.filesystem.offset:x}")
+    place = dataclasses.replace(board.filesystem, size=size - board.filesystem.offset)
+    return dataclasses.replace(board, flash_size=size, filesystem=place)
+
+
+def make(board, files, firmware=None):
+    """The Image for `board` with `files`, {path: bytes}, in its filesystem.
+
+    firmware: the bytes of MicroPython's image for it, or None to leave the board's as it is.
+    The same arguments give the same bytes. UserError says what does not fit.
+    """
+    if firmware is not None and board.method == "none":
+        raise UserError(f"{board.name} takes no firmware: leave --firmware out")
+    content = filesystem.make(board.filesystem, files)
+    sizes = (len(firmware or b""), len(content), len(files))
+    try:
+        if firmware is not None:
+            _refuse(board, firmware)
+        if board.method == "uf2":
+            return Image(_uf2(board, content, firmware), None, *sizes)
+        if firmware:
+            return Image(_flash(board, content, firmware), board.offset, *sizes)
+    except UserError as error:
+        raise UserError(f"this firmware does not go with {board.name}: {error}")
+    if board.method == "none":  # its flash is a file, which is as long as it is
+        content = content.ljust(board.filesystem.size, b"\xff")
+    return Image(content, board.filesystem.offset, *sizes)
+
+
+def file_name(board, client_id):
+    """What the image of the node `client_id` is called."""
+    return quote(client_id, safe=" ") + _SUFFIXES[board.method]
+
+
+def write(path, data):
+    """Write `data` to the file `path`, in a folder that is made if need be, for its owner's eyes alone: an image holds
+    secrets. All of it or nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise UserError(f"{path}: cannot be written: {path.parent} is no folder and cannot become one")
+    settings.write(path, data)
+
+
+def _flash(board, content, firmware):
+    # The flash from the firmware's offset on.
+    place = board.filesystem
+    start, size = _filesystem_in(esp_image.parse(firmware, board.offset).partitions, board.flash_size)
+    if (start, size) != (place.offset, place.size):
+        raise UserError(
+            f"its filesystem has {size:,} bytes at 0x{start:x}, that of boards/{board.name} {place.size:,} at "
+            f"0x{place.offset:x}: another variant, or another size of flash (--flash-mb)?"
+        )
+    return firmware.ljust(place.offset - board.offset, b"\xff") + content
+
+
+def _filesystem_in(partitions, flash_size):
+    for one in partitions:
+        if one.name == esp_image.FILESYSTEM:
+            return one.offset, one.size
+    start = max(one.offset + one.size for one in partitions)
+    return start, flash_size - start
+
+
+def _uf2(board, content, firmware):
+    sectors, absolute = {}, b""
+    if firmware:
+        found = uf2.parse(firmware)
+        absolute = found.absolute
+        sectors = uf2.sectors(found.pages, board.filesystem.block)
+    start = RP2_FLASH + board.filesystem.offset
+    return uf2.build([*sectors.items(), (start, content)], board.family, absolute)
+
+
+def _refuse(board, firmware):
+    # What is not for the board, or leaves no room for the filesystem.
+    _, end = part_of_flash(board, firmware)
+    start = board.filesystem.offset
+    if end > start:
+        raise UserError(f"it ends at 0x{end:x}, {end - start:,} bytes into the filesystem, which begins at 0x{start:x}")
