@@ -226,20 +226,25 @@ class Device:
         yield from follow(self.port, transport, timeout_s)
 
     def _interrupt(self):
-        silent = DeviceError(f"{self.port}: {_SILENT}")
+        serial, silent = self._transport.serial, None
         for wait_s in _WAITS_S:
             try:
                 # It prints what it did not expect.
                 with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.serial.timeout = LOOK_S
+                    serial.timeout = LOOK_S
                     self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
-                    self._transport.serial.timeout = READ_S
+                    if silent:
+                        # The attempts before are answered too, now that it listens.
+                        while serial.read(1):
+                            pass
+                        self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
+                    serial.timeout = READ_S
                 return
             except Gone:
                 raise
             except DeviceError as error:
                 silent = error
-        raise silent
+        raise silent or DeviceError(f"{self.port}: {_SILENT}")
 
     @contextlib.contextmanager
     def _errors(self, what):
