@@ -34,13 +34,13 @@ def command(
 
     Examples:
 
-    umq virtual --link /tmp/board
+    umq virtual --link board
 
-    mpremote connect /tmp/board repl
+    mpremote connect board repl
 
     umq virtual --image flash.bin --size 512k --heap 96k --bits 32
 
-    umq virtual --tell /tmp/board access-point off
+    umq virtual --tell board access-point off
     """
     if port is not None:
         if answer := tell(port, words or []):
