@@ -503,7 +503,7 @@ def _(desk):
 
 @case("deploying without a configuration")
 def _(desk):
-    desk.patch.setattr(deploy, "_CONFIG", desk.folder / "config.json")
+    desk.patch.setattr(deploy, "CONFIG", desk.folder / "config.json")
     return ["deploy", "--port", desk.board().port]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from umq import __main__ as command_line
 from umq import contents, device
-from umq.deploy import command as command
+from umq.deploy import command
 from umq.device import Device
 
 _SECRET = "virtual-passphrase"
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_longer_deployed_goes_and_a_configuration_that_is_not_
     board = virtual_board()
     program = contents.program()
     monkeypatch.setattr(contents, "program", lambda mpy: program | {"lib/gone.py": b"gone"})
-    monkeypatch.setattr(command, "_CONFIG", configuration.parent / "none.json")
+    monkeypatch.setattr(command, "CONFIG", configuration.parent / "none.json")
     arguments = ["deploy", "--port", board.port, "--no-reset"]
     assert command_line.main([*arguments, "--config", str(configuration)]) == 0
     with Device(board.port) as held:
@@ -188,7 +188,7 @@ def test_a_mistake_on_this_side_does_not_reach_the_board(configuration, tmp_path
 
 def test_without_any_configuration_nothing_is_begun(virtual_board, monkeypatch, tmp_path, capsys):
     board = virtual_board()
-    monkeypatch.setattr(command, "_CONFIG", tmp_path / "none.json")
+    monkeypatch.setattr(command, "CONFIG", tmp_path / "none.json")
     assert command_line.main(["deploy", "--port", board.port]) == 1
     assert "`umq config` makes one" in capsys.readouterr().err
     with Device(board.port) as held:

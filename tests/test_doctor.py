@@ -186,7 +186,7 @@ def test_a_server_that_is_no_broker_or_has_no_time(doctor, banner):
 
 def test_without_a_board_it_says_so(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(serial_ports, "listed", lambda found=None: [])
-    monkeypatch.setattr("umq.doctor.command._CONFIG", tmp_path / "nowhere.json")
+    monkeypatch.setattr("umq.doctor.command.CONFIG", tmp_path / "nowhere.json")
     assert command_line.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "failed   port" in said and "no board is plugged in" in said and "\x1b" not in said

@@ -44,7 +44,7 @@ def doctor(virtual_board, tmp_path, capsys, monkeypatch):
     files: more of what is on it, or less (None); flash: something else in its place; heap: KB;
     before(board): done first.
     """
-    monkeypatch.setattr("umq.doctor.command._CONFIG", tmp_path / "nowhere.json")
+    monkeypatch.setattr("umq.doctor.command.CONFIG", tmp_path / "nowhere.json")
 
     def examine(files=(), flash=None, heap=160, before=None, **keys):
         config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)

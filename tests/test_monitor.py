@@ -446,7 +446,7 @@ def test_the_right_password_lets_in_over_tls_too(tmp_path, need, monitor, certif
 
 def test_without_a_broker_it_is_that_of_the_node_configured_here(broker, client, tmp_path, capsys, monkeypatch):
     config = tmp_path / "config.json"
-    monkeypatch.setattr("umq.monitor.command._CONFIG", config)
+    monkeypatch.setattr("umq.monitor.command.CONFIG", config)
     assert command_line.main(["monitor"]) == 1
     assert "which broker?" in capsys.readouterr().err
     keys = dict(

@@ -71,6 +71,11 @@ def names(folder=BOARDS):
     return sorted(path.parent.name for path in folder.glob("*/board.json"))
 
 
+def all_boards():
+    """Every Board, in the order of the names."""
+    return [load(name) for name in names()]
+
+
 def load(name, folder=BOARDS):
     """The Board of that name. UserError if there is none, with those that there are, or if its file is inconsistent,
     with every fault."""

@@ -11,9 +11,7 @@ from umq.project import FIRMWARE, LIB
 
 CONFIG = "config.json"
 DEPLOYED = ".umq/deployed"
-_FOLDER = "lib/umqtt_full/"
-# Only CPython needs it.
-_NOT_ON_BOARDS = ("_cpython.py",)
+LIBRARY = "lib/umqtt_full"
 # A board runs these by name, from its filesystem and from nowhere else.
 STARTERS = ("boot.py", "main.py")
 
@@ -23,7 +21,7 @@ def program(mpy=True):
     node = {file.name: file.read_bytes() for file in FIRMWARE.glob("*.py")}
     if mpy:
         with tempfile.TemporaryDirectory(prefix="umq-contents-") as directory:
-            files = {_FOLDER + file.name: file.read_bytes() for file in pack.pack(Path(directory))}
+            files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in pack.pack(Path(directory))}
         for name, source in node.items():
             if name in STARTERS:
                 files[name] = source
@@ -31,7 +29,7 @@ def program(mpy=True):
                 files[name.replace(".py", ".mpy")] = pack.compiled(name, source.decode())
     else:
         sources = (LIB / "umqtt_full").glob("*.py")
-        files = {_FOLDER + file.name: file.read_bytes() for file in sources if file.name not in _NOT_ON_BOARDS}
+        files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in sources if file.stem != pack.FOR_CPYTHON}
         files |= node
     return dict(sorted(files.items()))
 

@@ -76,5 +76,5 @@ def build(directory):
 
 
 def _architectures():
-    found = {boards.load(name).arch for name in boards.names()}
+    found = {board.arch for board in boards.all_boards()}
     return sorted(found - {"bytecode"})

@@ -18,8 +18,10 @@ _LIBRARY = LIB / "umqtt_full"
 
 # In the order in which they need each other.
 TOGETHER = ("errors", "topics", "codec", "store", "session", "protocol", "transport", "client")
-# Not on a board: it only loads the others, or makes up for what CPython lacks.
-_LEFT_OUT = ("__init__", "_cpython")
+# Makes up for what CPython lacks: not on a board.
+FOR_CPYTHON = "_cpython"
+# Not in the one file, nor beside it: the first only loads the others.
+_LEFT_OUT = ("__init__", FOR_CPYTHON)
 
 # What the one file holds, or has no use for; "" is the package itself.
 _HERE = ("", *TOGETHER, *_LEFT_OUT)

@@ -11,7 +11,6 @@ from umq.build import pack
 from umq.project import LIB
 
 _LIBRARY = LIB / "umqtt_full"
-_NOT_ON_BOARDS = ("_cpython",)
 
 CLIENT = ("__init__", *pack.TOGETHER, "state", "words")
 # What each package has beside the client. asyncio and the broker's role get a line each when they are there.
@@ -27,7 +26,7 @@ PACKAGES = {
 def lists():
     """{file name: text} of the lists that belong beside the sources in lib/; the whole library's, at the project's
     root, is "../package.json"."""
-    every = [source.stem for source in _LIBRARY.glob("*.py") if source.stem not in _NOT_ON_BOARDS]
+    every = [source.stem for source in _LIBRARY.glob("*.py") if source.stem != pack.FOR_CPYTHON]
     found = {f"{name}.json": _list([f"{module}.py" for module in CLIENT + more]) for name, more in PACKAGES.items()}
     return found | {"../package.json": _list([f"{module}.py" for module in every], "lib/")}
 

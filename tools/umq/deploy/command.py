@@ -14,9 +14,8 @@ from umq.deploy import deployment
 from umq.device import Device, DeviceError, serial_ports
 from umq.errors import UserError
 from umq.plain import plain
-from umq.project import FIRMWARE
+from umq.project import CONFIG
 
-_CONFIG = FIRMWARE / "config.json"
 _FIRST_LINES_S = 15
 _LAST_OF_THEM = ("node: connected", 'Type "help()"')  # it works; it has ended, and this is the prompt
 
@@ -55,8 +54,8 @@ def command(
     """
     started = time.monotonic()
     files = contents.starters() if rom else contents.program(mpy)
-    if config or _CONFIG.exists():
-        config = config or _CONFIG
+    if config or CONFIG.exists():
+        config = config or CONFIG
         files |= contents.configuration(str(config), settings.read(config), config.parent)
     port = serial_ports.choose(port)
     with Device(port) as device:

@@ -10,9 +10,8 @@ import typer
 
 from umq import settings
 from umq.errors import UserError
-from umq.project import FIRMWARE
+from umq.project import CONFIG
 
-_FILE = FIRMWARE / "config.json"
 # What is asked for, in this order; the rest has defaults that suit, and --set.
 _ASKED = ("client_id", "server", "user", "password", "wifi_ssid", "wifi_passphrase")
 # A secret is asked for when its companion was given.
@@ -21,7 +20,7 @@ _NEEDED = ("client_id", "server", "wifi_ssid")
 
 
 def command(
-    file: Annotated[Path, typer.Option(help="The configuration file.", show_default="firmware/config.json")] = _FILE,
+    file: Annotated[Path, typer.Option(help="The configuration file.", show_default="firmware/config.json")] = CONFIG,
     name: Annotated[str | None, typer.Option(help="The node's name.")] = None,
     server: Annotated[str | None, typer.Option(help="The broker's host name or address.")] = None,
     user: Annotated[str | None, typer.Option(help="The broker's name for this node.")] = None,

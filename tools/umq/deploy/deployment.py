@@ -21,7 +21,6 @@ from umq.project import FIRMWARE
 _SWITCH = ".umq/switch"
 _NEW = ".umq/new"
 _BOOT = "boot.py"
-_LIBRARY = "lib/umqtt_full"  # nobody else's, whoever put it there
 _SPARE_BLOCKS = 6  # for the folders, and for what the filesystem itself needs
 _MOST_KEPT = 9
 
@@ -84,10 +83,13 @@ def plan(device, files, keep_configuration=False):
     listed = _listed(device)
     kept = {path: known for path, known in listed.items() if keep_configuration and not _is_code(path)}
     files = contents.listed(files, kept)
-    library = {f"{_LIBRARY}/{name}" for name in _names(device, _LIBRARY) if _is_code(name)}
+    # Ours, whoever put it there.
+    library = {f"{contents.LIBRARY}/{name}" for name in _names(device, contents.LIBRARY) if _is_code(name)}
     new = _names(device, _NEW)
     if "umqtt_full" in _names(device, ""):
-        raise UserError(f"{device.port}: the board's /umqtt_full hides the library in /{_LIBRARY}: remove it first")
+        raise UserError(
+            f"{device.port}: the board's /umqtt_full hides the library in /{contents.LIBRARY}: remove it first"
+        )
     suspects = {*files, *listed, *library, *filter(None, map(_twin, files))} - kept.keys()
     there = device.hashes([f"/{path}" for path in suspects] + [f"/{_NEW}/{name}" for name in new])
     found = Plan(files)

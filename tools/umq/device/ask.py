@@ -38,20 +38,16 @@ def ask(port):
         mcu = by_esptool.identify(port.path)
     except UserError:
         return None
-    return Answer(mcu, [board.name for board in _known() if board.mcu == mcu], True)
+    return Answer(mcu, [board.name for board in boards.all_boards() if board.mcu == mcu], True)
 
 
 def running(platform, machine):
     """The names of the boards that sys.platform and sys.implementation._machine can be those of."""
     name, _, chip = machine.rpartition(" with ")
-    found = [board for board in _known() if board.port == platform]
+    found = [board for board in boards.all_boards() if board.port == platform]
     # Of an ESP32 module the name says nothing, the chip all; there are RP2 boards without Wi-Fi, too.
     if platform == "esp32":
         return [board.name for board in found if board.mcu == chip.lower().replace("-", "")]
     if platform == "rp2":
         return [board.name for board in found if name == f"{board.vendor} {board.product}"]
     return [board.name for board in found]
-
-
-def _known():
-    return [boards.load(name) for name in boards.names()]

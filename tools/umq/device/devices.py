@@ -75,8 +75,8 @@ def _drive(drive):
 
 def _boards(**facts):
     # The names of the boards that could be meant.
-    known = [boards.load(name) for name in boards.names()]
-    return [board.name for board in known if all(getattr(board, key) == value for key, value in facts.items())]
+    every = boards.all_boards()
+    return [board.name for board in every if all(getattr(board, key) == value for key, value in facts.items())]
 
 
 def _show(ports, there, answers):

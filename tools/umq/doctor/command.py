@@ -12,10 +12,9 @@ from umq import reach, settings
 from umq.doctor.network import STEPS, Here, examine
 from umq.doctor.report import Failed, Report, as_json, as_line
 from umq.plain import tolerate
-from umq.project import FIRMWARE
+from umq.project import CONFIG
 
 _HERE = "this computer"
-_CONFIG = FIRMWARE / "config.json"
 _CONFIGURATION = "configuration"
 
 
@@ -48,7 +47,7 @@ def command(
     screen = _Json() if as_lines else _Lines()
     report = Report(screen.tell, screen.begin)
     with screen:
-        path = config or (_CONFIG if _CONFIG.exists() else None)
+        path = config or (CONFIG if CONFIG.exists() else None)
         if path:
             _examine_from_here(report, path)
         _examine_board(report, port, is_asked_for=port is not None or config is None)

@@ -28,7 +28,7 @@ class Trouble(Exception):
         self.words = words
 
     def as_error(self):
-        """The like of it, as reach.explain() takes it."""
+        """The like of it, as reach.diagnosis() takes it."""
         if self.kind in ("MQTTException", "Full"):
             return Exception(self.code, self.words)
         return OSError(getattr(errno, str(self.code), None), self.words)

@@ -1,6 +1,7 @@
 """The steps of a doctor on a board: what is on it."""
 
 import contextlib
+import hashlib
 
 from umq import contents, settings
 from umq.device import CodeError
@@ -12,7 +13,6 @@ VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "lib
 _OLDEST = (1, 26)
 _LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need some
 _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
-_LIBRARY_FOLDER = "lib/umqtt_full/"
 
 
 def examine_contents(report, device):
@@ -20,8 +20,8 @@ def examine_contents(report, device):
     device.make_room()
     report.step(BOARD, VERSION, lambda: _version(device))
     report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
-    program = contents.program(mpy=device.exists(f"/{_LIBRARY_FOLDER}__init__.mpy"))
-    library = {path: data for path, data in program.items() if path.startswith(_LIBRARY_FOLDER)}
+    program = contents.program(mpy=device.exists(f"/{contents.LIBRARY}/__init__.mpy"))
+    library = {path: data for path, data in program.items() if path.startswith(f"{contents.LIBRARY}/")}
     node = {path: data for path, data in program.items() if path not in library}
     report.step(BOARD, LIBRARY, lambda: _library(device, library), [FILES])
     report.step(BOARD, NODE, lambda: _node(device, node), [FILES])
@@ -82,8 +82,6 @@ def _node(device, expected):
 
 
 def _compared(device, what, expected):
-    import hashlib
-
     hashes = device.hashes("/" + path for path in expected)
     missing = [path for path in expected if hashes["/" + path] is None]
     differing = [

@@ -47,7 +47,7 @@ def load(board, path, with_files=False):
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}")
     try:
-        start, end = place(board, data)
+        start, end = part_of_flash(board, data)
     except UserError as fault:
         raise UserError(f"{path} is not firmware for {board.name}: {fault}")
     files = board.filesystem.offset
@@ -80,7 +80,7 @@ def _files(board, start, data):
     return data[board.filesystem.offset - start :]
 
 
-def place(board, data):
+def part_of_flash(board, data):
     """The part of the flash that `data`, a whole file, fills: (start, end); UserError if it is not for that board."""
     if board.method == "uf2":
         return _uf2_place(board, data)

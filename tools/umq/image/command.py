@@ -9,7 +9,7 @@ import typer
 from umq import boards, contents, settings
 from umq.errors import UserError
 from umq.image import images
-from umq.project import BUILD, FIRMWARE
+from umq.project import BUILD, CONFIG
 
 
 def command(
@@ -17,7 +17,7 @@ def command(
     config: Annotated[
         Path,
         typer.Option(help="The node's configuration, and beside it its tls_ca.", show_default="firmware/config.json"),
-    ] = FIRMWARE / contents.CONFIG,
+    ] = CONFIG,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into it.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
     flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,

@@ -7,8 +7,7 @@ from urllib.parse import quote
 from umq import settings
 from umq.errors import UserError
 from umq.flash import esp_image, uf2
-from umq.flash.firmware import RP2_FLASH
-from umq.flash.firmware import place as part_of_flash
+from umq.flash.firmware import RP2_FLASH, part_of_flash
 from umq.image import filesystem
 
 _SUFFIXES = {"esptool": ".bin", "uf2": ".uf2", "none": ".bin"}

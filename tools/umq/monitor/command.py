@@ -12,12 +12,11 @@ import typer
 from umq import reach, settings
 from umq.errors import UserError
 from umq.plain import plain, tolerate
-from umq.project import FIRMWARE
+from umq.project import CONFIG
 
 _REDRAW_S = 0.25
 _ONCE_S = 3.0
 _ROOT = "nodes/#"
-_CONFIG = FIRMWARE / "config.json"
 
 
 def command(
@@ -82,11 +81,11 @@ def command(
 
 def _of_node(topic, options):
     # The broker of the node that is configured here, and what it and its like are under.
-    if options or not _CONFIG.exists():
+    if options or not CONFIG.exists():
         raise UserError("which broker? `umq monitor HOST`, or let `umq config` write firmware/config.json")
-    config = settings.check(str(_CONFIG), settings.read(_CONFIG, has_wifi=False), has_wifi=False)
+    config = settings.check(str(CONFIG), settings.read(CONFIG, has_wifi=False), has_wifi=False)
     root = _ROOT if config.topic.startswith("nodes/") else config.topic
-    return reach.of_node(config, _CONFIG.parent), topic or root
+    return reach.of_node(config, CONFIG.parent), topic or root
 
 
 def _topic_filter(topic):

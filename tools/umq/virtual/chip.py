@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from umq.boards import load
+from umq import boards, micropython
 from umq.errors import UserError
-from umq.micropython import command
 from umq.project import BOARDS
 from umq.virtual.cable import open_pair, read_some, write_some
 
@@ -42,8 +41,8 @@ class Chip:
     """
 
     def __init__(self, folder, image, size, heap, bits, ssid, passphrase, unique_id):
-        self._board = load("VIRTUAL")
-        self._program = command(bits)
+        self._board = boards.load("VIRTUAL")
+        self._program = micropython.command(bits)
         self._folder = Path(folder)
         self._heap = heap
         self._make_flash(Path(image), size)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from umq.errors import UserError
-from umq.virtual import board as boards
+from umq.virtual.board import DEFAULT_PASSPHRASE, DEFAULT_SSID, VirtualBoard
 from umq.virtual.control import Control, tell
 
 
@@ -50,7 +50,7 @@ def command(
         raise UserError(f"words ({' '.join(words)}) are for a board that runs: `umq virtual --tell PORT ...`")
     ssid, passphrase = _network(config)
     with (
-        boards.VirtualBoard(
+        VirtualBoard(
             image=image,
             size=size and _bytes(size),
             heap=_bytes(heap),
@@ -72,7 +72,7 @@ def command(
 
 def _network(config):
     if config is None:
-        return boards.DEFAULT_SSID, boards.DEFAULT_PASSPHRASE
+        return DEFAULT_SSID, DEFAULT_PASSPHRASE
     try:
         settings = json.loads(config.read_text())
         return settings["wifi_ssid"], settings.get("wifi_passphrase")
