@@ -15,11 +15,10 @@ import pytest
 
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
-from umq import boards, device
+from umq import boards, device, filesystem
 from umq.deploy import command as deploy
 from umq.device import drives, serial_ports
 from umq.flash import by_drive, download
-from umq.image import filesystem
 from umq.lab import certificates
 from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE

@@ -10,7 +10,8 @@ import pytest
 from emulated_rom import EmulatedRom
 from umq import __main__ as command_line
 from umq import device
-from umq.device import ask, drives
+from umq.device import drives
+from umq.devices import ask
 
 
 @pytest.fixture

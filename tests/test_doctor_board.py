@@ -8,11 +8,10 @@ import time
 import pytest
 
 from umq import __main__ as command_line
-from umq import boards, contents, ports
+from umq import boards, contents, filesystem, ports
 from umq.device import CodeError
 from umq.doctor import on_board
 from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
-from umq.image import filesystem
 from umq.mosquitto import Mosquitto
 
 SECRET = "swordfish-hunter2"

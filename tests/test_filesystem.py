@@ -8,9 +8,8 @@ import pytest
 from littlefs import LittleFS, UserContext
 
 from mounted import mount
-from umq import boards
+from umq import boards, filesystem
 from umq.errors import UserError
-from umq.image import filesystem
 
 _PLACES = {name: boards.load(name).filesystem for name in ("ESP32_GENERIC", "RPI_PICO_W", "VIRTUAL")}
 _SECRET = "swordfish-hunter2"

@@ -12,10 +12,9 @@ import pytest
 import synthetic_firmware as synthetic
 from emulated_rom import EmulatedRom
 from umq import __main__ as command_line
-from umq import boards
+from umq import boards, filesystem
 from umq.errors import UserError
 from umq.flash import by_esptool, firmware
-from umq.image import filesystem
 
 _ESP32 = [name for name in boards.names() if boards.load(name).method == "esptool"]
 

@@ -13,8 +13,7 @@ from mounted import mount
 from umq import boards
 from umq.__main__ import main
 from umq.errors import UserError
-from umq.flash import by_drive, uf2
-from umq.flash import command as flash
+from umq.flash import by_drive, uf2, ways
 from umq.fleet import flashing
 
 _SECRETS = {"attic": "swordfish-hunter2", "cellar": "correct-horse-battery", "shed": "open-sesame-1234"}
@@ -116,7 +115,7 @@ def test_a_board_that_fails_does_not_stop_the_others():
 @pytest.fixture
 def by_rom(monkeypatch):
     """Esptool without its stub, which no emulation runs."""
-    monkeypatch.setattr(flash, "way", functools.partial(flash.way, no_stub=True))
+    monkeypatch.setattr(ways, "way", functools.partial(ways.way, no_stub=True))
 
 
 def _esp32_fleet(*words):

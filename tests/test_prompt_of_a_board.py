@@ -4,9 +4,8 @@ import ast
 
 import pytest
 
-from umq import boards, contents
+from umq import boards, contents, filesystem
 from umq.device import Device
-from umq.image import filesystem
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from board_rig import mpremote, wait_until
-from umq import boards, contents
-from umq.image import filesystem
+from umq import boards, contents, filesystem
 from umq.ports import free_port
 
 JOIN = """

@@ -16,7 +16,7 @@ _HERE = "On this computer"
 # Each command is a module whose function command() typer reads. Only the one that was asked for is imported: none waits
 # for another's modules.
 _COMMANDS = {
-    "devices": (_BOARD, "device.devices", "List the boards that are plugged in, and whether they are in boot mode."),
+    "devices": (_BOARD, "devices.command", "List the boards that are plugged in, and whether they are in boot mode."),
     "flash": (_BOARD, "flash.command", "Put MicroPython onto a board, and verify it."),
     "deploy": (_BOARD, "deploy.command", "Put library, node and configuration on a board, or what has changed."),
     "repl": (_BOARD, "device.repl", "The board's prompt, with the library of this tree mounted."),

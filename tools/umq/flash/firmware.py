@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from umq import filesystem
 from umq.errors import UserError
 from umq.flash import esp_image, uf2
-from umq.image import filesystem
 
 # Where the flash begins in an RP2 chip's memory, which UF2 files address.
 RP2_FLASH = 0x10000000

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from umq import contents, progress
+from umq import boards, contents, progress
 from umq.errors import UserError
 from umq.fleet import flashing, table
 from umq.fleet.state import State
-from umq.image import command as image
 from umq.image import images
 from umq.project import BUILD
 
@@ -48,14 +47,14 @@ def command(
 
         umq fleet nodes.csv ESP32_GENERIC --config common.json --flash --port /dev/ttyUSB0 --port /dev/ttyUSB1
     """
-    chosen = image.board_of(board, flash_mb)
+    chosen = images.with_flash(boards.load(board), flash_mb)
     if port and not flash:
         raise UserError("--port says where to write to: say --flash too")
     if flash and chosen.method == "none":
         raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
     nodes = _wanted(_rows(file, config), node, file)
     state = State(out / _STATE)
-    files = _make(chosen, nodes, mpy, image.read(firmware) if firmware else None, file, out)
+    files = _make(chosen, nodes, mpy, firmware and images.read(firmware), file, out)
     outcome = {name: (flashing.NOT_YET, "") for name in files}
     if flash:
         outcome |= _flash(chosen, files, state, port or [], bool(node))
@@ -101,13 +100,12 @@ def _make(board, nodes, mpy, firmware, file, out):
 
 def _flash(board, files, state, ports, again):
     # What becomes of each node, as {name: (word, why)}; what is done is noted at once.
-    from umq.flash import command as flash
-    from umq.flash import firmware
+    from umq.flash import firmware, ways
 
     def put(name, port):
         whole = firmware.load(board, files[name], with_files=True)
         drive = Path(port) if port and Path(port).is_dir() else None
-        way = flash.way(board, whole, port=None if drive else port, drive=drive)
+        way = ways.way(board, whole, port=None if drive else port, drive=drive)
         way.ready()
         print(f"{name}: {way.run()}", file=sys.stderr)
         state.done(name, whole.data)

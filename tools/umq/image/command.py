@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from umq import boards, contents, settings
-from umq.errors import UserError
 from umq.image import images
 from umq.project import BUILD, CONFIG
 
@@ -36,11 +35,11 @@ def command(
 
         umq image ESP32_GENERIC_S3 --config greenhouse.json --flash-mb 16 --to greenhouse.bin
     """
-    chosen = board_of(board, flash_mb)
+    chosen = images.with_flash(boards.load(board), flash_mb)
     text = settings.read(config)
     node = settings.check(config, text).client_id
     files = contents.listed(contents.program(mpy) | contents.configuration(config, text, config.parent))
-    image = images.make(chosen, files, read(firmware) if firmware else None)
+    image = images.make(chosen, files, firmware and images.read(firmware))
     to = to or BUILD / "images" / images.file_name(chosen, node)
     images.write(to, image.data)
     if as_json:
@@ -54,17 +53,3 @@ def command(
         print(f"next: umq virtual --image {to} --config {config}")
     else:
         print(f"next: umq flash {chosen.name} --firmware {to} --with-files")
-
-
-def board_of(name, flash_mb):
-    """The Board of that name, with so many MB of flash, or None for what is usual."""
-    board = boards.load(name)
-    return board if flash_mb is None else images.with_flash(board, flash_mb)
-
-
-def read(firmware):
-    """The bytes of the file `firmware`."""
-    try:
-        return firmware.read_bytes()
-    except OSError as error:
-        raise UserError(f"{firmware} cannot be read: {error.strerror}")

@@ -4,11 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from umq import settings
+from umq import filesystem, settings
 from umq.errors import UserError
 from umq.flash import esp_image, uf2
 from umq.flash.firmware import RP2_FLASH, part_of_flash
-from umq.image import filesystem
 
 _SUFFIXES = {"esptool": ".bin", "uf2": ".uf2", "none": ".bin"}
 
@@ -41,7 +40,9 @@ class Image:
 
 
 def with_flash(board, megabytes):
-    """The Board with another amount of flash than board.json says. UserError where that is not for us to say."""
+    """The Board with so many MB of flash; None: as board.json says. UserError where that is not for us to say."""
+    if megabytes is None:
+        return board
     size = megabytes << 20
     if board.method != "esptool":
         raise UserError(f"the flash of {board.name} is what its firmware was built for: leave --flash-mb out")
@@ -78,6 +79,14 @@ def make(board, files, firmware=None):
 def file_name(board, client_id):
     """What the image of the node `client_id` is called."""
     return quote(client_id, safe=" ") + _SUFFIXES[board.method]
+
+
+def read(path):
+    """The bytes of the firmware file `path`. UserError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}")
 
 
 def write(path, data):

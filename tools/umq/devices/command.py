@@ -54,7 +54,7 @@ def _ask(ports):
     # {path: what the board there said}
     from rich.console import Console
 
-    from umq.device import ask
+    from umq.devices import ask
 
     console = Console(stderr=True)
     answers = {}
