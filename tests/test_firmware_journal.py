@@ -1,14 +1,9 @@
 """How the node starts with a journal on a filesystem that is damaged or full: MicroPython's own LittleFS, in memory."""
 
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from umq import micropython
+import node_script
 
-ROOT = Path(__file__).resolve().parents[1]
 # Skipped where there is no MicroPython; in CI that is a failure.
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -42,21 +37,7 @@ import config, start
 def play(tmp_path):
     """play(script) runs it after the one above; its output as lines."""
 
-    def run(script):
-        (tmp_path / "script.py").write_text(SCRIPT + script)
-        done = subprocess.run(
-            [*micropython.command(), "script.py"],
-            cwd=tmp_path,
-            env=dict(os.environ, MICROPYPATH=f"{ROOT / 'firmware'}:{ROOT / 'lib'}:.frozen"),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.splitlines()
-
-    return run
+    return lambda script: node_script.run(tmp_path, SCRIPT + script)
 
 
 def test_a_full_flash_does_not_stop_the_node(play):
