@@ -248,9 +248,6 @@ class _Running:
     def __exit__(self, *_):
         pass
 
-    def run(self, code):
-        pass
-
     def evaluate(self, expression):
         return self._answer
 

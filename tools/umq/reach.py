@@ -13,15 +13,8 @@ import typer
 
 from umq.errors import UserError
 from umq.plain import plain
-from umq.project import LIB
 
 PASSWORD_VARIABLE = "UMQ_PASSWORD"
-
-
-def add_library():
-    """Make `import umqtt_full` find the library of this very project."""
-    if str(LIB) not in sys.path:
-        sys.path.insert(0, str(LIB))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _SILENT = (
 )
 _STOPPED = "the board stopped answering: press its reset button and try again"
 
-# What every command may call: it feeds the watchdog that the node started, which nobody can stop any more.
+# What every command may use; _feed() feeds the watchdog that the node started, which nobody can stop any more.
 _PRELUDE = """
 import gc, sys
 def _feed():
@@ -96,7 +96,7 @@ class Device:
         """Run the text `code` on the board; return what it printed, as text.
 
         timeout_s: how long it may be silent. DeviceError: it raised (CodeError), or did not end. If it takes more than
-        a second or two it must call _feed() at times, for the node's watchdog.
+        a second or two it must call _feed() at times, for the node's watchdog; that, `gc` and `sys` are there.
         """
         return self._run(f"_feed()\n{code}", timeout_s)
 

@@ -73,6 +73,11 @@ def unmounted(labels=_LABELS):
     return sorted(one for one in CHIPS if one in there and one not in seen)
 
 
+def how_to_mount(board_id):
+    """The command that mounts, on Linux, the drive of that Board-ID."""
+    return f"udisksctl mount -b {_LABELS / board_id}"
+
+
 def choose(board, wanted=None, folders=None):
     """The Drive for `board`: the one mounted at `wanted`, or the only one of its chip; None if there is none.
 

@@ -27,12 +27,11 @@ def open_line(port):
     from mpremote.transport import TransportError
     from mpremote.transport_serial import SerialTransport
 
-    is_path = os.name != "nt" and "://" not in port
-    if is_path and not os.path.exists(port):
-        raise DeviceError(f"{port}: there is no such port: is the board plugged in? `umq devices` lists what is")
-    fault = serial_ports.trouble(port) if is_path else None
-    if fault:
-        raise DeviceError(f"{port} {fault}")
+    if not serial_ports.is_url(port):
+        if not os.path.exists(port):
+            raise DeviceError(f"{port}: there is no such port: is the board plugged in? `umq devices` lists what is")
+        if fault := serial_ports.trouble(port):
+            raise DeviceError(f"{port} {fault}")
     try:
         # Any: mpremote puts another object into `serial` while it mounts a folder.
         transport: Any = SerialTransport(port, baudrate=_BAUD, timeout=READ_S)

@@ -85,7 +85,7 @@ def choose(wanted=None, found=None):
     wanted: a path, or a URL that pyserial opens, such as socket://HOST:PORT, which is taken as it is; None for the only
     board there is. found: as in listed(). UserError says what is wrong and what there is.
     """
-    if wanted and "://" in wanted:
+    if wanted and is_url(wanted):
         return wanted
     if wanted and os.path.exists(wanted):
         fault = trouble(wanted)
@@ -104,6 +104,11 @@ def choose(wanted=None, found=None):
     if ports[0].trouble:
         raise UserError(f"{ports[0].path} {ports[0].trouble}")
     return ports[0].path
+
+
+def is_url(port):
+    """Is `port` nothing of this computer's, but a URL that pyserial opens, such as socket://HOST:PORT?"""
+    return "://" in port
 
 
 def trouble(path):

@@ -25,7 +25,6 @@ def ask(port):
     if port.boot_mode is not True:
         try:
             with Device(port.path) as device:
-                device.run("import sys")
                 platform, machine, version = device.evaluate(
                     "(sys.platform, sys.implementation._machine, sys.version.split('; ')[-1])"
                 )

@@ -42,9 +42,7 @@ def command(
     if ports or there:
         _show(ports, there, answers)
     for board_id in drives.unmounted():
-        print(
-            f"The drive {board_id} is plugged in but not mounted: `udisksctl mount -b /dev/disk/by-label/{board_id}`."
-        )
+        print(f"The drive {board_id} is plugged in but not mounted: `{drives.how_to_mount(board_id)}`.")
     if not ports and not there:
         print(f"{serial_ports.NOTHING_THERE[0].upper()}{serial_ports.NOTHING_THERE[1:]}.")
         print("On Linux `sudo dmesg | tail` shows whether the computer noticed the board at all.")

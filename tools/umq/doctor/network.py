@@ -7,6 +7,7 @@ import socket
 from umq import reach
 from umq.doctor.report import Failed
 from umq.plain import plain
+from umq.project import add_library
 
 LOOK_UP, TCP, TLS, CONNECT, ROUND_TRIP = "name look-up", "TCP", "TLS", "CONNECT", "round trip"
 STEPS = (LOOK_UP, TCP, TLS, CONNECT, ROUND_TRIP)
@@ -147,7 +148,7 @@ class Here:
         return f"published to {plain(topic_name)}, and it came back"
 
     def _connected(self):
-        reach.add_library()
+        add_library()
         from umqtt_full import MQTTClient, MQTTException, Transport
 
         class Noting(Transport):

@@ -34,7 +34,6 @@ def steps(board, firmware, drive, port, erase=False):
 def to_boot_mode(board, port):
     """Put the MicroPython board at `port` into its boot mode; the Drive that appears. UserError: none did."""
     with Device(port) as device:
-        device.run("import sys")
         platform, machine = device.evaluate("(sys.platform, sys.implementation._machine)")
         if platform != board.port or board.mcu.upper() not in machine:
             raise UserError(f"the board at {port} is {machine}, and {board.name} has {board.mcu}")
@@ -132,9 +131,6 @@ def _wait(look, patience_s):
 
 
 def _mount_hint(board):
-    waiting = [one for one in drives.unmounted() if one == board.drive]
-    if waiting:
-        return (
-            f"the drive {board.drive} is there but not mounted: `udisksctl mount -b /dev/disk/by-label/{board.drive}`"
-        )
+    if board.drive in drives.unmounted():
+        return f"the drive {board.drive} is there but not mounted: `{drives.how_to_mount(board.drive)}`"
     return board.boot_mode

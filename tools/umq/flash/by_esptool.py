@@ -144,7 +144,7 @@ def _error(said):
 
 
 def _is_gone(port, failed):
-    return bool(_GONE.search(failed.said)) or not ("://" in port or os.path.exists(port))
+    return bool(_GONE.search(failed.said)) or not (serial_ports.is_url(port) or os.path.exists(port))
 
 
 def _in_words(board, port, failed):
@@ -154,7 +154,7 @@ def _in_words(board, port, failed):
     if failed.percent is not None:
         why = "the port is gone: was the cable pulled?" if _is_gone(port, failed) else failed.said
         return UserError(f"{port}: writing broke off at {failed.percent:.0f}% ({why}){half}")
-    if "://" not in port:
+    if not serial_ports.is_url(port):
         if not os.path.exists(port):
             return UserError(
                 f"{port} is gone: was the cable pulled? In boot mode it may have another name: `umq devices`"

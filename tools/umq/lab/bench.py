@@ -19,7 +19,7 @@ from umq.lab import bench_peers
 from umq.lab.bench_cpus import Cpus
 from umq.lab.bench_sender import Sender
 from umq.lab.delay_proxy import DelayProxy
-from umq.project import ROOT
+from umq.project import LIB, ROOT
 
 _SCRIPTS = ROOT / "tools" / "bench"
 _TOPIC = b"bench/topic/20-bytes"
@@ -84,7 +84,7 @@ class Program:
     name: str
     module: str
     cells: frozenset
-    path: Path = ROOT / "lib"
+    path: Path = LIB
     trouble: str = ""  # why it has no figures
 
 

@@ -5,15 +5,13 @@ On the broker it waits as a retained message; at its other end is the same libra
 
 import hashlib
 import os
-import sys
 
 from umq.errors import UserError
 from umq.lab import board_scripts
-from umq.project import ROOT
+from umq.project import add_library
 
 SIZE = 1 << 20  # bytes
 HEAPS = {32: "64k", 64: "128k"}  # by the MicroPython's bits, as boards have them and as much for its larger words
-_LIB = ROOT / "lib"
 _TOPIC = "budget/large"
 _TIMEOUT_MS = 30_000
 
@@ -47,7 +45,7 @@ def _peak(library, port, file, payload, bits, way, qos):
 
 class _Peer:
     def __init__(self, port):
-        sys.path.insert(0, str(_LIB))
+        add_library()
         from umqtt_full import MQTTClient
 
         self._client = MQTTClient(b"budget-peer", "127.0.0.1", port, max_packet=SIZE + 100, chunk=1 << 16, inflight=1)

@@ -21,7 +21,7 @@ from pathlib import Path
 from umq import micropython, ports
 from umq.errors import UserError
 from umq.mosquitto import Mosquitto
-from umq.project import ROOT
+from umq.project import FIRMWARE, LIB, add_library
 
 _TOPIC = "nodes/demo"
 _NODE_ID = "demo-node"
@@ -34,7 +34,7 @@ _COLOURS = {"demo": "1", "broker": "33", "node": "2", "we": "36", "got": "32", "
 
 
 def add_arguments(parser):
-    parser.add_argument("--firmware", default=str(ROOT / "firmware"), help="directory whose main.py is booted")
+    parser.add_argument("--firmware", default=str(FIRMWARE), help="directory whose main.py is booted")
     parser.add_argument("--limit", type=float, default=38, metavar="SECONDS", help="give up after this long (38)")
 
 
@@ -43,7 +43,7 @@ def run(args):
     firmware = Path(args.firmware)
     if not (firmware / "main.py").is_file():
         raise UserError(f"{firmware} has no main.py to boot: give the node's directory with --firmware")
-    sys.path.insert(0, str(ROOT / "lib"))  # our side uses the very library that the node does
+    add_library()  # our side uses the very library that the node does
     screen = _Screen()
     checks = _Checks(screen)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up then, too
@@ -129,7 +129,7 @@ class _Node:
     """The firmware as a process of MicroPython's unix port, and what it prints."""
 
     def __init__(self, firmware, config_path):
-        environment = dict(os.environ, MICROPYPATH=f".frozen:{ROOT / 'lib'}")
+        environment = dict(os.environ, MICROPYPATH=f".frozen:{LIB}")
         self.words = []  # every line it printed
         self._lines = queue.SimpleQueue()
         self._process = subprocess.Popen(

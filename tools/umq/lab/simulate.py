@@ -14,10 +14,9 @@ import signal
 import sys
 import time
 
-from umq.project import ROOT
+from umq.project import LIB, ROOT
 
 _TESTS = ROOT / "tests"
-LIB = ROOT / "lib"
 _CHUNK = 50  # seeds that a process takes at once
 _SECONDS = 30  # that a story may last; it should take milliseconds
 _SHOWN = 10  # of the violations

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from umq.errors import UserError
-from umq.project import ROOT
+from umq.project import LIB, ROOT
 
 _FOLDER = ROOT / "tests" / "mutants"
 _SEEDS = 1500  # stories to try before the exhaustive runs
@@ -43,7 +43,7 @@ def table():
 def make(mutant, folder):
     """Copy the library into `folder` and make the fault there; UserError if the text is not there once."""
     name, file, right, wrong = mutant
-    shutil.copytree(ROOT / "lib" / "umqtt_full", folder / "umqtt_full", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(LIB / "umqtt_full", folder / "umqtt_full", ignore=shutil.ignore_patterns("__pycache__"))
     path = folder / "umqtt_full" / file
     text = path.read_text()
     if text.count(right) != 1:

@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 
-from umq.project import ROOT
+from umq.project import LIB, ROOT
 
 QUIET_S = 30  # without news for so long, nothing more is to be expected
 # How many messages of QoS 2 a node's journal has room for. With an open window the broker sends all it has at once, and
 # after a restart those again whose PUBCOMP had not yet come.
 _RECEIVED = 224
-_LIB = ROOT / "lib"
 _NODE = ROOT / "tools" / "soak" / "node.py"
 
 
@@ -60,7 +59,7 @@ class Node:
         with self._printed.open("ab") as printed:
             self._process = subprocess.Popen(
                 [*self._argv, str(_NODE)],
-                env={**os.environ, "PYTHONPATH": str(_LIB), "MICROPYPATH": f"{_LIB}:.frozen"},
+                env={**os.environ, "PYTHONPATH": str(LIB), "MICROPYPATH": f"{LIB}:.frozen"},
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=printed,

@@ -12,7 +12,7 @@ import typer
 from umq import reach, settings
 from umq.errors import UserError
 from umq.plain import plain, tolerate
-from umq.project import CONFIG
+from umq.project import CONFIG, add_library
 
 _REDRAW_S = 0.25
 _ONCE_S = 3.0
@@ -90,7 +90,7 @@ def _of_node(topic, options):
 
 def _topic_filter(topic):
     # A root without wildcards means all below it.
-    reach.add_library()
+    add_library()
     from umqtt_full.topics import is_topic_filter
 
     topic = topic if topic.endswith(("#", "+")) or "+/" in topic else topic.rstrip("/") + "/#"

@@ -7,8 +7,9 @@ from umq import reach
 from umq.errors import UserError
 from umq.monitor.model import LONGEST_PAYLOAD
 from umq.plain import plain
+from umq.project import add_library
 
-reach.add_library()
+add_library()
 
 from umqtt_full import MQTTException  # noqa: E402
 from umqtt_full.robust import MQTTClient  # noqa: E402

@@ -49,7 +49,7 @@ class VirtualBoard:
         heap=DEFAULT_HEAP,
         bits=64,
         ssid=DEFAULT_SSID,
-        passphrase=DEFAULT_PASSPHRASE,
+        passphrase: str | None = DEFAULT_PASSPHRASE,
         link=None,
         unique_id=None,
     ):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from umq import settings
 from umq.errors import UserError
 from umq.virtual.board import DEFAULT_PASSPHRASE, DEFAULT_SSID, VirtualBoard
 from umq.virtual.control import Control, tell
@@ -73,13 +74,10 @@ def command(
 def _network(config):
     if config is None:
         return DEFAULT_SSID, DEFAULT_PASSPHRASE
-    try:
-        settings = json.loads(config.read_text())
-        return settings["wifi_ssid"], settings.get("wifi_passphrase")
-    except (OSError, ValueError):
-        raise UserError(f"{config} is no configuration of a node that can be read")
-    except (KeyError, TypeError, AttributeError):
+    found = settings.parsed(config)
+    if "wifi_ssid" not in found:
         raise UserError(f'{config} has no "wifi_ssid": give the name of the Wi-Fi network there')
+    return found["wifi_ssid"], found.get("wifi_passphrase")
 
 
 def _bytes(text):
