@@ -5,32 +5,24 @@ umqtt_full, on CPython. Every step waits for what it wants to see, and for nothi
 is said in the summary, and the exit status is 1.
 """
 
-import collections
 import contextlib
 import json
-import os
-import queue
 import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-from umq import micropython, ports
+from umq import ports
 from umq.errors import UserError
+from umq.lab.demo_parties import SLICE_MS, TOPIC, Node, Watcher
+from umq.lab.demo_screen import Checks, Screen
 from umq.mosquitto import Mosquitto
-from umq.project import FIRMWARE, LIB, add_library
+from umq.project import FIRMWARE, add_library
 
-_TOPIC = "nodes/demo"
 _NODE_ID = "demo-node"
 _STEP_S = 12
-_SLICE_MS = 20  # how long the network is waited for before the node's own words are looked at again
 _COMMANDS_DURING_OUTAGE = 5
 _COMMANDS_TO_DEAD_NODE = 3
-
-_COLOURS = {"demo": "1", "broker": "33", "node": "2", "we": "36", "got": "32", "seen": "1;32", "not seen": "1;31"}
 
 
 def add_arguments(parser):
@@ -44,8 +36,8 @@ def run(args):
     if not (firmware / "main.py").is_file():
         raise UserError(f"{firmware} has no main.py to boot: give the node's directory with --firmware")
     add_library()  # our side uses the very library that the node does
-    screen = _Screen()
-    checks = _Checks(screen)
+    screen = Screen()
+    checks = Checks(screen)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up then, too
     try:
         with contextlib.ExitStack() as stack:
@@ -62,182 +54,6 @@ def run(args):
 
 class _NotSeen(Exception):
     """What was waited for did not happen; the words say what."""
-
-
-class _Screen:
-    """Lines with the time since the start; colours on a terminal only, and never with NO_COLOR."""
-
-    def __init__(self):
-        self._start = time.monotonic()
-        self._is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-    def elapsed_s(self):
-        return time.monotonic() - self._start
-
-    def title(self, words):
-        print()
-        self.say("demo", words)
-
-    def say(self, who, words):
-        self._line(f"{self.elapsed_s():5.1f} s", who, words)
-
-    def item(self, who, words):
-        self._line(" " * 7, who, words)
-
-    def _line(self, left, who, words):
-        label = f"{who:>8}"
-        if self._is_coloured:
-            label = f"\x1b[{_COLOURS[who]}m{label}\x1b[0m"
-        print(f"{left} {label}  {words}", flush=True)
-
-
-class _Checks:
-    """What was seen, and what was not."""
-
-    def __init__(self, screen):
-        self._screen = screen
-        self._results = []
-
-    def seen(self, what):
-        self._results.append((True, what))
-        self._screen.say("seen", what)
-
-    def missed(self, what):
-        self._results.append((False, what))
-        self._screen.say("not seen", what)
-
-    def require(self, is_so, what, otherwise):
-        """`what` was seen if `is_so`; if not, say `otherwise` and go on."""
-        if is_so:
-            self.seen(what)
-        else:
-            self.missed(otherwise)
-
-    def summary(self):
-        """Print what was seen; the exit status."""
-        failed = [what for is_seen, what in self._results if not is_seen]
-        self._screen.title(f"summary, after {self._screen.elapsed_s():.1f} s")
-        for is_seen, what in self._results:
-            self._screen.item("seen" if is_seen else "not seen", what)
-        self._screen.item(
-            "demo", f"NOT everything was seen: {len(failed)} missing" if failed else "everything was seen"
-        )
-        return 1 if failed else 0
-
-
-class _Node:
-    """The firmware as a process of MicroPython's unix port, and what it prints."""
-
-    def __init__(self, firmware, config_path):
-        environment = dict(os.environ, MICROPYPATH=f".frozen:{LIB}")
-        self.words = []  # every line it printed
-        self._lines = queue.SimpleQueue()
-        self._process = subprocess.Popen(
-            micropython.command() + [str(firmware / "main.py"), str(config_path)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a Ctrl-C is ours; we stop the node ourselves
-        )
-        self.process_id = self._process.pid
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-
-    def _read(self):
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.put(line.rstrip())
-
-    def new_words(self):
-        """The lines printed since the last call."""
-        lines = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                lines.append(self._lines.get_nowait())
-        self.words += lines
-        return lines
-
-    def has_ended(self):
-        return self._process.poll() is not None
-
-    def interrupt(self):
-        """Ctrl-C: the node says goodbye. Returns its exit status, or None if it did not end."""
-        self._process.send_signal(signal.SIGINT)
-        try:
-            return self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def kill(self):
-        """SIGKILL: the node says nothing."""
-        self._process.kill()
-        self._process.wait()
-        self._reader.join(timeout=5)
-
-
-class _Watcher:
-    """Our side: a client of the same broker that sees everything the node says, and commands it."""
-
-    def __init__(self, port, screen):
-        from umqtt_full import MQTTClient
-
-        self._screen = screen
-        self.messages = collections.defaultdict(list)  # last level of the topic -> payloads
-        self.commands = []
-        self._is_connected = True
-        self._client = MQTTClient("demo-watcher", "127.0.0.1", port, keepalive=10, max_packet=2048, inflight=16)
-        self._client.on_message = self._got
-        # A persistent session, so that nothing of QoS 1 and 2 passes us by while the broker is away.
-        self._client.connect(clean_session=False)
-        self._client.subscribe([(f"{_TOPIC}/{kind}", 2) for kind in _KINDS])
-
-    def _got(self, message):
-        kind = bytes(message.topic_name).decode().rpartition("/")[2]
-        payload = bytes(message.payload).decode()
-        self.messages[kind].append(payload)
-        flags = f"QoS {message.qos}" + (", again" if message.dup else "") + (", retained" if message.retain else "")
-        self._screen.say("got", f"{kind:9} {flags:8} {payload}")
-
-    def poll(self):
-        """Work the network for a moment; connect again when the link is lost."""
-        try:
-            if not self._is_connected:
-                self._client.reconnect(timeout_ms=1_000)
-                self._is_connected = True
-                self._screen.say("demo", "our side is connected again")
-            self._client.poll(_SLICE_MS)
-        except OSError:
-            self._is_connected = False
-            self._client.transport.wait(_SLICE_MS)
-
-    def command(self, text):
-        """Send a command at QoS 2; kept by our own store while the broker is away."""
-        self._screen.say("we", f"command   QoS 2    {text}")
-        self.commands.append(text)
-        self._client.publish(f"{_TOPIC}/command", text, qos=2, wait=False)
-
-    def numbers(self, kind):
-        return [json.loads(payload)["n"] for payload in self.messages[kind]]
-
-    def answers(self):
-        """How many answers came to each command."""
-        return collections.Counter(json.loads(payload)["command"] for payload in self.messages["answer"])
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self._client.disconnect()
-
-
-_KINDS = ("status", "birth", "telemetry", "summary", "answer")
 
 
 class _Demo:
@@ -265,7 +81,7 @@ class _Demo:
     def _start(self):
         self._screen.title("1. the broker, and our side of it")
         self._screen.say("broker", f"mosquitto with persistence on 127.0.0.1:{self._broker.port}")
-        self._watcher = _Watcher(self._broker.port, self._screen)
+        self._watcher = Watcher(self._broker.port, self._screen)
 
     def _boot(self):
         self._screen.title("2. a node boots")
@@ -359,7 +175,7 @@ class _Demo:
                     "client_id": _NODE_ID,
                     "server": "127.0.0.1",
                     "port": self._broker.port,
-                    "topic": _TOPIC,
+                    "topic": TOPIC,
                     "keepalive_s": 10,
                     "interval_ms": 250,
                     "summary_every": 2,
@@ -367,7 +183,7 @@ class _Demo:
                 }
             )
         )
-        self._node = self._stack.enter_context(_Node(self._firmware, config_path))
+        self._node = self._stack.enter_context(Node(self._firmware, config_path))
         self._screen.say("demo", f"{self._firmware.name}/main.py on MicroPython, process {self._node.process_id}")
 
     def _until(self, condition, what, node_may_end=False, step_s=_STEP_S):
@@ -404,10 +220,10 @@ class _Demo:
         late = MQTTClient("demo-late", "127.0.0.1", self._broker.port)
         late.on_message = lambda message: statuses.append((bytes(message.payload).decode(), bool(message.retain)))
         late.connect()
-        late.subscribe(f"{_TOPIC}/status", 1)
+        late.subscribe(f"{TOPIC}/status", 1)
         deadline = time.monotonic() + _STEP_S
         while not statuses and not self._is_late(deadline):
-            late.poll(_SLICE_MS)
+            late.poll(SLICE_MS)
         late.disconnect()
         self._checks.require(
             statuses == [(expected, True)],

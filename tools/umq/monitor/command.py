@@ -1,6 +1,5 @@
 """umq monitor: the nodes of a broker as they are now, live; or every event as a line, for people and for scripts."""
 
-import json
 import os
 import sys
 import time
@@ -11,10 +10,10 @@ import typer
 
 from umq import reach, settings
 from umq.errors import UserError
+from umq.monitor import screens
 from umq.plain import plain, tolerate
 from umq.project import CONFIG, add_library
 
-_REDRAW_S = 0.25
 _ONCE_S = 3.0
 _ROOT = "nodes/#"
 
@@ -67,7 +66,7 @@ def command(
     topic = _topic_filter(topic or _ROOT)
     if once and seconds is None and not until:
         seconds = _ONCE_S
-    screen = _screen(once, lines, as_json)
+    screen = screens.choose(once, lines, as_json)
     try:
         with screen:
             is_over = _watch(target, topic, screen, seconds, set(until or ()))
@@ -120,7 +119,7 @@ def _watch(target, topic, screen, seconds, until):
     end = None if seconds is None else time.monotonic() + seconds
     try:
         while True:
-            link.poll(_REDRAW_S)
+            link.poll(screens.REDRAW_S)
             tend()
             if until and until <= {
                 node.name for node in fleet.nodes.values() if node.state == ONLINE and node.reports()
@@ -131,102 +130,3 @@ def _watch(target, topic, screen, seconds, until):
     finally:
         link.close()
         screen.end(fleet)
-
-
-def _screen(once, lines, as_json):
-    if as_json:
-        return _JsonNodes() if once else _JsonEvents()
-    if once:
-        return _Table()
-    return _Lines() if lines or not sys.stdout.isatty() else _Live()
-
-
-class _Screen:
-    # What there is to be seen of a fleet, and when. A context manager.
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def event(self, event, fleet):
-        """Something happened."""
-
-    def draw(self, fleet, trouble):
-        """Called several times a second. trouble: what is wrong with the connection, "" if nothing is."""
-
-    def end(self, fleet):
-        """No more will come."""
-
-
-class _Lines(_Screen):
-    def event(self, event, fleet):
-        from umq.monitor.view import event_words
-
-        print(time.strftime("%H:%M:%S"), event_words(event), flush=True)
-
-
-class _JsonEvents(_Screen):
-    def event(self, event, fleet):
-        print(_json({"time": round(time.time(), 3), "event": event.kind, "node": event.node, **_data(event)}))
-        sys.stdout.flush()
-
-
-class _JsonNodes(_Screen):
-    def end(self, fleet):
-        now = time.monotonic()
-        for node in sorted(fleet.nodes.values(), key=lambda node: node.name):
-            values = {value: node.last(value) for value in node.history}
-            ago = None if node.last_seen is None else round(now - node.last_seen, 1)
-            said = {"node": node.name, "status": node.state, **node.facts, **values, "seen_s_ago": ago}
-            print(_json({**said, "messages_a_second": round(node.rate(now), 3)}))
-
-
-class _Table(_Screen):
-    def end(self, fleet):
-        from rich.console import Console
-
-        from umq.monitor.view import view
-
-        console = Console(highlight=False)
-        console.print(view(fleet, time.monotonic(), console.width))
-
-
-class _Live(_Screen):
-    def __enter__(self):
-        from rich.console import Console
-        from rich.live import Live
-
-        self._console = Console(highlight=False)
-        self._live = Live(console=self._console, screen=True, auto_refresh=False)
-        self._live.start()
-        self._drawn_at = 0.0
-        return self
-
-    def __exit__(self, *_):
-        self._live.stop()
-
-    def draw(self, fleet, trouble):
-        now = time.monotonic()
-        if now - self._drawn_at >= _REDRAW_S:
-            self._drawn_at = now
-            self._live.update(self._view(fleet, trouble), refresh=True)
-
-    def end(self, fleet):
-        self._live.stop()  # back to the lines from before; what was last to be seen stays under them
-        self._console.print(self._view(fleet, "", height=None))
-
-    def _view(self, fleet, trouble, **height):
-        from umq.monitor.view import view
-
-        size = self._console.size
-        return view(fleet, time.monotonic(), size.width, **{"height": size.height, **height}, status=trouble)
-
-
-def _data(event):
-    return event.data or {"text": event.text}
-
-
-def _json(said):
-    return json.dumps(said).replace("\x7f", "\\u007f")  # the one control character that JSON lets through
