@@ -5,12 +5,12 @@ Whatever goes wrong, here and nowhere else, becomes a DeviceError of one line.
 
 import ast
 import contextlib
-import errno
 import io
 import struct
 from binascii import b2a_base64
 
-from umq.device.line import LOOK_S, READ_S, DeviceError, Gone, close_line, follow, open_line
+from umq.device.errors import CodeError, DeviceError, Gone, in_words
+from umq.device.line import LOOK_S, READ_S, close_line, follow, open_line
 
 _WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is just being reset, or takes its leave of a broker, hears a later Ctrl-C
 _PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
@@ -52,14 +52,6 @@ def _hash(path):
         return None
     return binascii.hexlify(h.digest()).decode()
 """
-
-
-class CodeError(DeviceError):
-    """What ran on the board ended with an exception; `exception` is the traceback's last line."""
-
-    def __init__(self, port, exception):
-        super().__init__(f"{port}: the board says {exception}")
-        self.exception = exception
 
 
 class Device:
@@ -266,7 +258,7 @@ class Device:
         try:
             yield
         except CodeError as error:
-            words = _words(error.exception)
+            words = in_words(error.exception)
             if words is None:
                 raise
             raise CodeError(self.port, f"{path}: {words}")
@@ -292,18 +284,3 @@ def lines(port, timeout_s=None, note=None):
 def _as_code(piece):
     # Whichever is shorter: source text as it stands, bytecode in base64.
     return min(repr(piece), f"_text({b2a_base64(piece, newline=False)!r})", key=len)
-
-
-def _words(exception):
-    # What an OSError of the board means.
-    for name, words in (
-        ("ENOSPC", "no room is left on the board's filesystem"),
-        ("ENOENT", "there is no such file on the board"),
-        ("EROFS", "the board's filesystem is read-only"),
-        ("ENODEV", "the board has no filesystem"),
-        ("EIO", "the board's flash failed"),
-    ):
-        code = getattr(errno, name)
-        if exception.startswith(f"OSError: [Errno {code}]") or exception == f"OSError: {code}":
-            return words
-    return None

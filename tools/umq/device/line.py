@@ -6,20 +6,12 @@ import time
 from typing import Any
 
 from umq.device import serial_ports
-from umq.errors import UserError
+from umq.device.errors import DeviceError, Gone
 
 _BAUD = 115_200
 READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
 LOOK_S = 0.1
 _PSEUDO = ("/dev/pts/", "/dev/ttys")  # pseudo-terminals: their numbers are given to others, so they never come back
-
-
-class DeviceError(UserError):
-    """The board could not be reached, or could not do what it was asked: one line that names the port."""
-
-
-class Gone(DeviceError):
-    """The port went away, with its cable or its board."""
 
 
 def open_line(port):

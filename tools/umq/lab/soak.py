@@ -191,15 +191,6 @@ class Soak:
     def done(self):
         return sum(flow.came for flow in self._flows)
 
-    def so_far(self):
-        """In a line."""
-        connections = sum(proxy.counts["connections"] for proxy in self._proxies)
-        kills = sum(node.kills for node in self._nodes)
-        return (
-            f"{self.done():,} messages, {connections:,} connections, {kills:,} nodes killed, "
-            f"broker restarted {self._restarts} times"
-        )
-
     def report(self):
         """What happened and what came of it: {words: number}."""
         counts = sum((proxy.counts for proxy in self._proxies), collections.Counter())
