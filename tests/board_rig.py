@@ -23,6 +23,11 @@ def mpremote(board, *words, succeeds=True):
     return done.stdout + done.stderr
 
 
+def run(board, *programs, succeeds=True):
+    """What these programs print, one after the other, without a reset before."""
+    return mpremote(board, "resume", *(word for program in programs for word in ("exec", program)), succeeds=succeeds)
+
+
 def wait_until(condition, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -15,9 +15,8 @@ from umq import __main__ as umq
 from umq import boards
 from umq.build import packages
 from umq.device import Device
+from umq.project import LIB, ROOT
 
-_PROJECT = Path(__file__).resolve().parents[1]
-_LIB = _PROJECT / "lib"
 _LISTS = packages.lists()
 
 # What each package is installed for; `port` is a broker's.
@@ -46,13 +45,13 @@ def built(tmp_path_factory):
 
 @pytest.mark.parametrize("name", _LISTS)
 def test_the_lists_in_the_tree_are_those_of_the_library(name):
-    assert (_LIB / name).read_text() == _LISTS[name], "`umq build --lists` writes them anew"
+    assert (LIB / name).read_text() == _LISTS[name], "`umq build --lists` writes them anew"
     for _, url in json.loads(_LISTS[name])["urls"]:
-        assert ".." not in url and (_LIB / name).parent.joinpath(url).is_file()
+        assert ".." not in url and (LIB / name).parent.joinpath(url).is_file()
 
 
 def test_the_whole_librarys_list_holds_every_module_of_a_board():
-    modules = {f"umqtt_full/{path.name}" for path in (_LIB / "umqtt_full").glob("*.py")} - {"umqtt_full/_cpython.py"}
+    modules = {f"umqtt_full/{path.name}" for path in (LIB / "umqtt_full").glob("*.py")} - {"umqtt_full/_cpython.py"}
     assert {path for path, _ in json.loads(_LISTS["../package.json"])["urls"]} == modules
 
 
@@ -66,14 +65,14 @@ def test_a_package_holds_all_that_its_modules_import():
 
 
 def imports(module):
-    tree = ast.parse((_LIB / "umqtt_full" / f"{module}.py").read_text())
+    tree = ast.parse((LIB / "umqtt_full" / f"{module}.py").read_text())
     return {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level and node.module}
 
 
 @pytest.mark.parametrize("compiled", (True, False), ids=("compiled", "sources"))
 @pytest.mark.parametrize("name", packages.PACKAGES)
 def test_each_package_alone_does_what_it_is_for(name, compiled, built, micropython, broker, tmp_path):
-    folder = built[0] if compiled else _LIB
+    folder = built[0] if compiled else LIB
     for path, url in json.loads((folder / f"{name}.json").read_text())["urls"]:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(folder / url, tmp_path / path)
@@ -92,7 +91,7 @@ def test_one_set_of_files_serves_every_architecture(built, tmp_path):
     directory, found = built
     architectures = {boards.load(name).arch for name in boards.names()} - {"bytecode"}
     assert set(found["architectures"]) == architectures
-    for source in (_LIB / "umqtt_full").glob("*.py"):
+    for source in (LIB / "umqtt_full").glob("*.py"):
         made = set()
         for architecture in architectures:
             target = tmp_path / "module.mpy"
@@ -121,7 +120,7 @@ def test_mpremote_installs_a_package_from_its_path(compiled, built, virtual_boar
     done = subprocess.run(
         [sys.executable, "-m", "mpremote", "connect", board.port, "mip", "install", package, "+"]
         + ["exec", f"port = {broker.port}\n{join}{_USES['journal']}print('done')"],
-        cwd=_PROJECT,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -129,7 +128,7 @@ def test_mpremote_installs_a_package_from_its_path(compiled, built, virtual_boar
     assert done.stdout.splitlines()[-1:] == ["done"], done.stdout + done.stderr
     with Device(board.port) as held:
         files = {name for name, *_ in held.entries("/lib/umqtt_full")}
-    assert files == {Path(path).name for path, _ in json.loads((_PROJECT / package).read_text())["urls"]}
+    assert files == {Path(path).name for path, _ in json.loads((ROOT / package).read_text())["urls"]}
 
 
 @pytest.mark.parametrize("name", _LISTS)
@@ -147,11 +146,11 @@ def test_mpremote_finds_at_github_what_a_list_names(name, monkeypatch):
     def from_tree(url):
         owner, repository, branch, path = url.split("/", 6)[3:]
         assert (owner, repository, branch) == ("owner", "repository", "HEAD")
-        return open(_PROJECT / path, "rb")
+        return open(ROOT / path, "rb")
 
     monkeypatch.setattr("urllib.request.urlopen", from_tree)
     board = Board()
     place = os.path.normpath(f"lib/{name}").replace("package.json", "")  # which is what mip looks for
     mip._install_package(board, f"github:owner/repository/{place}", "", "/lib", None, True)
     wanted = json.loads(_LISTS[name])["urls"]
-    assert board.files == {f"/lib/{path}": (_LIB / path).read_bytes() for path, _ in wanted}
+    assert board.files == {f"/lib/{path}": (LIB / path).read_bytes() for path, _ in wanted}

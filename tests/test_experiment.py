@@ -2,14 +2,14 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from terminal import Terminal
 from umq.device import Device
+from umq.project import ROOT
 
-_README = Path(__file__).resolve().parents[1] / "README.md"
+_README = ROOT / "README.md"
 
 
 @pytest.fixture

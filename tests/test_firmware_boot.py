@@ -1,9 +1,10 @@
 """boot.py ends an update that was cut short: on LittleFS, with the power going at every single flash operation."""
 
 import subprocess
-from pathlib import Path
 
-BOOT = Path(__file__).resolve().parents[1] / "firmware" / "boot.py"
+from umq.project import FIRMWARE
+
+BOOT = FIRMWARE / "boot.py"
 
 SCRIPT = """
 import os, sys, vfs

@@ -2,15 +2,14 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from umq.build import pack
 from umq.errors import UserError
+from umq.project import LIB
 
-_PROJECT = Path(__file__).resolve().parents[1]
-_MODULES = {path.name for path in (_PROJECT / "lib/umqtt_full").glob("*.py")} - {"_cpython.py"}
+_MODULES = {path.name for path in (LIB / "umqtt_full").glob("*.py")} - {"_cpython.py"}
 
 _EXCHANGE = """
 import sys

@@ -8,12 +8,12 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from terminal import Terminal
+from umq.project import BUILD, ROOT
 
-_README = Path(__file__).resolve().parents[1] / "README.md"
-_MADE = Path(__file__).resolve().parents[1] / "build" / "TRANSCRIPT.txt"
+_README = ROOT / "README.md"
+_MADE = BUILD / "TRANSCRIPT.txt"
 _SECRET = "virtual-passphrase"
 _MOST_S = 60
 _DIFFERS = (

@@ -9,8 +9,8 @@ import pytest
 
 from umq import contents, settings
 from umq.errors import UserError
+from umq.project import FIRMWARE
 
-_FIRMWARE = Path(__file__).parents[1] / "firmware"
 _GOOD = {"client_id": "node-1", "server": "broker.example", "wifi_ssid": "home"}
 _SECRET = "swordfish-hunter2"
 _LOADER = """
@@ -48,7 +48,7 @@ def test_a_fault_has_the_same_words_here_and_on_the_board(content, micropython, 
         Path("config.json").write_bytes(text)
     Path("loader.py").write_text(_LOADER)
     on_the_board = subprocess.run(
-        [*micropython, "loader.py", str(_FIRMWARE), "config.json"],
+        [*micropython, "loader.py", str(FIRMWARE), "config.json"],
         env={**os.environ, "MICROPYPATH": ".frozen"},
         capture_output=True,
         text=True,

@@ -13,14 +13,14 @@ import pytest
 from language_server import LanguageServer
 from umq.errors import UserError
 from umq.lab import types
+from umq.project import LIB, ROOT
 from umqtt_full import MQTTClient, RamStore, Transport
 from umqtt_full.codec import Message
 from umqtt_full.journal import Journal
 from umqtt_full.stream import Streams
 from umqtt_full.stream_in import Part
 
-_PROJECT = Path(__file__).resolve().parents[1]
-_TYPINGS = _PROJECT / "typings"
+_TYPINGS = ROOT / "typings"
 
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
@@ -41,7 +41,7 @@ def test_the_stubs_say_what_the_library_is(tmp_path):
     told = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", "umqtt_full", "--concise", "--allowlist", str(inside)],
         cwd=tmp_path,
-        env={"MYPYPATH": str(_TYPINGS), "PYTHONPATH": str(_PROJECT / "lib")},
+        env={"MYPYPATH": str(_TYPINGS), "PYTHONPATH": str(LIB)},
         capture_output=True,
         text=True,
     )
@@ -74,8 +74,8 @@ def told(need, tmp_path_factory):
     need(types.find_node)
     folder = tmp_path_factory.mktemp("programs")
     shutil.copytree(_TYPINGS, folder / "typings")  # where editors look by themselves
-    shutil.copy(_PROJECT / "tests" / "typed" / "programs.py", folder)
-    readme = (_PROJECT / "README.md").read_text()
+    shutil.copy(ROOT / "tests" / "typed" / "programs.py", folder)
+    readme = (ROOT / "README.md").read_text()
     for number, program in enumerate(re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S)):
         (folder / f"readme{number}.py").write_text(program)
     (folder / "pyrightconfig.json").write_text('{"reportMissingModuleSource": false}')  # the library is on the board
@@ -87,7 +87,7 @@ def told(need, tmp_path_factory):
 
 
 def test_every_mistake_is_flagged_and_nothing_else(told):
-    lines = (_PROJECT / "tests" / "typed" / "programs.py").read_text().splitlines()
+    lines = (ROOT / "tests" / "typed" / "programs.py").read_text().splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
     assert len(wrong) > 30
     assert {number: told["programs.py"].get(number) for number in wrong ^ told["programs.py"].keys()} == {}

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from board_rig import Person, mpremote, wait_until
+from board_rig import Person, mpremote, run, wait_until
 from umq.errors import UserError
 from umq.virtual import VirtualBoard
 
@@ -19,11 +19,6 @@ def board(virtual_board):
     board = virtual_board()
     board.wait_for_output(">>> ")
     return board
-
-
-def run(board, *programs, succeeds=True):
-    """What they print, without a reset before."""
-    return mpremote(board, "resume", *(word for program in programs for word in ("exec", program)), succeeds=succeeds)
 
 
 def begin(board, program):

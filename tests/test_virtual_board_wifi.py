@@ -9,7 +9,7 @@ import threading
 import paho.mqtt.client as paho
 import pytest
 
-from board_rig import mpremote, wait_until
+from board_rig import mpremote, run, wait_until
 from umq import boards, contents, filesystem
 from umq.ports import free_port
 
@@ -30,11 +30,6 @@ s.connect(socket.getaddrinfo("localhost", {port})[0][-1])
 @pytest.fixture
 def board(virtual_board):
     return virtual_board()
-
-
-def run(board, *programs, succeeds=True):
-    """What they print, without a reset before."""
-    return mpremote(board, "resume", *(word for program in programs for word in ("exec", program)), succeeds=succeeds)
 
 
 def test_a_network_is_joined(board):
