@@ -283,6 +283,24 @@ def _(desk):
     return ["run", str(desk.folder / "hello.py")]
 
 
+@case("a program that is none")
+def _(desk):
+    return ["run", desk.file("hello.py", b"\xff\x00")]
+
+
+@case("a file in place of the folder to build into")
+def _(desk):
+    return ["build", "--to", desk.file("lib", b"")]
+
+
+@case("an image in place of what is no file")
+def _(desk):
+    os.mkfifo(desk.folder / "pipe")
+    keys = {"client_id": "greenhouse", "server": "broker", "wifi_ssid": "home"}
+    config = desk.file("config.json", json.dumps(keys).encode())
+    return ["image", "RPI_PICO_W", "--config", config, "--to", str(desk.folder / "pipe")]
+
+
 @case("a broker that is not there")
 def _(desk):
     return ["monitor", "127.0.0.1:1", "--once"]

@@ -9,10 +9,11 @@ import pytest
 
 from umq import __main__ as command_line
 from umq import boards, contents, filesystem, ports
-from umq.device import CodeError
+from umq.device import CodeError, Device
 from umq.doctor import on_board
 from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
 from umq.mosquitto import Mosquitto
+from umq.project import FIRMWARE
 
 SECRET = "swordfish-hunter2"
 PASSPHRASE = "open-sesame-98765"
@@ -117,6 +118,22 @@ def test_what_is_on_the_board(broker, doctor):
 def test_an_older_node(broker, doctor):
     outcome = doctor({"node.mpy": b"# older", "line.mpy": None}, port=broker.port)
     is_so(outcome, "node", "line.mpy missing", "node.mpy not as here", "umq deploy", state=DOUBTFUL)
+
+
+def test_a_node_that_runs_and_is_not_as_here(broker, doctor):
+    outcome = doctor({"line.mpy": None, "line.py": (FIRMWARE / "line.py").read_bytes()}, port=broker.port)
+    is_so(outcome, "node", "line.mpy missing", "umq deploy", state=DOUBTFUL)
+
+
+def test_a_library_that_was_mounted_is_not_taken_for_the_boards(broker, doctor):
+    def mount(board):
+        with Device(board.port) as held:
+            held.run(
+                "class m: __version__ = '0.0.9'; __file__ = 'umqtt_full/__init__.mpy'\nsys.modules['umqtt_full'] = m"
+            )
+
+    _, found, _ = doctor(port=broker.port, before=mount)
+    assert found["library"]["state"] == OK and found["library"]["found"].endswith("as here"), found["library"]
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,10 @@ def text(found):
 
 def write(path, data):
     """Write the file at `path` whole or not at all, readable by nobody else."""
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))  # where a link leads to: it stays one
     try:
+        if target.exists() and not target.is_file():  # nothing shall take the place of a device such as /dev/null
+            raise UserError(f"{path}: cannot be written: there is something that is no file")
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # which makes it so
         try:
             with open(handle, "wb") as file:

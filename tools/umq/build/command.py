@@ -34,7 +34,10 @@ def command(
         for name, text in packages.lists().items():
             (LIB / name).write_text(text)
         return
-    found = build(to)
+    try:
+        found = build(to)
+    except OSError as error:
+        raise UserError(f"{error.filename or to} cannot be written: {error.strerror}")
     if as_json:
         print(json.dumps(found, indent=2))
         return

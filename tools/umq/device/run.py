@@ -26,4 +26,10 @@ def command(
     """
     if not file.is_file():
         raise UserError(f"{file}: there is no such file")
+    try:
+        file.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}")
+    except ValueError:
+        raise UserError(f"{file}: is no program: it is not UTF-8 text")
     return mounted.call(port, mpy, "run", str(file))

@@ -122,6 +122,8 @@ def trouble(path):
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
     try:
+        if not os.isatty(handle):
+            return "is no serial port"
         return None if _is_free(handle) else "is in use: close what has it open, such as a terminal or another umq"
     finally:
         os.close(handle)

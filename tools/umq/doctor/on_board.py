@@ -13,6 +13,8 @@ VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "lib
 _OLDEST = (1, 26)
 _LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need some
 _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
+_IMPORTED = "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
+_FORGET = "for m in list(sys.modules):\n if m.split('.')[0] == 'umqtt_full': del sys.modules[m]"
 
 
 def examine_contents(report, device):
@@ -63,18 +65,23 @@ def _filesystem(device):
 
 def _library(device, expected):
     try:
-        version, file = device.evaluate(
-            "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
-        )
+        version, file = device.evaluate(_IMPORTED)
+        if not _is_in_lib(file):  # it may be what `umq repl` had mounted, which is not there any more
+            device.run(_FORGET)
+            version, file = device.evaluate(_IMPORTED)
     except CodeError as error:
         raise Failed(f"cannot be imported: {error.exception}", "`umq deploy` puts it there")
-    if not file.startswith(("/lib/", "lib/")):
+    if not _is_in_lib(file):
         return f"umqtt_full {plain(version)}, in the firmware ({plain(file)})"
     return _compared(device, f"umqtt_full {plain(version)}", expected)
 
 
+def _is_in_lib(file):
+    return file.startswith(("/lib/", "lib/"))
+
+
 def _node(device, expected):
-    if not device.exists("/node.py"):
+    if not device.exists("/node.py") and not device.exists("/node.mpy"):
         with contextlib.suppress(CodeError):  # it may be frozen into the firmware
             version = device.evaluate("__import__('node').VERSION")
             return f"{plain(version)}, in the firmware"

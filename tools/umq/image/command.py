@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -50,6 +51,6 @@ def command(
         print(f"  firmware    {image.firmware:9,} bytes")
     print(f"  filesystem  {image.filesystem:9,} of {chosen.filesystem.size:,} bytes, {image.files} files")
     if chosen.method == "none":
-        print(f"next: umq virtual --image {to} --config {config}")
+        print(f"next: umq virtual --image {quote(str(to))} --config {quote(str(config))}")
     else:
-        print(f"next: umq flash {chosen.name} --firmware {to} --with-files")
+        print(f"next: umq flash {chosen.name} --firmware {quote(str(to))} --with-files")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -64,7 +65,7 @@ def command(
     ):
         where = str(link or board.port)
         print(json.dumps({"port": where, "ssid": ssid}) if as_json else where, flush=True)
-        print(f"a virtual board; try `mpremote connect {where} repl`. Ctrl-C ends it.", file=sys.stderr)
+        print(f"a virtual board; try `mpremote connect {shlex.quote(where)} repl`. Ctrl-C ends it.", file=sys.stderr)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: ended.set())
