@@ -74,6 +74,16 @@ def test_what_cannot_run_is_one_line(board, tmp_path):
         assert done.stderr.startswith(line) and done.stderr.count("\n") == 1
 
 
+def test_a_cable_pulled_while_a_program_runs(board, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import time\nwhile True:\n print('on it')\n time.sleep(1)\n")
+    with Terminal("run", "--port", board.port, program) as terminal:
+        terminal.wait_for("on it")
+        board.pull_cable()
+        assert terminal.finish() == 1
+    assert "the board is gone (was the cable pulled?)" in terminal.said and "Traceback" not in terminal.said
+
+
 def test_a_watchdog_that_runs_is_told_of(board, tmp_path):
     with Device(board.port) as held:
         held.write("/board.py", b"import machine\nfeed = machine.WDT(timeout=60000).feed\n")

@@ -9,6 +9,17 @@ from umq.build import pack
 from umq.device import Device, serial_ports
 from umq.project import LIB
 
+# mpremote as a program, but for what it says when the port goes away under it.
+_MPREMOTE = """
+import sys
+from mpremote.main import main
+try:
+    status = main()
+except OSError:
+    status = f"umq: {sys.argv[2]}: the board is gone (was the cable pulled?)"
+sys.exit(status)
+"""
+
 
 def call(port, mpy, *words):
     """Run mpremote on the board at `port` (None: the only one) with the library mounted; its exit status.
@@ -28,4 +39,4 @@ def call(port, mpy, *words):
         if mpy:
             pack.pack(Path(directory))
         library = directory if mpy else str(LIB)
-        return subprocess.call([sys.executable, "-m", "mpremote", "connect", port, "mount", library, *words])
+        return subprocess.call([sys.executable, "-c", _MPREMOTE, "connect", port, "mount", library, *words])
