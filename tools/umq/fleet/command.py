@@ -111,8 +111,8 @@ def _flash(board, files, state, ports, again):
         state.done(name, whole.data)
 
     done = set() if again else {name for name, file in files.items() if state.is_done(name, file.read_bytes())}
-    todo = [name for name in files if name not in done]
-    return {name: (flashing.BEFORE, "") for name in done} | flashing.flash(todo, ports, put, _ask)
+    left = [name for name in files if name not in done]
+    return {name: (flashing.BEFORE, "") for name in done} | flashing.flash(left, ports, put, _ask)
 
 
 def _ask(words):
