@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,13 @@ def test_an_old_one_is_refused_with_its_version(empty_machine):
 def test_what_is_no_micropython_is_refused(empty_machine, line):
     program = put_program(empty_machine, line)
     with pytest.raises(UserError, match=f"{program} is not a MicroPython that runs here"):
+        micropythons.command()
+
+
+def test_one_that_the_system_does_not_execute_is_refused(empty_machine):
+    program = put_program(empty_machine, "")
+    Path(program).write_text("#!/no/such/interpreter\n")
+    with pytest.raises(UserError, match=f"{program} cannot be run here: No such file or directory"):
         micropythons.command()
 
 

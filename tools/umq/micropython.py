@@ -41,12 +41,15 @@ def command(bits=64):
 @functools.cache
 def _version(program):
     """The (major, minor) that a MicroPython says it is."""
-    says = subprocess.run(
-        [program, "-c", "import sys; print(sys.implementation)"],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    try:
+        says = subprocess.run(
+            [program, "-c", "import sys; print(sys.implementation)"],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise UserError(f"{program} cannot be run here: {error.strerror}")
     numbers = re.search(r"'micropython', version=\((\d+), (\d+)", says.stdout)
     if numbers is None:
         raise UserError(
