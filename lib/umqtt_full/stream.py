@@ -48,6 +48,7 @@ class StreamProtocol(Protocol):
         self.inward = None  # the way in, once it is loaded
         super().__init__(client, session, chunk, max_packet)
         if session.keeps:
+            session.store.streams = True
             for slot in session.store.arrived:
                 if session.store.extras[slot]:  # a file, kept before a reset
                     self.load_inward().load_files()
@@ -205,11 +206,12 @@ class StreamProtocol(Protocol):
         if self.session.keeps:
             Protocol.hand_over_kept(self, packet_id)
 
-    def deliver_kept(self, m):
-        if self.session.store.extras[self.session.loaded]:
+    def deliver(self, m):
+        session = self.session
+        if session.keeps and session.loaded >= 0 and session.store.extras[session.loaded]:
             self.inward.files.deliver(m)
         else:
-            self.deliver(m)
+            Protocol.deliver(self, m)
 
 
 class Streams:
@@ -218,8 +220,8 @@ class Streams:
     """
 
     def __init__(self, client, chunk=512):
-        if chunk < 16 or client.extends(StreamProtocol):
-            raise ValueError("chunk must be at least 16, and a client has one Streams")
+        if chunk < 16:
+            raise ValueError("chunk must be at least 16")
         self.client = client
         self._protocol = client.extend(StreamProtocol, chunk)
         self._is_journal = client.session.keeps
