@@ -12,8 +12,8 @@ What it leaves out: more nodes than one, time that code takes, loss below TCP.
 import sys
 
 import umqtt_full.journal as journals
-from emulated import Clock, Emulated, Failure, Plan, Seeded, error
-from model_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
+from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
+from emulation.link import Clock, Emulated, Failure, Plan, Seeded, error
 from umqtt_full.client import MQTTClient
 from umqtt_full.errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
 from umqtt_full.store import RamStore
