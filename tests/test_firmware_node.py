@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from umq import micropython, mosquitto, ports
-from umq.mosquitto import Mosquitto
+from emulation import ports
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
+from umq import micropython
 from umqtt_full import MQTTClient
 
 ROOT = Path(__file__).resolve().parents[1]

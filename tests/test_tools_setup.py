@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from umq import mosquitto
+from lab import mosquitto, setup
 from umq.errors import UserError
-from umq.lab import setup
 
 _PROJECT = Path(__file__).parent.parent
 _INSTALLS = 'case "$*" in *install*) : >"{0}/mosquitto"; /bin/chmod +x "{0}/mosquitto";; esac'
