@@ -22,7 +22,7 @@ _NAME = "topic name (1 to 65535 bytes, no + or #)"
 _FILTER = "topic filter (1 to 65535 bytes, + and # fill a level, # the last)"
 
 
-def _check_qos(qos):
+def check_qos(qos):
     if not isinstance(qos, int) or not 0 <= qos <= 2:
         raise ValueError("qos must be 0, 1 or 2")
 
@@ -78,7 +78,7 @@ class BaseClient:
 
     def set_last_will(self, topic, msg=b"", retain=False, qos=0):
         """The message that the broker publishes when this client is lost, from the next connect() on; None: none."""
-        _check_qos(qos)
+        check_qos(qos)
         if topic is not None:
             topic = bytes(to_text(topic, _NAME, is_topic_name))
             topic = topic, bytes(to_bytes(msg, "will message")), qos, bool(retain)
@@ -97,7 +97,7 @@ class BaseClient:
 
     def in_callback(self):
         """Does a callback run? Then calls that wait raise RuntimeError."""
-        return self._protocol.inside
+        return self._protocol.inside > 0
 
     def pending(self, packet_id):
         """Is the message that publish() gave this packet id for still unacknowledged?"""
@@ -138,14 +138,10 @@ class BaseClient:
 
     # Calls, as far as they need not wait
 
-    def _checked(self, topic, msg, qos):
-        # Check what is to be published -> msg as bytes; _topic_name is the topic as bytes.
-        if topic is not self._topic:
-            self._topic_name = to_text(topic, _NAME, is_topic_name)
-            self._topic = topic if isinstance(topic, _FIXED) else self
-        if qos != 0:
-            _check_qos(qos)
-        return msg if isinstance(msg, bytes) else to_bytes(msg, "message")
+    def _take_topic(self, topic):
+        # Another topic is to be published to: check it, and keep it as bytes.
+        self._topic_name = to_text(topic, _NAME, is_topic_name)
+        self._topic = topic if isinstance(topic, _FIXED) else self
 
     def _ask(self, topic, qos, callback, on):
         # Register subscriptions, or (not on) their end, and write -> the list of them
@@ -153,7 +149,7 @@ class BaseClient:
         asked = []
         for item in topic if isinstance(topic, list) else [topic]:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
-            _check_qos(item_qos)
+            check_qos(item_qos)
             item = bytes(to_text(item, _FILTER, is_topic_filter))
             if len(item) + 10 > p.reader.max_packet:
                 raise ValueError("topic filter is too long for max_packet")

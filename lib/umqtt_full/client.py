@@ -4,7 +4,8 @@
 from errno import ETIMEDOUT
 
 from . import const
-from .base import BaseClient
+from .base import BaseClient, check_qos
+from .codec import to_bytes
 from .errors import Full, LinkLost, ProtocolError, TimedOut
 
 _TICKS = const(0x3FFFFFFF)
@@ -32,6 +33,11 @@ class MQTTClient(BaseClient):
     # When the call under way began, and how long it may take, in ms
     _start = 0
     _limit = 0
+
+    # Found sooner here: see Protocol.
+    _work = BaseClient._work
+    _write = BaseClient._write
+    pending = BaseClient.pending
 
     # Connecting
 
@@ -94,10 +100,14 @@ class MQTTClient(BaseClient):
         else when the exchange is complete. OSError: it is kept and goes out after the next reconnect(); at QoS 0 it may
         be lost. Full: it was not taken.
         """
-        msg = self._checked(topic, msg, qos)
+        if topic is not self._topic:
+            self._take_topic(topic)
         name = self._topic_name
+        if not isinstance(msg, bytes):
+            msg = to_bytes(msg, "message")
         p = self._protocol
-        if qos:
+        if qos != 0:
+            check_qos(qos)
             return self._promise(name, msg, retain, qos, wait, timeout_ms)
         while not p.send(name, msg, retain):
             if p.state != _UP:

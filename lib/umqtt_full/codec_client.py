@@ -67,6 +67,12 @@ def put_filters(buf, at, head, packet_id, subscriptions):
 class ClientReader(Reader):
     heads = b"\x40\x50\x62\x70\x20\x90\xb0\xd0"
 
+    # Found sooner here: see Protocol.
+    feed = Reader.feed
+    next = Reader.next
+    _publish = Reader._publish
+    _take_id = Reader._take_id
+
     def __init__(self, chunk, max_packet):
         super().__init__(chunk, max_packet)
         self.return_code = 0  # of CONNACK: 1 to 5 is a refusal

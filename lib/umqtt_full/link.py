@@ -10,7 +10,7 @@
 #   put_asked()     put packets of its own into the output buffer -> are there more? Called while `asking` is true
 #   receive(kind)   take a packet that only this role receives; the Reader has decoded it
 #   route(message)  the topic name is another than before: find out where the message goes
-#   deliver(message)   hand the message over to the callbacks that route() found
+#   deliver(message)   hand the message over to the callbacks that route() found; it runs within call()
 
 from . import const
 from .codec import Reader, put_ack, put_publish
@@ -40,7 +40,7 @@ class Link:
         self.session = session
         self.keeps = session.keeps  # may hand_over_kept() have a message?
         self.reader = self.Reader(chunk, max_packet)
-        self.inside = False  # does a callback run? It must not pump
+        self.inside = 0  # how many callbacks run, one within the other: they must not pump
         self.raised = None  # the last error that came out of a callback
         self.state = _CLOSED
         self.packets = self.messages = 0  # that came in, and that were handed over: for calls that wait for one
@@ -53,6 +53,7 @@ class Link:
         # journal may bring more PUBRELs than would fit otherwise.
         self._tx = bytearray(max_packet + 4 + 4 * len(session.store.pubrels))
         self._slot = _BUFFER  # the slot of the store that is being written
+        self._deliver = self.deliver  # bound once: binding costs heap
         self.reset()
 
     def reset(self):
@@ -64,21 +65,24 @@ class Link:
         self._slot = _BUFFER
         self.session.other_ids.clear()
 
+    def not_first(self, kind):
+        return protocol_error(kind, "%s comes first, and once" % self.first_name)  # [MQTT-3.1.0-2] [MQTT-3.2.0-1]
+
     def part(self, message):
         # A part of a PUBLISH over max_packet came in.
         raise self.reader.too_large(_PUBLISH)
 
     def call(self, callback, argument=None):
         # Run a callback -> what it returns. Only this method says that one runs.
-        outer = self.inside
-        self.inside = True
+        self.inside += 1
         try:
-            return callback() if argument is None else callback(argument)
+            result = callback() if argument is None else callback(argument)
         except BaseException as e:
+            self.inside -= 1
             self.raised = e  # by this a pump knows it from an error of the link
             raise
-        finally:
-            self.inside = outer
+        self.inside -= 1
+        return result
 
     def begin(self, session_present):
         # The peer has accepted the connection: the session goes on. PUBRELs are sent first [MQTT-4.6.0-4].
@@ -176,13 +180,24 @@ class Link:
         if not kind:
             return 0
         self.packets = self.packets + 1 & _TICKS
-        if (kind == self.first) != (self.state == _CONNECTING):
-            raise protocol_error(kind, "%s comes first, and once" % self.first_name)  # [MQTT-3.1.0-2] [MQTT-3.2.0-1]
+        if self.state != _UP and kind != self.first:
+            raise self.not_first(kind)
         packet_id = reader.packet_id
         head = 0
         if kind == _PUBLISH:
-            packet_id = reader.message.packet_id
-            head = self._message(reader.message)
+            m = reader.message
+            packet_id = m.packet_id
+            if reader.fresh or self.stale:
+                self.route(m)
+                self.stale = False
+            session = self.session
+            # The callbacks, then the keeping, then the acknowledgement: a callback that raises leaves the message to
+            # come again.
+            if m.qos < 2 or session.accepts(m):
+                self.call(self._deliver, m)
+                self.messages = self.messages + 1 & _TICKS
+            if packet_id:
+                head = session.handed_over(m)
         elif kind == _PART:
             self.part(reader.message)
         elif not _PUBACK <= kind <= _PUBCOMP:
@@ -207,18 +222,6 @@ class Link:
     def count_message(self):
         self.messages = self.messages + 1 & _TICKS
 
-    def _message(self, m):
-        # The callbacks, then the keeping, then the acknowledgement -> its first byte. A callback that raises leaves the
-        # message to come again.
-        if self.reader.fresh or self.stale:
-            self.route(m)
-            self.stale = False
-        session = self.session
-        if m.qos < 2 or session.accepts(m):
-            self.deliver(m)
-            self.count_message()
-        return session.handed_over(m)
-
     def hand_over_kept(self, packet_id):
         # PUBREL releases what the session kept with this packet id; 0: what no peer will release.
         session = self.session
@@ -226,6 +229,6 @@ class Link:
         while session.load(packet_id, m):
             self.reader.seen[:] = b""  # the next packet's topic name is compared with this one's no more
             self.route(m)
-            self.deliver(m)
+            self.call(self._deliver, m)
             self.count_message()
             session.discard()

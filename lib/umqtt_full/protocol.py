@@ -52,6 +52,15 @@ class Protocol(Link):
     first = _CONNACK
     first_name = "CONNACK"
 
+    # Here these are found sooner: MicroPython searches a subclass in vain before its base, and slowly.
+    send = Link.send
+    promise = Link.promise
+    output = Link.output
+    wrote = Link.wrote
+    more = Link.more
+    handle = Link.handle
+    call = Link.call
+
     def __init__(self, client, session, chunk, max_packet):
         self.client = client  # its on_message(message) is called, and its settings go into CONNECT
         self.subscriptions = []
@@ -87,6 +96,8 @@ class Protocol(Link):
                 s.state -= 1  # to be sent again
 
     def _connack(self):
+        if self.state == _UP:
+            raise self.not_first(_CONNACK)
         reader = self.reader
         code = reader.return_code
         if code:
@@ -184,10 +195,10 @@ class Protocol(Link):
         general = self.client.on_message
         for s in self.subscriptions:
             if s.hit and s.callback:
-                self.call(s.callback, m)
+                s.callback(m)
                 general = None
         if general:
-            self.call(general, m)
+            general(m)
 
     def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK

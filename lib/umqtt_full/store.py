@@ -39,7 +39,7 @@ class RamStore:
     def put(self, packet_id, head, topic_name, payload):
         # Compose a PUBLISH and keep it. Full if no slot is free, ValueError if no slot is large enough.
         slot = self.free_slot()
-        self.keep(slot, packet_id, head, put_publish(self.buffer(slot), 0, head, topic_name, payload, packet_id))
+        self.keep(slot, packet_id, head, put_publish(self._buffers[slot], 0, head, topic_name, payload, packet_id))
 
     def free_slot(self):
         if 0 not in self.packet_ids:

@@ -102,12 +102,18 @@ def add_arguments(parser):
     parser.add_argument(
         "--library", action="append", metavar="NAME", help="measure only this library beside bare sockets; likewise"
     )
+    parser.add_argument(
+        "--before", type=Path, metavar="LIB", help="a lib/ folder of another version: measure that version too"
+    )
 
 
 def run(args):
     """Measure, show the tables, return 0."""
     cells = _chosen(CELLS, args.only, "cell")
     programs = [RAW, *_chosen((OURS, *_peers(args.library)), args.library, "library")]
+    before = _before(args.before) if args.before else None
+    if before:
+        programs.insert(2, before)
     load = os.getloadavg()[0]
     if load > 1:
         print(f"lab: other programs are busy here (load {load:.1f}): the figures will be rough", file=sys.stderr)
@@ -122,6 +128,9 @@ def run(args):
         finally:
             broker.stop()
     print(table(cells, programs, rates))
+    if before and not before.trouble:
+        shares = [f"{cell.title} {_share(rates, OURS, before, cell)}" for cell in cells]
+        print(f"\nthis version as a share of the one before: {', '.join(shares)}")
     print(f"\n{_versions()}; {cpus}; load {load:.1f} before; medians of {args.rounds} rounds.")
     for program in programs:
         if program.trouble:
@@ -146,11 +155,13 @@ def table(cells, programs, rates):
 
 
 def _ratio(rates, program, cell):
-    measured = rates.get((program.name, cell.name))
-    if not measured:
-        return "-"
-    # Each to the bare sockets of its own round.
-    ratio = statistics.median(one / raw for one, raw in zip(measured, rates[RAW.name, cell.name], strict=True))
+    return _share(rates, program, RAW, cell) if rates.get((program.name, cell.name)) else "-"
+
+
+def _share(rates, program, other, cell):
+    # Each round to its own round.
+    pairs = zip(rates[program.name, cell.name], rates[other.name, cell.name], strict=True)
+    ratio = statistics.median(one / of for one, of in pairs)
     return f"{ratio:.2f}" if ratio >= 0.02 else f"{ratio:.4f}"
 
 
@@ -246,6 +257,12 @@ def _peers(wanted):
                 program.trouble = str(error)
         programs.append(program)
     return programs
+
+
+def _before(folder):
+    if not (folder / "umqtt_full" / "client.py").is_file():
+        raise UserError(f"{folder} holds no umqtt_full: name the lib/ folder of another version")
+    return Program("umqtt_full before", OURS.module, _ALL_CELLS, folder)
 
 
 def _chosen(all_of_them, wanted, what):
