@@ -13,8 +13,8 @@ from mpremote import mip
 
 from umq import __main__ as umq
 from umq import boards
-from umq.build import packages
-from umq.device import Device
+from umq.build import flavours, packages
+from umq.device.prompt import Device
 from umq.project import LIB, ROOT
 
 _LISTS = packages.lists()
@@ -56,8 +56,8 @@ def test_the_whole_librarys_list_holds_every_module_of_a_board():
 
 
 def test_a_package_holds_all_that_its_modules_import():
-    for name, more in packages.PACKAGES.items():
-        there = {*packages.CLIENT, *more}
+    for name in flavours.PACKAGES:
+        there = set(flavours.modules(name))
         for module in there:
             # TLS alone is a package of its own, which the client asks for when it is used.
             missing = imports(module) - there - {"_cpython", "secure"}
@@ -70,7 +70,7 @@ def imports(module):
 
 
 @pytest.mark.parametrize("compiled", (True, False), ids=("compiled", "sources"))
-@pytest.mark.parametrize("name", packages.PACKAGES)
+@pytest.mark.parametrize("name", flavours.PACKAGES)
 def test_each_package_alone_does_what_it_is_for(name, compiled, built, micropython, broker, tmp_path):
     folder = built[0] if compiled else LIB
     for path, url in json.loads((folder / f"{name}.json").read_text())["urls"]:

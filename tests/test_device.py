@@ -6,7 +6,9 @@ import tty
 import pytest
 import serial
 
-from umq import device
+from umq.device import prompt
+from umq.device.errors import DeviceError, Gone
+from umq.device.prompt import Device
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def silent_port():
 
 
 def refused(port):
-    with pytest.raises(device.DeviceError) as error, device.Device(port):
+    with pytest.raises(DeviceError) as error, Device(port):
         pass
     message = str(error.value)
     assert message.startswith(port) and "\n" not in message
@@ -52,12 +54,12 @@ def test_a_port_that_another_program_uses(silent_port):
 
 
 def test_a_board_that_is_silent(silent_port, monkeypatch):
-    monkeypatch.setattr(device, "_WAITS_S", (0.1, 0.2))
+    monkeypatch.setattr(prompt, "_WAITS_S", (0.1, 0.2))
     assert "the board does not answer" in refused(silent_port[0])
 
 
 def test_a_port_that_goes_away(silent_port, monkeypatch):
     port, close = silent_port
-    monkeypatch.setattr(device.Device, "_interrupt", lambda self: close())
-    with pytest.raises(device.Gone, match=f"{port}: the board is gone"), device.Device(port):
+    monkeypatch.setattr(Device, "_interrupt", lambda self: close())
+    with pytest.raises(Gone, match=f"{port}: the board is gone"), Device(port):
         pass

@@ -9,8 +9,7 @@ import pytest
 
 from emulation.rom import EmulatedRom
 from umq import __main__ as command_line
-from umq import device
-from umq.device import drives
+from umq.device import drives, prompt
 from umq.devices import ask
 
 
@@ -70,7 +69,7 @@ def nothing(monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """MicroPython is not waited for long."""
-    monkeypatch.setattr(device, "_WAITS_S", (0.3, 0.3))
+    monkeypatch.setattr(prompt, "_WAITS_S", (0.3, 0.3))
 
 
 def _asked(capsys, path):
