@@ -25,13 +25,13 @@ class Flavour:
     file: str = "__init__"
 
 
-_GROUND = ("errors", "topics", "codec", "store", "session")  # knows neither client nor broker
+_GROUND = ("errors", "topics", "codec", "store", "session", "link")  # knows neither client nor broker
 _TRANSPORT = "transport"
 
 # The blocking client.
 CLIENT = Flavour(
-    together=(*_GROUND, "protocol", _TRANSPORT, "client"),
-    beside=("state", "words"),
+    together=(*_GROUND, "codec_client", "protocol", "base", _TRANSPORT, "client"),
+    beside=("error_texts", "repr_texts"),
 )
 
 # What mip installs: a flavour, and the modules that a package adds to it.
@@ -39,8 +39,8 @@ PACKAGES = {
     "client": (CLIENT, ()),
     "robust": (CLIENT, ("robust",)),
     "secure": (CLIENT, ("secure",)),
-    "journal": (CLIENT, ("durable", "journal", "recovery", "rtc")),
-    "stream": (CLIENT, ("stream", "stream_file", "stream_in")),
+    "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
+    "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }
 
 # Parts of the library whose size `make budget` limits, each on its own: the modules are packed as a flavour's are.
