@@ -6,8 +6,8 @@ import tty
 import pytest
 import serial
 
-from umq.device import prompt
-from umq.device.errors import DeviceError, Gone
+from umq.device import errors, prompt
+from umq.device.errors import CodeError, DeviceError, Gone, Missing
 from umq.device.prompt import Device
 
 
@@ -63,3 +63,33 @@ def test_a_port_that_goes_away(silent_port, monkeypatch):
     monkeypatch.setattr(Device, "_interrupt", lambda self: close())
     with pytest.raises(Gone, match=f"{port}: the board is gone"), Device(port):
         pass
+
+
+def test_only_enoent_means_that_a_file_is_not_there(virtual_board):
+    board = virtual_board()
+    with Device(board.port) as held:
+        held.write("/file", b"file")
+        assert not held.exists("/nothing")
+        assert held.hashes(["/nothing"]) == {"/nothing": None}
+        for fails in (lambda: held.exists("/file/below"), lambda: held.make_folder("/file/below")):
+            with pytest.raises(CodeError, match="/file/below: a folder of this path is a file on the board") as error:
+                fails()
+            assert not isinstance(error.value, Missing)
+        held.make_folder("/folder")
+        with pytest.raises(CodeError, match="/folder: is a folder on the board"):
+            held.hashes(["/nothing", "/folder"])
+
+
+@pytest.mark.parametrize(
+    "exception, kind, words",
+    [
+        ("OSError: [Errno 2] ENOENT", Missing, "/a: there is no such file on the board"),
+        ("OSError: [Errno 5] EIO: /b", CodeError, "/a: the board's flash failed"),
+        ("OSError: 30", CodeError, "/a: the board's filesystem is read-only"),
+        ("OSError: [Errno 110] ETIMEDOUT", CodeError, "PORT: the board says OSError: [Errno 110] ETIMEDOUT"),
+        ("ValueError: 2", CodeError, "PORT: the board says ValueError: 2"),
+    ],
+)
+def test_what_an_error_of_a_file_means(exception, kind, words):
+    found = errors.of_file("PORT", "/a", CodeError("PORT", exception))
+    assert type(found) is kind and str(found).endswith(words)
