@@ -119,5 +119,5 @@ def _download(name, version, sha256, package, scratch):
     found = [path for path in scratch.rglob(package) if path.is_dir()]
     if not found:
         last_words = (says.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise UserError(f"{name} {version} cannot be had: {last_words}")
+        raise UserError(f"{name} {version} cannot be downloaded: {last_words}")
     return found[0]
