@@ -184,7 +184,7 @@ def test_a_broker_that_wants_another_password(tmp_path, doctor):
 def test_an_authority_that_is_not_trusted(tls_broker, certificates, doctor):
     ca = {"ca.der": certificates.other_ca_der.read_bytes()}
     outcome = doctor(ca, server="localhost", port=tls_broker.port, tls_ca="ca.der")
-    is_so(outcome, "TLS", "not correctly signed", "give the CA that signed it")
+    is_so(outcome, "TLS", "not correctly signed", "give the CA that did")
 
 
 def test_a_certificate_for_another_name(tmp_path, certificates, doctor):

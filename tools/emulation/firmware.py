@@ -1,4 +1,4 @@
-"""Firmware that no chip would run but that is built as MicroPython's is: for tests of what checks and writes it."""
+"""Firmware files that are built as MicroPython's are, though no chip would run them: for tests of umq flash."""
 
 import functools
 import hashlib

@@ -118,7 +118,7 @@ _CODES = {
     2: "it refuses this client id: choose another",
     3: "it is there, but not available now: try again later",
     4: "user or password are wrong or malformed: check both",
-    5: "the user or the password is wrong, or this user may not connect: check both",
+    5: "user and password are missing or wrong, or this user may not connect: check both",
 }
 
 

@@ -1,8 +1,8 @@
 """Every cut of a set of exchanges, one by one, and every pair of two cuts of the short ones.
 
 The cuts: the link after each byte, in either direction; the power at each operation of the flash, clean and torn, with
-what was not flushed gone or there in several ways; the end of the node's life at each point that the world can tell
-from the one before, by a power cut and by a reset that leaves the flash as it was written.
+the bytes that were not flushed gone, or there in several ways; the end of the node's life at each point that differs
+from the one before for the world, by a power cut and by a reset that leaves the flash as it was written.
 """
 
 from .story import tell
@@ -149,7 +149,7 @@ def run(task):
 
 
 class Count:
-    """What was tried, and what came of it."""
+    """The schedules that were tried, and their results."""
 
     def __init__(self):
         self.runs = 0

@@ -1,10 +1,10 @@
-"""Files in memory that lose their power: at any operation, between its bytes, and with what was not flushed.
+"""Files in memory whose power can be cut at any operation, or within it; bytes that were not flushed are lost then.
 
-A `Disk` has one of two manners. "littlefs": what a flush covers becomes durable all at once, and of anything else
-nothing does. "plain": of the writes that are not yet flushed any may have reached the medium and any not, and the one
-under way may end at any byte; so do a computer's filesystems, and FAT.
+A `Disk` has one of two manners. "littlefs": a flush makes all earlier writes durable at once; without a flush no write
+is durable. "plain": each write that is not yet flushed may have reached the medium or not, and the write under way may
+end at any byte; a computer's filesystems and FAT behave so.
 
-What it leaves out: directories, reads that fail, wear, a medium that lies about a flush, writes that become durable
+It leaves out: directories, reads that fail, wear, a medium that lies about a flush, writes that become durable
 in part (but the one under way), and a name that is lost: creating and renaming a file are durable at once.
 """
 
@@ -16,7 +16,7 @@ ENOSPC = 28  # MicroPython's errno does not name it
 
 
 class Gone(BaseException):
-    """The node is no more: its power was cut, or it was reset. Nothing that it does any more counts."""
+    """The node has ended: its power was cut, or it was reset. Nothing that it still does counts."""
 
 
 class _Content:

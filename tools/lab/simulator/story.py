@@ -1,7 +1,7 @@
-"""A story from a seed: a node and its surroundings, what its application does, and what befalls it.
+"""A story from a seed: a node and its surroundings, the steps of its application, and its faults.
 
-A story is (options, steps): what World takes, and steps as World.take() takes them, so that it can be told again,
-shortened and read.
+A story is (options, steps): the arguments of World, and steps for World.take(). So it can be run again, shortened and
+read.
 """
 
 from emulation.link import Failure
@@ -129,7 +129,7 @@ def _fault(dice, durable):
 
 
 class Outcome:
-    """What came of one story."""
+    """The result of one story."""
 
     def __init__(self, world, wrong):
         account = world.account
@@ -167,7 +167,7 @@ def _add(counts, name, n=1):
 
 
 def tell(options, steps, trace=None):
-    """Let it happen -> Outcome."""
+    """Run the story -> Outcome."""
     world = World(trace=trace, **options)
     try:
         for step in steps:

@@ -1,12 +1,12 @@
-"""A node with its flash, its network, its broker and its application, on one clock; and what befalls them.
+"""A node with its flash, its network, its broker and its application, on one clock; and their faults.
 
-The application is told what to do by methods of `World`: connect, publish, poll and so on. The node's life may end at
+Methods of `World` tell the application what to do: connect, publish, poll and so on. The node's life may end at
 any point at which the world could tell the difference: a call of the library, a call of its transport, an operation of
 its flash, the begin and the end of a callback. It ends by `Gone`; `live()` runs calls and starts the node again.
 
-Whatever befalls it is counted in `injected`, and told in `trace` where that is a list: (ms, who, what).
+Every fault is counted in `injected` and, if `trace` is a list, noted there: (ms, who, what).
 
-What it leaves out: more nodes than one, time that code takes, loss below TCP.
+It leaves out: more nodes than one, time that code takes, loss below TCP.
 """
 
 import sys
@@ -35,7 +35,7 @@ _NAMES = (
 
 
 class Trouble(Exception):
-    """What a callback of the application raises now and then."""
+    """The error that a callback of the application raises now and then."""
 
 
 class _Journal(journals.Journal):
@@ -300,7 +300,7 @@ class World:
                 self.tell("node", "cannot start: %s" % e)
                 self.client = None
                 self.dead = False
-                self.disk.capacity = None  # somebody makes room
+                self.disk.capacity = None  # the user makes room
         raise Failure("the node does not start")
 
     def _bury(self):
@@ -333,7 +333,7 @@ class World:
             self.tell("flash", "%d: %s" % (self.disk.ops + 1, what))
         self.point("flash operation")
 
-    # What befalls it
+    # Faults
 
     def arm(self, fault, *then):
         """Lay a fault, and others, each of which begins to count when the one before it has come to pass.
@@ -397,7 +397,7 @@ class World:
                 self.befalls("cut of what goes out")
 
     def calm(self):
-        """Nothing befalls it any more."""
+        """No more faults happen."""
         self.waits = []
         self.die_at = self.unreachable = self.raises = self.answers = 0
         self.cut_in = self.cut_out = None
@@ -428,7 +428,7 @@ class World:
         return self.link.wire if self.client else None
 
     def mute(self):
-        """Nothing arrives on this connection any more, either way, and nobody is told."""
+        """No byte arrives on this connection any more, in either direction, and neither end is told."""
         if self._wire():
             self.befalls("link falls silent")
             self.link.silence()
@@ -468,7 +468,7 @@ class World:
         """The node does nothing for so long."""
         self.clock.advance(ms)
 
-    # What the application does: each of these in live()
+    # Steps of the application: each runs in live()
 
     def connect(self):
         """-> is there a link?"""
@@ -634,7 +634,7 @@ class World:
         method(*step[1:])
 
     def give(self, qos, length=0):
-        """Somebody publishes a message for the node."""
+        """A message for the node is published."""
         self.said += 1
         payload = b"%s%d" % (b"z" if qos == 0 else b"i", self.said)
         payload += b"." * (length - len(payload))
