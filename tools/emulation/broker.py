@@ -133,18 +133,18 @@ def is_text(data):
     """Well-formed UTF-8 without U+0000 and surrogates [MQTT-1.5.3-1] [MQTT-1.5.3-2]."""
     at = 0
     while at < len(data):
-        c = data[at]
+        byte = data[at]
         at += 1
-        if 0 < c < 0x80:
+        if 0 < byte < 0x80:
             continue
-        more = 1 if 0xC2 <= c < 0xE0 else 2 if 0xE0 <= c < 0xF0 else 3 if 0xF0 <= c < 0xF5 else 0
+        more = 1 if 0xC2 <= byte < 0xE0 else 2 if 0xE0 <= byte < 0xF0 else 3 if 0xF0 <= byte < 0xF5 else 0
         rest = data[at : at + more]
         if not more or len(rest) < more:
             return False
         for one in rest:
             if one & 0xC0 != 0x80:
                 return False
-        point = (c & (0x3F >> more)) << 6 | rest[0] & 0x3F  # the upper bits tell overlong forms
+        point = (byte & (0x3F >> more)) << 6 | rest[0] & 0x3F  # the upper bits tell overlong forms
         if more == 2 and (point < 0x20 or 0x360 <= point < 0x380):
             return False
         if more == 3 and not 0x10 <= point < 0x110:
@@ -157,8 +157,8 @@ def good_filter(topic_filter):
     if not topic_filter:
         return False
     levels = topic_filter.split(b"/")
-    for i, level in enumerate(levels):
-        if b"#" in level and (level != b"#" or i != len(levels) - 1):
+    for depth, level in enumerate(levels):
+        if b"#" in level and (level != b"#" or depth != len(levels) - 1):
             return False
         if b"+" in level and level != b"+":
             return False
@@ -170,10 +170,10 @@ def matches(topic_filter, topic):
     if topic[:1] == b"$" and topic_filter[:1] in (b"#", b"+"):
         return False
     wanted, levels = topic_filter.split(b"/"), topic.split(b"/")
-    for i, want in enumerate(wanted):
+    for depth, want in enumerate(wanted):
         if want == b"#":
             return True
-        if i >= len(levels) or want not in (b"+", levels[i]):
+        if depth >= len(levels) or want not in (b"+", levels[depth]):
             return False
     return len(wanted) == len(levels)
 
@@ -185,11 +185,11 @@ class _Cursor:
         self._body = body
         self._at = 0
 
-    def take(self, n):
-        if self._at + n > len(self._body):
+    def take(self, size):
+        if self._at + size > len(self._body):
             raise Malformed("a field runs past the packet's end")
-        self._at += n
-        return self._body[self._at - n : self._at]
+        self._at += size
+        return self._body[self._at - size : self._at]
 
     def byte(self):
         return self.take(1)[0]
@@ -439,8 +439,8 @@ class Broker:
                 link.buffer = link.buffer[one[2] :]
                 self._packet(link, one[0], one[1])
                 one = split(link.buffer)
-        except Malformed as e:
-            self._violation(e.args[0])
+        except Malformed as breach:
+            self._violation(breach.args[0])
             self._end(link)
 
     def closed(self, wire):
@@ -735,7 +735,7 @@ class Broker:
             else:
                 self.retained.pop(topic, None)
         for session in list(self.sessions.values()):
-            granted = [g for f, g in session.subscriptions.items() if matches(f, topic)]
+            granted = [granted_qos for filter_, granted_qos in session.subscriptions.items() if matches(filter_, topic)]
             if granted and not self.each_filter:
                 granted = [max(granted)]
             for one in granted:

@@ -48,13 +48,13 @@ class _File:
         self._at = at + (len(self._content) if whence == 2 else 0)
         return self._at
 
-    def readinto(self, buf, n=-1):
-        n = len(buf) if n < 0 else n
-        found = self._content[self._at : self._at + n]
+    def readinto(self, buf, size=-1):
+        size = len(buf) if size < 0 else size
+        found = self._content[self._at : self._at + size]
         if self._at + len(found) > self._files.bad.get(self._name, 1 << 28):
             raise OSError(EIO)
-        for i in range(len(found)):
-            buf[i] = found[i]
+        for at in range(len(found)):
+            buf[at] = found[at]
         self._at += len(found)
         return len(found)
 

@@ -249,10 +249,10 @@ class Wire:
             raise error(self._error)
         if not self._inbox:
             return b"" if self._ended else None
-        n = _up_to(self.plan.cut_in, self.count_in, min(most, len(self._inbox)))
-        taken = bytes(self._inbox[:n])
-        self._inbox = self._inbox[n:]
-        self.count_in += n
+        size = _up_to(self.plan.cut_in, self.count_in, min(most, len(self._inbox)))
+        taken = bytes(self._inbox[:size])
+        self._inbox = self._inbox[size:]
+        self.count_in += size
         return taken
 
     def put(self, data, most):
@@ -266,16 +266,16 @@ class Wire:
         if self._ended:  # the first write after the end goes nowhere, and brings the reset
             self._error = _EPIPE
             return most
-        n = _up_to(plan.stop_out, self.count_out, _up_to(plan.cut_out, self.count_out, most))
-        if n == 0:
+        size = _up_to(plan.stop_out, self.count_out, _up_to(plan.cut_out, self.count_out, most))
+        if size == 0:
             return None
-        heard = _up_to(plan.mute_out, self.count_out, n)
-        self.count_out += n
+        heard = _up_to(plan.mute_out, self.count_out, size)
+        self.count_out += size
         if heard:
             peer = self._transport.peer
             data = data[:heard]
             self._later(0, lambda: peer.received(self, data))
-        return n
+        return size
 
     def writable(self):
         if self._error is not None or self._ended:
@@ -437,10 +437,10 @@ class Emulated:
             return None
         self._gone = not data
         self._idle_calls = 0
-        n = len(data)
-        buf[:n] = data
+        size = len(data)
+        buf[:size] = data
         self.read_calls += 1
-        return n
+        return size
 
     def write(self, buf, off, n):
         """Take bytes for the peer from buf[off:off + n]: how many, or None when it would block; OSError."""

@@ -109,8 +109,8 @@ class LwIP(Emulated):
         try:
             if not super().ready():
                 return False
-        except OSError as e:
-            self._refuse(_ECONNRESET if e.errno == ECONNREFUSED else e.errno)
+        except OSError as failure:
+            self._refuse(_ECONNRESET if failure.errno == ECONNREFUSED else failure.errno)
         self._begin()
         return True
 
@@ -253,15 +253,15 @@ class LwIP(Emulated):
     def _in_its_manner(self, call, *arguments):
         try:
             return call(*arguments)
-        except OSError as e:
-            self._raise(e.errno)
+        except OSError as failure:
+            self._raise(failure.errno)
 
     def _raise(self, number):
         raise error(NO_ERRNO if self.lose_errno else number)
 
 
 def _is_address(host):
-    for c in host:
-        if c not in "0123456789.":
+    for character in host:
+        if character not in "0123456789.":
             return False
     return True

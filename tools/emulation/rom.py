@@ -84,7 +84,7 @@ class EmulatedRom:
                 if select.select([self._line], [], [], 0.05)[0]:
                     connection, _ = self._line.accept()
                     with connection, contextlib.suppress(ConnectionError):
-                        self._talk(connection.fileno(), lambda c=connection: c.recv(65536), connection.sendall)
+                        self._talk(connection.fileno(), lambda line=connection: line.recv(65536), connection.sendall)
 
     def _serve_pty(self):
         self._talk(self._line, lambda: os.read(self._line, 65536), lambda data: os.write(self._line, data))

@@ -200,9 +200,9 @@ def with_transport_on(net, function):
     """Call function(Transport) while the library's own transport runs on this network."""
     before = [getattr(transport, name) for name in _SURROUNDINGS]
     try:
-        for i, found in enumerate((net, net, net, False)):
-            setattr(transport, _SURROUNDINGS[i], found)
+        for number, found in enumerate((net, net, net, False)):
+            setattr(transport, _SURROUNDINGS[number], found)
         return function(transport.Transport)
     finally:
-        for i, name in enumerate(_SURROUNDINGS):
-            setattr(transport, name, before[i])
+        for number, name in enumerate(_SURROUNDINGS):
+            setattr(transport, name, before[number])

@@ -176,9 +176,9 @@ class BrokersWords:
 def _first_packet(data):
     """-> (first byte, body, length in all), or None if it is not complete."""
     size = 0
-    for i in range(1, len(data)):
-        size |= (data[i] & 127) << 7 * (i - 1)
-        if data[i] < 128:
-            end = i + 1 + size
-            return (data[0], bytes(data[i + 1 : end]), end) if end <= len(data) else None
+    for at in range(1, len(data)):
+        size |= (data[at] & 127) << 7 * (at - 1)
+        if data[at] < 128:
+            end = at + 1 + size
+            return (data[0], bytes(data[at + 1 : end]), end) if end <= len(data) else None
     return None

@@ -31,16 +31,16 @@ class _Device:
     def contents(self):
         return bytearray(self._bytes.getvalue())
 
-    def readblocks(self, n, buf, off=0):
-        self._bytes.seek(n * self._block + off)
+    def readblocks(self, number, buf, off=0):
+        self._bytes.seek(number * self._block + off)
         self._bytes.readinto(buf)
 
-    def writeblocks(self, n, buf, off=0):
+    def writeblocks(self, number, buf, off=0):
         if self._disk.cut():
-            self._bytes.seek(n * self._block + off)
+            self._bytes.seek(number * self._block + off)
             self._bytes.write(buf, len(buf) if self._disk.tear < 0 else min(len(buf), self._disk.tear))
             self._disk.die()
-        self._bytes.seek(n * self._block + off)
+        self._bytes.seek(number * self._block + off)
         self._bytes.write(buf)
 
     def ioctl(self, what, n):

@@ -118,11 +118,11 @@ class Disk:
         """The disk as it is found when the power is back. In the manner "plain" survives(i) says whether the i-th of
         the writes that were not flushed is there; None: none is."""
         if self.manner == "plain" and survives:
-            i = 0
+            number = 0
             for content, at, data in self._pending:
-                if survives(i):
+                if survives(number):
                     _put(content.durable, at, data)
-                i += 1
+                number += 1
         return self._successor([(name, one.durable, one.durable) for name, one in self._files.items()])
 
     def after_restart(self):
@@ -241,9 +241,9 @@ class _File:
     def write(self, buf, n=-1):
         self._look()
         data = bytes(buf) if n < 0 else bytes(memoryview(buf)[:n])
-        n = self._disk._write(self._content, self._at, data)
-        self._at += n
-        return n
+        size = self._disk._write(self._content, self._at, data)
+        self._at += size
+        return size
 
     def flush(self):
         self._look()

@@ -38,10 +38,10 @@ class Run:
 
     def every(self, fault, *before):
         """Each place of this fault, a function of its number, after those before."""
-        n = 1
-        while self.tell(*(before + (fault(n),))) > len(before):
-            n += 1
-        return n - 1
+        place = 1
+        while self.tell(*(before + (fault(place),))) > len(before):
+            place += 1
+        return place - 1
 
     def check(self, at_least):
         print(self.count.runs, "schedules", self.count.counts)
@@ -51,11 +51,11 @@ class Run:
 
 
 def power_cut(tear):
-    return lambda n: ("flash", n, tear, None)
+    return lambda place: ("flash", place, tear, None)
 
 
-def last_breath(n):
-    return ("point", n, True, False, None)
+def last_breath(place):
+    return ("point", place, True, False, None)
 
 
 def test_power_cut_at_every_operation():

@@ -70,7 +70,7 @@ def mounted():
     for line in table:
         _, place, kind, *_ = line.split(" ")
         # Spaces and the like in a path are written as octal numbers.
-        place = Path(re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), place))
+        place = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), place))
         if kind == "vfat" and place not in folders:
             folders.append(place)
     return folders
@@ -106,9 +106,8 @@ def choose(board, wanted=None, folders=None):
     drives = listed(folders)
     fitting = [drive for drive in drives if drive.id == board.drive]
     if len(fitting) > 1:
-        raise UserError(
-            f"several boards are in boot mode: choose one with --drive: {', '.join(str(d.path) for d in fitting)}"
-        )
+        paths = ", ".join(str(drive.path) for drive in fitting)
+        raise UserError(f"several boards are in boot mode: choose one with --drive: {paths}")
     if drives and not fitting:
         others = ", ".join(f"{drive.path} ({drive.what})" for drive in drives)
         raise UserError(f"the board in boot mode is no {board.name}, which has {board.mcu}: {others}")

@@ -186,7 +186,7 @@ class Device:
     def make_folder(self, path):
         """Make a folder and those above it. Folders that exist stay as they are."""
         parts = path.strip("/").split("/")
-        folders = ["/" + "/".join(parts[: n + 1]) for n in range(len(parts))]
+        folders = ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]
         code = (
             "import os\nfor _folder in %r:\n try: os.stat(_folder)\n"
             " except OSError as error:\n  if error.errno != 2: raise\n  os.mkdir(_folder)"
