@@ -30,7 +30,7 @@ setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto an
 	@$(VENV) -m umq lab setup
 
 test-rp2040: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) ## run the library on an emulated RP2040: FIRMWARE=file.uf2, or one from Debian's packages
-	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/rp2040/on_rp2040.py $(ARGS)
+	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_rp2040.py $(ARGS)
 
 virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctrl-C ends it
 	@$(VENV) -m umq virtual $(ARGS)
@@ -42,7 +42,7 @@ test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
 	@$(VENV) -m pytest -q $(ARGS)
 
 test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetched from Debian (Linux x86-64)
-	@$(VENV) -m pytest -q tests/test_on_micropython.py -k 32-bit $(ARGS)
+	@$(VENV) -m pytest -q tests/lib/test_on_micropython.py -k 32-bit $(ARGS)
 
 mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client in one file
 	@$(VENV) -m umq build $(ARGS)
@@ -133,9 +133,9 @@ $(MICROPYTHON32): tools/micropython32.sh tools/debian.sh
 $(RP2)/micropython: tools/micropython_rp2.sh tools/debian.sh
 	@sh tools/micropython_rp2.sh $(RP2)
 
-build/firmware/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)
+build/firmware/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/boards/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)
 	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^)
 
-build/firmware/stock/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/rp2040/stock/manifest.py
+build/firmware/stock/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/boards/rp2040/stock/manifest.py
 	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" CFLAGS_EXTRA=-DMICROPY_HW_ROMFS_BYTES=131072 \
 	  $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^) --to $(@D)

@@ -2,11 +2,12 @@
 
 import socket
 
+from test_transport_lwip import on_board
+
 from emulated import Plan
 from emulated_lwip import LwIP
 from emulated_rig import Rig, raises
 from model_broker import CONNECT, PUBLISH, SUBACK, packet, split
-from test_transport_on_lwip import on_board
 from umqtt_full import Full, LinkLost, MQTTClient, MQTTException
 from umqtt_full.robust import MQTTClient as RobustClient
 

@@ -1,9 +1,9 @@
-"""tests/both/run.py and the pytest module that runs it: a test that fails on MicroPython must be seen."""
+"""tests/both/run.py and the function of pytest's side that runs it: a test that fails on MicroPython must be seen."""
 
 import pytest
 
+from on_micropython import run_on_micropython
 from run import raises
-from test_on_micropython import run_on_micropython
 
 PASSES = "def test_one():\n    assert 1 + 1 == 2\n"
 

@@ -12,6 +12,7 @@ from runtime_scripts import ON_MOSQUITTO, RUNTIMES, Process, command, until
 from umq import mosquitto
 from umq.build import pack
 from umq.mosquitto import Mosquitto
+from umq.project import LIB
 
 _PAYLOAD = random.Random(5).randbytes(1 << 20)
 _HEAPS = {"micropython-32": "64k", "micropython-64": "96k"}
@@ -38,7 +39,7 @@ def node(request, packed, open_broker, tmp_path):
     """node(name, way, qos, with_journal): a megabyte.py that is to be run."""
     argv = command(request, request.param)
     if request.param == "cpython":
-        library = ON_MOSQUITTO.parents[1] / "lib"
+        library = LIB
     else:
         argv = [*argv, "-X", f"heapsize={_HEAPS[request.param]}"]
         library = packed

@@ -70,11 +70,11 @@ def _names_in_stub(kind):
 
 @pytest.fixture(scope="module")
 def told(need, tmp_path_factory):
-    """What pyright tells users about the programs of tests/typed/ and the README: {file name: {line: words}}."""
+    """What pyright tells users about the programs of tests/lib/typed/ and the README: {file name: {line: words}}."""
     need(types.find_node)
     folder = tmp_path_factory.mktemp("programs")
     shutil.copytree(_TYPINGS, folder / "typings")  # where editors look by themselves
-    shutil.copy(ROOT / "tests" / "typed" / "programs.py", folder)
+    shutil.copy(ROOT / "tests" / "lib" / "typed" / "programs.py", folder)
     readme = (ROOT / "README.md").read_text()
     for number, program in enumerate(re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S)):
         (folder / f"readme{number}.py").write_text(program)
@@ -87,7 +87,7 @@ def told(need, tmp_path_factory):
 
 
 def test_every_mistake_is_flagged_and_nothing_else(told):
-    lines = (ROOT / "tests" / "typed" / "programs.py").read_text().splitlines()
+    lines = (ROOT / "tests" / "lib" / "typed" / "programs.py").read_text().splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
     assert len(wrong) > 30
     assert {number: told["programs.py"].get(number) for number in wrong ^ told["programs.py"].keys()} == {}

@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from umq import micropython
+from umq.project import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 # Skipped where there is no MicroPython; in CI that is a failure.
 pytestmark = pytest.mark.usefixtures("micropython")
 SECRET = "swordfish-hunter2"

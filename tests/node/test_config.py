@@ -3,13 +3,12 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from umq import micropython
+from umq.project import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 # Skipped where there is no MicroPython; in CI that is a failure.
 pytestmark = pytest.mark.usefixtures("micropython")
 FIRMWARE = ROOT / "firmware"

@@ -8,15 +8,14 @@ import socket
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from umq import micropython, mosquitto, ports
 from umq.mosquitto import Mosquitto
+from umq.project import ROOT
 from umqtt_full import MQTTClient
 
-ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("micropython", "mosquitto_is_there")
 SECRET = "swordfish-hunter2"
 TOPIC = "home/node"

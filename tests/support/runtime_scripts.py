@@ -1,4 +1,4 @@
-"""Runs the client scripts of tests/on_mosquitto on CPython and on MicroPython, and talks with them line by line.
+"""Runs the client scripts of tests/lib/on_mosquitto on CPython and on MicroPython, and talks with them line by line.
 
 A test module that uses it has a fixture `runtime` with params=RUNTIMES that returns command(request, request.param).
 """
@@ -11,15 +11,14 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
+from umq.project import LIB, ROOT
+
 RUNTIMES = ["cpython", "micropython-64", "micropython-32"]
 PATIENCE_S = 30
-_TESTS = Path(__file__).resolve().parent
-ON_MOSQUITTO = _TESTS / "on_mosquitto"
-_LIB = _TESTS.parent / "lib"
+ON_MOSQUITTO = ROOT / "tests" / "lib" / "on_mosquitto"
 
 
 def command(request, runtime):
@@ -44,7 +43,7 @@ class Process:
         self._news = queue.SimpleQueue()
         self._process = subprocess.Popen(
             argv,
-            env=dict(os.environ, PYTHONPATH=str(_LIB), MICROPYPATH=f".frozen:{_LIB}"),
+            env=dict(os.environ, PYTHONPATH=str(LIB), MICROPYPATH=f".frozen:{LIB}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -120,7 +119,7 @@ class Process:
 
 
 class Script(Process):
-    """A function of a module in tests/on_mosquitto: `with Script(runtime, "sessions", "wills", port=...)`. What it says
+    """A function of a module in on_mosquitto/: `with Script(runtime, "sessions", "wills", port=...)`. What it says
     with rig.say() is heard here, and what is told here it hears with rig.hear()."""
 
     def __init__(self, runtime, module, function, endless=False, **options):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,9 @@ from umq import __main__ as command_line
 from umq.errors import UserError
 from umq.lab import __main__ as lab
 from umq.lab import setup
+from umq.project import ROOT
 
-_TOOLS = Path(__file__).parent.parent / "tools"
+_TOOLS = ROOT / "tools"
 
 
 def umq(*args):

@@ -9,13 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from umq import micropython, mosquitto
+from umq.project import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 40
 
 

@@ -6,7 +6,6 @@ tests/ERRORS.md is the table of them, made here.
 import contextlib
 import io
 import re
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +13,10 @@ import error_paths
 from umq import __main__ as command_line
 from umq.project import BUILD, ROOT
 
-_TABLE = Path(__file__).parent / "ERRORS.md"
+_TABLE = ROOT / "tests" / "ERRORS.md"
 _HEAD = """# What umq says when something is wrong
 
-Made by tests/test_error_paths.py, which brings each of these about: one line on standard error, and the exit status.
+Made by tests/tools/test_error_paths.py, which brings each of these about: one line on standard error, exit status.
 PORT, FOLDER, COMMANDS and N stand for what differs from one time to the next.
 
 | what is wrong | umq says | status |

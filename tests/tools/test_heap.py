@@ -1,4 +1,4 @@
-"""make heap: its table, and what it says of a firmware that cannot be run. The chip itself: tests/rp2040/."""
+"""make heap: its table, and what it says of a firmware that cannot be run. The chip itself: tests/boards/rp2040/."""
 
 import pytest
 

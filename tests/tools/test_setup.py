@@ -4,15 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from umq import mosquitto
 from umq.errors import UserError
 from umq.lab import setup
+from umq.project import ROOT
 
-_PROJECT = Path(__file__).parent.parent
+_PROJECT = ROOT
 _INSTALLS = 'case "$*" in *install*) : >"{0}/mosquitto"; /bin/chmod +x "{0}/mosquitto";; esac'
 
 

@@ -1,12 +1,11 @@
 """Runs the part of the simulator that has LittleFS itself under the journal: it is MicroPython's."""
 
-from pathlib import Path
-
 import pytest
 
-from test_on_micropython import run_on_micropython
+from on_micropython import run_on_micropython
+from umq.project import ROOT
 
-_FILE = Path(__file__).parent / "simulator" / "on_littlefs.py"
+_FILE = ROOT / "tests" / "simulator" / "on_littlefs.py"
 
 
 @pytest.mark.parametrize("bits", [64, 32])
