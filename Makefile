@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV := .venv/bin/python
+# The makers' tools: no part of the package that users install.
+LAB := PYTHONPATH=tools $(VENV) -m lab
 INSTALLED := .venv/installed
 MICROPYTHON32 := .micropython32/micropython
 RP2 := .micropython_rp2
@@ -27,7 +29,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
 
 setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto and MicroPython
-	@$(VENV) -m umq lab setup
+	@$(LAB) setup
 
 test-rp2040: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) ## run the library on an emulated RP2040: FIRMWARE=file.uf2, or one from Debian's packages
 	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_rp2040.py $(ARGS)
@@ -36,7 +38,7 @@ virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctr
 	@$(VENV) -m umq virtual $(ARGS)
 
 demo: setup ## watch the firmware run here, through a real broker: ten seconds
-	@$(VENV) -m umq lab demo $(ARGS)
+	@$(LAB) demo $(ARGS)
 
 test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
 	@$(VENV) -m pytest -q $(ARGS)
@@ -84,30 +86,30 @@ monitor: $(INSTALLED) ## show the nodes of a broker, live: BROKER=HOST
 	@$(VENV) -m umq monitor $(BROKER) $(ARGS)
 
 bench: setup ## measure messages a second, beside bare sockets and other libraries
-	@$(VENV) -m umq lab bench $(ARGS)
+	@$(LAB) bench $(ARGS)
 
 budget: setup $(EVERYTHING) ## measure heap and size on MicroPython, and wear; fails when a limit is broken
-	@$(VENV) -m umq lab budget $(ARGS)
-	@$(if $(ARGS),,echo && $(VENV) -m umq lab wear)
+	@$(LAB) budget $(ARGS)
+	@$(if $(ARGS),,echo && $(LAB) wear)
 
 heap: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) $(STOCK) ## measure heap of code from .py, .mpy, ROMFS, frozen; of messages on an emulated RP2040
-	@$(VENV) -m umq lab heap --stock $(STOCK) --frozen $(FIRMWARE) $(ARGS)
+	@$(LAB) heap --stock $(STOCK) --frozen $(FIRMWARE) $(ARGS)
 
 wear: setup ## measure what the journal does to flash, and how long that lasts
-	@$(VENV) -m umq lab wear $(ARGS)
+	@$(LAB) wear $(ARGS)
 
 simulate: $(INSTALLED) ## tell SEEDS=n stories of a simulated node while everything befalls it
-	@$(VENV) -m umq lab simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+	@$(LAB) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 soak: setup ## exchange 100 000 messages through a real broker while links, nodes and broker break
-	@$(VENV) -m umq lab soak $(ARGS)
+	@$(LAB) soak $(ARGS)
 
 lint: $(INSTALLED) ## check style and likely mistakes with ruff
 	@$(VENV) -m ruff check --quiet .
 	@$(VENV) -m ruff format --quiet --check . || { echo 'umqtt_full: `make format` puts the layout right'; exit 1; }
 
 types: $(INSTALLED) ## check types with pyright, on boards with MicroPython's own standard library
-	@$(VENV) -m umq lab types
+	@$(LAB) types
 
 format: $(INSTALLED) ## lay all Python files out as `make lint` wants them
 	@$(VENV) -m ruff check --quiet --fix . || true

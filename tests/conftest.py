@@ -6,10 +6,10 @@ import platform
 
 import pytest
 
+from lab import certificates as certificate_files
+from lab import mosquitto
 from umq import micropython as micropythons
-from umq import mosquitto
 from umq.errors import UserError
-from umq.lab import certificates as certificate_files
 from umq.virtual import VirtualBoard
 
 IN_CI = os.environ.get("CI") == "true"
@@ -44,7 +44,7 @@ def micropython32(need):
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
-    """A umq.lab.certificates.Certificates for the whole run."""
+    """A lab.certificates.Certificates for the whole run."""
     return certificate_files.make(tmp_path_factory.mktemp("certificates"))
 
 

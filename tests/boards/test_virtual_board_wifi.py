@@ -10,8 +10,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from board_rig import mpremote, run, wait_until
+from emulation.ports import free_port
 from umq import boards, contents, filesystem
-from umq.ports import free_port
 
 JOIN = """
 import network, time

@@ -1,7 +1,7 @@
 """A client, its emulated link and the model broker at the other end, on one clock, for the tests of the client."""
 
-from emulated import Clock, Emulated, Failure
-from model_broker import Broker
+from emulation.broker import Broker
+from emulation.link import Clock, Emulated, Failure
 from umqtt_full import MQTTClient
 
 

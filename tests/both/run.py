@@ -45,7 +45,7 @@ def _split(path):
 
 def _main(paths):
     here = _split(__file__)[0]
-    sys.path[:0] = [here, here + "/../../lib"]
+    sys.path[:0] = [here, here + "/../../lib", here + "/../../tools"]
     passed = failed = 0
     for path in paths:
         counts = _run_file(path)

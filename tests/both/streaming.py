@@ -5,9 +5,9 @@ import os
 import sys
 from errno import EIO
 
-from emulated import Failure
-from emulated import error as os_error
 from emulated_rig import Rig
+from emulation.link import Failure
+from emulation.link import error as os_error
 from umqtt_full.stream import ABORTED, COMPLETE, MORE, Streams
 
 _MICROPYTHON = sys.implementation.name == "micropython"

@@ -3,9 +3,9 @@ nothing is changed by it."""
 
 from array import array
 
-from emulated import Failure, Sink
 from emulated_rig import Rig
-from model_broker import PUBACK, SUBSCRIBE
+from emulation.broker import PUBACK, SUBSCRIBE
+from emulation.link import Failure, Sink
 from umqtt_full import MQTTClient
 
 _SECRET = "s3cret-Pa55"

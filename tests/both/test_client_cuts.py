@@ -3,9 +3,9 @@ again: nothing of QoS 1 and 2 lost, nothing of QoS 2 doubled, no breach of the s
 
 from errno import ECONNRESET
 
-from emulated import NO_ERRNO, Failure, Plan, Seeded
 from emulated_rig import Rig
-from model_broker import Broker
+from emulation.broker import Broker
+from emulation.link import NO_ERRNO, Failure, Plan, Seeded
 from umqtt_full import Full, LinkLost, ProtocolError, TimedOut
 
 _ATTEMPTS = 12

@@ -3,9 +3,9 @@ that grows on the way."""
 
 import gc
 
-from emulated import Emulated, Failure, Plan, Seeded
 from emulated_rig import Rig, raises, took
-from model_broker import PINGRESP, PUBACK, PUBREC, ack_packet
+from emulation.broker import PINGRESP, PUBACK, PUBREC, ack_packet
+from emulation.link import Emulated, Failure, Plan, Seeded
 from umqtt_full import LinkLost, MQTTClient, TimedOut
 from umqtt_full.robust import MQTTClient as RobustClient
 

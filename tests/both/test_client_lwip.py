@@ -1,9 +1,9 @@
 """The client over a link with the manners of a Pico W's sockets: each is survived, in bounded time, with the right
 error, a closed link, a usable client, and nothing lost of QoS 1 and 2."""
 
-from emulated import Sink
-from emulated_lwip import Board, LwIP
 from emulated_rig import Rig, raises, took
+from emulation.link import Sink
+from emulation.lwip import Board, LwIP
 from umqtt_full import LinkLost, TimedOut
 from umqtt_full.robust import MQTTClient as RobustClient
 

@@ -5,7 +5,7 @@ from errno import ECONNREFUSED
 
 import umqtt_full
 from emulated_rig import Rig, raises
-from memory_files import Files
+from emulation.files import Files
 from umqtt_full import LinkLost
 
 _SECRET = "s3cret-Pa55"

@@ -2,9 +2,7 @@
 
 from errno import ECONNREFUSED, ECONNRESET, ETIMEDOUT
 
-from emulated import NO_ERRNO, Clock, Closed, Emulated, Failure, Plan, Script, Seeded, Sink
-from emulated_lwip import Board, LwIP
-from model_broker import (
+from emulation.broker import (
     CONNACK,
     PUBACK,
     PUBLISH,
@@ -20,6 +18,8 @@ from model_broker import (
     publish_packet,
     two,
 )
+from emulation.link import NO_ERRNO, Clock, Closed, Emulated, Failure, Plan, Script, Seeded, Sink
+from emulation.lwip import Board, LwIP
 
 CONNECT_BYTES = packet(0x10, field(b"MQTT") + b"\x04\x02\x00\x0a" + field(b"me"))
 CONNECT_AGAIN = packet(0x10, field(b"MQTT") + b"\x04\x00\x00\x0a" + field(b"me"))

@@ -2,9 +2,9 @@
 
 from errno import EIO
 
-from emulated import Failure
 from emulated_rig import Rig, raises
-from memory_files import ENOSPC, Files, MemoryJournal
+from emulation.files import ENOSPC, Files, MemoryJournal
+from emulation.link import Failure
 from test_journal import filled, rig, state
 from umqtt_full import Full, LinkLost
 from umqtt_full.codec import Message

@@ -3,9 +3,8 @@
 import os
 
 import umqtt_full
-from emulated import Closed, Plan, Seeded
 from emulated_rig import Rig, raises, took
-from model_broker import (
+from emulation.broker import (
     CONNACK,
     PINGRESP,
     PUBACK,
@@ -21,6 +20,7 @@ from model_broker import (
     publish_packet,
     two,
 )
+from emulation.link import Closed, Plan, Seeded
 from umqtt_full import LinkLost, MQTTException, ProtocolError, TimedOut
 
 

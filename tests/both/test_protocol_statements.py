@@ -1,9 +1,8 @@
 """What MQTT 3.1.1 demands of a client, statement by statement, where no other test shows it. Statements are named by
 their ids in square brackets; tests/STATEMENTS.md lists all of them with all their tests."""
 
-from emulated import Plan
 from emulated_rig import Rig, raises
-from model_broker import (
+from emulation.broker import (
     CONNECT,
     DISCONNECT,
     PUBACK,
@@ -20,6 +19,7 @@ from model_broker import (
     publish_packet,
     two,
 )
+from emulation.link import Plan
 from umqtt_full import LinkLost, MQTTException, ProtocolError
 
 

@@ -2,12 +2,11 @@
 
 import socket
 
-from test_transport_lwip import on_board
-
-from emulated import Plan
-from emulated_lwip import LwIP
 from emulated_rig import Rig, raises
-from model_broker import CONNECT, PUBLISH, SUBACK, packet, split
+from emulation.broker import CONNECT, PUBLISH, SUBACK, packet, split
+from emulation.link import Plan
+from emulation.lwip import LwIP
+from test_transport_lwip import on_board
 from umqtt_full import Full, LinkLost, MQTTClient, MQTTException
 from umqtt_full.robust import MQTTClient as RobustClient
 

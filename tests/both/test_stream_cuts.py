@@ -4,7 +4,7 @@ hang, and each message that was begun has an end."""
 
 from errno import ECONNRESET
 
-from emulated import Failure, Plan, Seeded
+from emulation.link import Failure, Plan, Seeded
 from streaming import Folder, Source, StreamRig, files_in, payload
 from umqtt_full import Full, LinkLost, TimedOut
 

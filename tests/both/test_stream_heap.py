@@ -2,7 +2,7 @@
 
 import io
 
-from model_broker import CONNACK, SUBACK, ack_packet, packet, publish_packet, two
+from emulation.broker import CONNACK, SUBACK, ack_packet, packet, publish_packet, two
 from streaming import Folder, payload, write_file
 from umqtt_full import MQTTClient
 from umqtt_full.stream import MORE, Streams

@@ -2,9 +2,9 @@
 
 import os
 
-from emulated import Plan, Seeded
 from emulated_rig import raises
-from model_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, packet, publish_packet, two
+from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, packet, publish_packet, two
+from emulation.link import Plan, Seeded
 from streaming import Folder, Inbox, StreamRig, files_in, payload, write_file
 from umqtt_full import LinkLost, ProtocolError, TimedOut
 from umqtt_full.stream import ABORTED, COMPLETE, MORE, StreamError

@@ -2,9 +2,9 @@
 
 import os
 
-from emulated import Clock, Emulated, Failure, Plan
 from emulated_rig import raises
-from model_broker import PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, publish_packet
+from emulation.broker import PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, publish_packet
+from emulation.link import Clock, Emulated, Failure, Plan
 from streaming import Folder, Inbox, Source, files_in, payload, write_file
 from umqtt_full import Full, LinkLost, MQTTClient, ProtocolError, TimedOut
 from umqtt_full.journal import Journal

@@ -4,9 +4,9 @@ import io
 import os
 from errno import EIO
 
-from emulated import Plan, Seeded, error
 from emulated_rig import raises, took
-from model_broker import PUBACK, PUBLISH, PUBREC
+from emulation.broker import PUBACK, PUBLISH, PUBREC
+from emulation.link import Plan, Seeded, error
 from streaming import Folder, Inbox, Source, StreamRig, payload, write_file
 from umqtt_full import Full, LinkLost, MQTTException
 from umqtt_full.stream import StreamError, Streams

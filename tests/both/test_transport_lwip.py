@@ -1,9 +1,9 @@
 """The library's own transport, and the client on top of it, over the emulated sockets of a Pico W."""
 
-from emulated import Clock
 from emulated_rig import raises
-from emulated_socket import Net, with_transport_on
-from model_broker import Broker
+from emulation.broker import Broker
+from emulation.link import Clock
+from emulation.sockets import Net, with_transport_on
 from umqtt_full import LinkLost, MQTTClient, TimedOut
 
 

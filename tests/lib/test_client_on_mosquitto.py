@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 import runtime_scripts
+from emulation import ports
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
 from paho_end import Paho
 from runtime_scripts import Script, until
-from umq import mosquitto, ports
-from umq.mosquitto import Mosquitto
 
 ALONE = {
     "delivery": [

@@ -9,10 +9,11 @@ import pytest
 import runtime_scripts
 import umqtt_full
 import umqtt_full.robust
+from emulation import ports
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
 from paho_end import Paho
 from runtime_scripts import Process, Script, until
-from umq import mosquitto, ports
-from umq.mosquitto import Mosquitto
 
 PROGRAMS = runtime_scripts.ON_MOSQUITTO / "umqtt_programs"
 # umqtt.simple 1.8 and umqtt.robust: the names, order and defaults of all that can be called

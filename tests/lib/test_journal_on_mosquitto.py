@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 import runtime_scripts
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
 from runtime_scripts import Script
-from umq import mosquitto
-from umq.mosquitto import Mosquitto
 
 _numbers = itertools.count(1)
 

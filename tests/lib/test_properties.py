@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from emulated import Plan
 from emulated_rig import Rig
-from model_broker import CONNACK, PINGRESP, PUBLISH, PUBREL, SUBACK, UNSUBACK, packet, publish_packet, split
+from emulation.broker import CONNACK, PINGRESP, PUBLISH, PUBREL, SUBACK, UNSUBACK, packet, publish_packet, split
+from emulation.link import Plan
 from stream import decoded, feed
 from umq.errors import UserError
 from umqtt_full import LinkLost, MQTTException, ProtocolError, TimedOut

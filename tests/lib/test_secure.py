@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import runtime_scripts
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
 from runtime_scripts import PATIENCE_S, Script
-from umq import mosquitto
-from umq.mosquitto import Mosquitto
 
 _numbers = itertools.count(1)
 

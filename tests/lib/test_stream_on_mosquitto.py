@@ -7,11 +7,11 @@ import random
 
 import pytest
 
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
 from paho_end import Paho
 from runtime_scripts import ON_MOSQUITTO, RUNTIMES, Process, command, until
-from umq import mosquitto
 from umq.build import pack
-from umq.mosquitto import Mosquitto
 from umq.project import LIB
 
 _PAYLOAD = random.Random(5).randbytes(1 << 20)

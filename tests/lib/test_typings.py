@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab import types
 from language_server import LanguageServer
 from umq.errors import UserError
-from umq.lab import types
 from umq.project import LIB, ROOT
 from umqtt_full import MQTTClient, RamStore, Transport
 from umqtt_full.codec import Message

@@ -11,8 +11,10 @@ import time
 
 import pytest
 
-from umq import micropython, mosquitto, ports
-from umq.mosquitto import Mosquitto
+from emulation import ports
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
+from umq import micropython
 from umq.project import ROOT
 from umqtt_full import MQTTClient
 

@@ -13,14 +13,14 @@ from types import SimpleNamespace
 
 import pytest
 
-import synthetic_firmware as synthetic
-from emulated_rom import EmulatedRom
+from emulation import firmware as synthetic
+from emulation.rom import EmulatedRom
+from lab import certificates
+from lab.mosquitto import Mosquitto
 from umq import boards, device, filesystem
 from umq.deploy import command as deploy
 from umq.device import drives, serial_ports
 from umq.flash import by_drive, download
-from umq.lab import certificates
-from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE
 from umq.virtual import VirtualBoard
 

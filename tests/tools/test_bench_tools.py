@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from umq import micropython, mosquitto
+from emulation.delay_proxy import DelayProxy
+from emulation.ports import free_port
+from lab import bench, bench_peers, budget, budget_stream, mosquitto, wear
+from lab.bench_cpus import Cpus
+from umq import micropython
 from umq.errors import UserError
-from umq.lab import bench, bench_peers, budget, budget_stream, wear
-from umq.lab.bench_cpus import Cpus
-from umq.lab.delay_proxy import DelayProxy
-from umq.ports import free_port
 
 # The delay proxy
 
@@ -150,7 +150,7 @@ def test_budget_fails_when_a_limit_is_broken(monkeypatch, capsys):
     assert budget.run(_parsed(budget, "--only", "size")) == 1
     said = capsys.readouterr()
     assert "| BROKEN |" in said.out
-    assert said.err == "umq: 1 of the figures above is BROKEN\n"
+    assert said.err == "lab: 1 of the figures above is BROKEN\n"
 
 
 def test_budget_fails_when_the_heap_of_a_client_is_over_its_limit(monkeypatch, need, micropython32):

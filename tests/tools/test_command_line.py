@@ -5,31 +5,35 @@ import sys
 
 import pytest
 
+from lab import __main__ as lab
+from lab import setup
 from umq import __main__ as command_line
 from umq.errors import UserError
-from umq.lab import __main__ as lab
-from umq.lab import setup
 from umq.project import ROOT
 
 _TOOLS = ROOT / "tools"
 
 
 def umq(*args):
-    return subprocess.run([sys.executable, "-m", "umq", *args], cwd=_TOOLS, capture_output=True, text=True)
+    return run("umq", *args)
 
 
-@pytest.mark.parametrize("prefix, commands", [((), command_line._COMMANDS), (("lab",), lab._COMMANDS)])
-def test_an_unknown_command_is_one_clear_line(prefix, commands):
-    finished = umq(*prefix, "nonsense")
+def run(program, *args):
+    return subprocess.run([sys.executable, "-m", program, *args], cwd=_TOOLS, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("program, commands", [("umq", command_line._COMMANDS), ("lab", lab._COMMANDS)])
+def test_an_unknown_command_is_one_clear_line(program, commands):
+    finished = run(program, "nonsense")
     assert finished.returncode == 1
-    assert finished.stderr == f"umq: there is no command 'nonsense': choose one of {', '.join(commands)}\n"
+    assert finished.stderr == f"{program}: there is no command 'nonsense': choose one of {', '.join(commands)}\n"
 
 
 def test_without_a_command_it_lists_them():
-    for prefix, words in ((), "Compile the library for boards"), (("lab",), "  demo       run the firmware here"):
-        assert umq(*prefix).returncode == 2
-        assert umq(*prefix, "--help").returncode == 0
-        assert words in umq(*prefix, "--help").stdout
+    for program, words in ("umq", "Compile the library for boards"), ("lab", "  demo       run the firmware here"):
+        assert run(program).returncode == 2
+        assert run(program, "--help").returncode == 0
+        assert words in run(program, "--help").stdout
 
 
 @pytest.mark.parametrize("name", command_line._COMMANDS)
@@ -40,7 +44,7 @@ def test_every_command_has_help(name):
 
 
 def test_an_unknown_option_is_named():
-    finished = umq("lab", "setup", "--sideways")
+    finished = run("lab", "setup", "--sideways")
     assert finished.returncode == 2
     assert finished.stderr.endswith("unrecognized arguments: --sideways\n")
     finished = umq("build", "--sideways")
@@ -53,5 +57,5 @@ def test_a_users_mistake_is_a_line_and_not_a_traceback(monkeypatch, capsys):
         raise UserError("the broker is missing")
 
     monkeypatch.setattr(setup, "run", fails)
-    assert command_line.main(["lab", "setup"]) == 1
-    assert capsys.readouterr().err == "umq: the broker is missing\n"
+    assert lab.main(["setup"]) == 1
+    assert capsys.readouterr().err == "lab: the broker is missing\n"

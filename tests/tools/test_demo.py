@@ -1,4 +1,4 @@
-"""`umq lab demo`: it sees all it should and ends in time; and it says so when it does not."""
+"""`python -m lab demo`: it sees all it should and ends in time; and it says so when it does not."""
 
 import os
 import pty
@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from umq import micropython, mosquitto
+from lab import mosquitto
+from umq import micropython
 from umq.project import ROOT
 
 LIMIT_S = 40
@@ -37,7 +38,7 @@ def start(*arguments):
     # No PYTHONPATH: it finds the library by itself, as it does from `make demo`.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.Popen(
-        [sys.executable, "-m", "umq", "lab", "demo", *arguments],
+        [sys.executable, "-m", "lab", "demo", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -130,7 +131,7 @@ def test_a_node_that_says_nothing_fails_the_demo(tmp_path):
 def test_no_node_to_boot_is_one_clear_line(tmp_path):
     status, output = run("--firmware", str(tmp_path))
     assert status == 1
-    assert output == f"umq: {tmp_path} has no main.py to boot: give the node's directory with --firmware\n"
+    assert output == f"lab: {tmp_path} has no main.py to boot: give the node's directory with --firmware\n"
 
 
 @pytest.mark.parametrize("no_color, coloured", [("", True), ("1", False)])
@@ -140,7 +141,7 @@ def test_colours_are_for_a_terminal_and_no_color_is_respected(tmp_path, monkeypa
     ours, its = pty.openpty()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "umq", "lab", "demo", "--firmware", str(tmp_path)], stdout=its, stderr=its
+            [sys.executable, "-m", "lab", "demo", "--firmware", str(tmp_path)], stdout=its, stderr=its
         )
         assert process.wait(timeout=20) == 1
         assert (b"\x1b[" in os.read(ours, 100_000)) == coloured

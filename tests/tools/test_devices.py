@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from emulated_rom import EmulatedRom
+from emulation.rom import EmulatedRom
 from umq import __main__ as command_line
 from umq import device
 from umq.device import drives

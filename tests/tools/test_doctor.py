@@ -7,12 +7,13 @@ import threading
 
 import pytest
 
+from emulation import ports
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
-from umq import mosquitto, ports
 from umq.device import serial_ports
 from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed, Report
 from umq.errors import UserError
-from umq.mosquitto import Mosquitto
 
 SECRET = "swordfish-hunter2"
 HERE = ("configuration", "name look-up", "TCP", "TLS", "CONNECT", "round trip")

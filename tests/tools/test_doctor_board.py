@@ -7,12 +7,13 @@ import time
 
 import pytest
 
+from emulation import ports
+from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
-from umq import boards, contents, filesystem, ports
+from umq import boards, contents, filesystem
 from umq.device import CodeError, Device
 from umq.doctor import on_board
 from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
-from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE
 
 SECRET = "swordfish-hunter2"

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-import synthetic_firmware as synthetic
+from emulation import firmware as synthetic
 from umq import __main__ as command_line
 from umq import boards
 from umq.device import drives

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-import synthetic_firmware as synthetic
+from emulation import firmware as synthetic
 from umq.errors import UserError
 from umq.flash import esp_image
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from umq.lab.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, Plan, random_plans
-from umq.ports import free_port
+from emulation.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, Plan, random_plans
+from emulation.ports import free_port
 
 DATA = random.Random(1).randbytes(3000)
 PATIENCE_S = 20

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import synthetic_firmware as synthetic
-from emulated_rom import EmulatedRom
+from emulation import firmware as synthetic
+from emulation.rom import EmulatedRom
 from umq import __main__ as command_line
 from umq import boards, filesystem
 from umq.errors import UserError

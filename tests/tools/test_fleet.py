@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from emulated_rom import EmulatedRom
+from emulation.rom import EmulatedRom
 from mounted import mount
 from umq import boards
 from umq.__main__ import main

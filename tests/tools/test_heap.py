@@ -2,10 +2,10 @@
 
 import pytest
 
+from lab import heap
+from lab.rp2040 import Rp2040
 from umq.errors import UserError
 from umq.flash import uf2
-from umq.lab import heap
-from umq.lab.rp2040 import Rp2040
 
 
 def test_code_run_in_place_costs_less(micropython32):

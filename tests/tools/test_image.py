@@ -8,8 +8,8 @@ import stat
 
 import pytest
 
-import synthetic_firmware
-from emulated_rom import EmulatedRom
+from emulation import firmware as synthetic_firmware
+from emulation.rom import EmulatedRom
 from mounted import mount
 from umq import boards, contents
 from umq.__main__ import main

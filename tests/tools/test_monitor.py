@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from emulation import ports
+from lab import mosquitto
+from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
 from umq import micropython as micropythons
-from umq import mosquitto, ports
 from umq.monitor.model import GONE, MOST_EVENTS, ONLINE, UNKNOWN, Fleet
 from umq.monitor.view import duration, rate, sparkline, view
-from umq.mosquitto import Mosquitto
 from umq.plain import plain
 from umq.project import FIRMWARE, LIB
 from umqtt_full import MQTTClient

@@ -1,4 +1,4 @@
-"""umq.mosquitto, umq.lab.certificates and umq.ports against a real Mosquitto."""
+"""lab.mosquitto, lab.certificates and emulation.ports against a real Mosquitto."""
 
 import dataclasses
 import queue
@@ -8,9 +8,9 @@ import ssl
 import paho.mqtt.client as paho
 import pytest
 
-from umq import mosquitto
+from emulation.ports import free_port
+from lab import mosquitto
 from umq.errors import UserError
-from umq.ports import free_port
 
 
 def connect(port, *, client_id="", clean_session=True, user=None, password=None):

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from umq import mosquitto
+from lab import mosquitto, setup
 from umq.errors import UserError
-from umq.lab import setup
 from umq.project import ROOT
 
 _PROJECT = ROOT

@@ -1,11 +1,11 @@
-"""The simulator: stories from seeds, every cut of some exchanges, and faults made on purpose; see tests/simulator."""
+"""The simulator: stories from seeds, every cut of some exchanges, and faults made on purpose."""
 
 import os
 
 import pytest
 
+from lab import simulate, simulate_mutants
 from umq.errors import UserError
-from umq.lab import simulate, simulate_mutants
 
 JOBS = os.cpu_count() or 1
 # Caught by the first few seeds

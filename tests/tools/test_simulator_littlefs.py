@@ -5,7 +5,7 @@ import pytest
 from on_micropython import run_on_micropython
 from umq.project import ROOT
 
-_FILE = ROOT / "tests" / "simulator" / "on_littlefs.py"
+_FILE = ROOT / "tools" / "lab" / "simulator" / "on_littlefs.py"
 
 
 @pytest.mark.parametrize("bits", [64, 32])

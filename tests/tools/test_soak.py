@@ -4,10 +4,10 @@ import argparse
 
 import pytest
 
-from umq import micropython, mosquitto
+from lab import mosquitto, soak
+from lab.soak_account import BACKLOG, BrokersWords, Flow
+from umq import micropython
 from umq.errors import UserError
-from umq.lab import soak
-from umq.lab.soak_account import BACKLOG, BrokersWords, Flow
 
 
 def _parsed(*words):

@@ -2,13 +2,13 @@
 
 import pytest
 
+from lab import statements
 from umq.errors import UserError
-from umq.lab import statements
 
 
 def test_the_table_is_up_to_date():
     page = (statements.TESTS / "STATEMENTS.md").read_text()
-    assert page == statements.table(statements.TESTS), "run `umq lab statements`"
+    assert page == statements.table(statements.TESTS), "run `python -m lab statements`"
 
 
 def test_every_statement_has_a_test_or_a_reason():

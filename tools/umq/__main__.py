@@ -35,7 +35,6 @@ _COMMANDS = {
     "monitor": (_NODES, "monitor.command", "Show the nodes of a broker, live: online or gone, last values, rates."),
     "doctor": (_BOARD, "doctor.command", "Find out why a board, or the way to its broker, does not work."),
     "virtual": (_HERE, "virtual.command", "Start a board without hardware, and print its port."),
-    "lab": (_HERE, "lab.command", "Measure and test the library itself."),
 }
 
 

@@ -8,10 +8,10 @@ import os
 
 import pytest
 
+from lab import heap
+from lab.rp2040 import Rp2040
 from umq.build import pack
 from umq.device import Device
-from umq.lab import heap
-from umq.lab.rp2040 import Rp2040
 from umq.project import ROOT
 
 FIRMWARE = os.environ.get("FIRMWARE", "")

@@ -18,7 +18,19 @@ _LIBRARY = LIB / "umqtt_full"
 
 # In the order in which they need each other.
 TOGETHER = (
-    *("errors", "topics", "codec", "codec_client", "store", "session", "link", "protocol", "base", "transport", "client"),
+    *(
+        "errors",
+        "topics",
+        "codec",
+        "codec_client",
+        "store",
+        "session",
+        "link",
+        "protocol",
+        "base",
+        "transport",
+        "client",
+    ),
 )
 # Makes up for what CPython lacks: not on a board.
 FOR_CPYTHON = "_cpython"

@@ -1,7 +1,7 @@
 """A client's link to the world, in memory and on a clock of its own.
 
 `Emulated` is a transport, to be given to a client as `transport=`. Its other end is a peer in the same
-program: a `Script`, a `Sink`, or the broker of `model_broker.py`. Time passes only in `wait()` (and in a
+program: a `Script`, a `Sink`, or the broker of `broker.py`. Time passes only in `wait()` (and in a
 look-up or a test that says so), straight to the next event, so that hours cost nothing. A client that waits
 for what can never happen fails its test instead of hanging.
 

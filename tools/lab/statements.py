@@ -1,4 +1,4 @@
-"""umq lab statements: tests/STATEMENTS.md, the standard's statements and the tests that show each.
+"""python -m lab statements: tests/STATEMENTS.md, the standard's statements and the tests that show each.
 
 A test names the statements that it shows by their ids in its docstring, such as [MQTT-3.1.0-1]. What they say, and why
 some have no test, is in tests/statements.tsv.
@@ -15,7 +15,7 @@ _ID = re.compile(r"\[MQTT-[\d.-]+\]")
 _HEAD = """\
 # What MQTT 3.1.1 demands of a client, and the tests that show it
 
-Made by `umq lab statements` from `statements.tsv`, where the statements are put in short words of our own, and
+Made by `python -m lab statements` from `statements.tsv`, where the statements are put in short words of our own, and
 from the ids in the docstrings of the tests; `make test` fails when it is out of date. What binds brokers alone is left
 out. The files in `both/` run on CPython and on 64-bit and 32-bit MicroPython.
 

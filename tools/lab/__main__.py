@@ -1,4 +1,4 @@
-"""The command line of the workshop: umq lab COMMAND ..."""
+"""The command line of the workshop: python -m lab COMMAND ..."""
 
 import argparse
 import importlib
@@ -26,7 +26,7 @@ def main(argv):
     try:
         return _run(argv)
     except UserError as error:
-        print(f"umq: {error}", file=sys.stderr)
+        print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -34,7 +34,7 @@ def main(argv):
 
 def _run(argv):
     if not argv or argv[0] in ("-h", "--help"):
-        print("usage: umq lab COMMAND [-h] ...\n")
+        print("usage: python -m lab COMMAND [-h] ...\n")
         for name, what_it_does in _COMMANDS.items():
             print(f"  {name:10} {what_it_does}")
         return 0 if argv else 2
@@ -42,8 +42,8 @@ def _run(argv):
     if name not in _COMMANDS:
         raise UserError(f"there is no command {name!r}: choose one of {', '.join(_COMMANDS)}")
     # Only the command that was asked for is imported: none waits for another's modules.
-    command = importlib.import_module(f"umq.lab.{name}")
-    parser = argparse.ArgumentParser(prog=f"umq lab {name}", description=_COMMANDS[name])
+    command = importlib.import_module(f"lab.{name}")
+    parser = argparse.ArgumentParser(prog=f"python -m lab {name}", description=_COMMANDS[name])
     command.add_arguments(parser)
     return command.run(parser.parse_args(argv[1:]))
 

@@ -1,5 +1,5 @@
 """make simulate: the library in a world of its own, with a simulated clock, network, flash and broker; see
-tests/simulator.
+lab/simulator.
 
 Each seed is a story: what an application does and what befalls its node. After it everything must have come through as
 the standard promises. A seed that fails is told again with --replay, shortened to the steps that matter.
@@ -16,7 +16,7 @@ import time
 
 from umq.project import LIB, ROOT
 
-_TESTS = ROOT / "tests"
+_TOOLS = ROOT / "tools"
 _CHUNK = 50  # seeds that a process takes at once
 _SECONDS = 30  # that a story may last; it should take milliseconds
 _SHOWN = 10  # of the violations
@@ -41,7 +41,7 @@ def _number(text):
 
 def run(args):
     if args.mutants:
-        from umq.lab import simulate_mutants
+        from lab import simulate_mutants
 
         return simulate_mutants.run(args.jobs)
     if args.replay is not None:
@@ -140,11 +140,11 @@ def _prepare(lib):
 
 
 def _find_modules(lib):
-    sys.path[:0] = [str(_TESTS), str(_TESTS / "both"), str(lib)]
+    sys.path[:0] = [str(_TOOLS), str(lib)]
 
 
 def _simulator(module):
-    return importlib.import_module("simulator." + module)
+    return importlib.import_module("lab.simulator." + module)
 
 
 class _Hangs(BaseException):

@@ -1,18 +1,18 @@
-"""Runs the scripts of tools/budget on MicroPython's unix port, with a library as `make mpy` packs it."""
+"""Runs the scripts of scripts/budget on MicroPython's unix port, with a library as `make mpy` packs it."""
 
 import os
 import subprocess
+from pathlib import Path
 
 from umq import micropython
 from umq.errors import UserError
-from umq.project import ROOT
 
-_SCRIPTS = ROOT / "tools" / "budget"
+_SCRIPTS = Path(__file__).with_name("scripts") / "budget"
 _TIMEOUT_S = 120
 
 
 def run(library, script, *arguments, bits=64, heap="2m"):
-    """Run a script of tools/budget with its arguments and so much heap; return the lines that it prints.
+    """Run a script of scripts/budget with its arguments and so much heap; return the lines that it prints.
 
     library: the folder that holds umqtt_full. UserError if it fails, ending in its last line.
     """

@@ -13,8 +13,8 @@ import sys
 
 import umqtt_full.journal as journals
 import umqtt_full.segments as segments
-from emulated import Clock, Emulated, Failure, Plan, Seeded, error
-from model_broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
+from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
+from emulation.link import Clock, Emulated, Failure, Plan, Seeded, error
 from umqtt_full.client import MQTTClient
 from umqtt_full.errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
 from umqtt_full.store import RamStore

@@ -2,5 +2,6 @@
 
 `flash.py` and `blocks.py` are the storage, `world.py` the node and all around it, `account.py` what must come out,
 `exhaustive.py` every cut of a set of exchanges, `story.py` what a seed makes of it. It runs on CPython and, with
-LittleFS itself, on MicroPython. Beside it stand `emulated.py` and `model_broker.py` of tests/both.
+LittleFS itself, on MicroPython. Link and broker are those of
+tools/emulation.
 """

@@ -13,11 +13,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import micropython, mosquitto
+from emulation.ports import free_port
+from lab import board_scripts, budget_stream, certificates, mosquitto
+from umq import micropython
 from umq.build.pack import pack
 from umq.errors import UserError
-from umq.lab import board_scripts, budget_stream, certificates
-from umq.ports import free_port
 
 MESSAGES = (
     *(f"publish-{qos}" for qos in range(3)),
@@ -135,7 +135,7 @@ def run(args):
         for trouble, times in Counter(heap.trouble for heap in heaps.values() if heap.trouble).items():
             print(f"{times} of them without a figure: {trouble}")
     if broken:
-        print(f"umq: {broken} of the figures above {'is' if broken == 1 else 'are'} {BROKEN}", file=sys.stderr)
+        print(f"lab: {broken} of the figures above {'is' if broken == 1 else 'are'} {BROKEN}", file=sys.stderr)
     return 1 if broken else 0
 
 
@@ -289,7 +289,7 @@ class _Bench:
         return True
 
     def _run(self, bits, script, *arguments):
-        """Run a script of tools/budget on MicroPython; return the words of the last line it prints."""
+        """Run a script of scripts/budget on MicroPython; return the words of the last line it prints."""
         lines = board_scripts.run(self._compiled, script, *arguments, bits=bits)
         traceback = "\n".join(lines[:-1])
         if traceback not in self._shown:

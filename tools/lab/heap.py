@@ -9,18 +9,17 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from lab.budget import MESSAGES, Heap, heaps_table
+from lab.rp2040 import Rp2040
 from umq import contents, micropython
 from umq.build import pack
 from umq.deploy import romfs
 from umq.errors import UserError
-from umq.lab.budget import MESSAGES, Heap, heaps_table
-from umq.lab.rp2040 import Rp2040
-from umq.project import ROOT
 
 SOURCES, COMPILED, IN_ROMFS, FROZEN = "as sources", "compiled, .mpy", "in a ROMFS", "frozen"
 WAYS = (SOURCES, COMPILED, IN_ROMFS, FROZEN)
 _PARTS = ("client", "journal beside it", "node beside both")
-_SCRIPTS = ROOT / "tools" / "budget"
+_SCRIPTS = Path(__file__).with_name("scripts") / "budget"
 _MEASURING = ("heap_message", "heap_wire")
 # On an emulated chip, fewer than in make budget.
 _COUNT = 40

@@ -5,12 +5,9 @@ could notice; and twice, in every way that two operations can be chosen.
 """
 
 import gc
-import sys
 
-sys.path.append(__file__.rsplit("/", 2)[0])
-
-from simulator.blocks import Blocks  # noqa: E402
-from simulator.exhaustive import LONG, SHORT, Count  # noqa: E402
+from lab.simulator.blocks import Blocks
+from lab.simulator.exhaustive import LONG, SHORT, Count
 
 EXCHANGES = dict(SHORT)
 EXCHANGES.update(LONG)

@@ -9,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from emulation.ports import free_port
 from umq.errors import UserError
-from umq.ports import free_port
 
 # Debian and Homebrew keep servers where an ordinary user's PATH does not look.
 _SERVER_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/opt/homebrew/opt/mosquitto/sbin"]
@@ -35,7 +35,7 @@ class Mosquitto:
     port         None picks a free one
     persistence  keep sessions and retained messages over stop() and start()
     nodelay      TCP_NODELAY on its connections
-    tls          a umq.lab.certificates.Certificates: TLS instead of plain TCP
+    tls          a lab.certificates.Certificates: TLS instead of plain TCP
     users        {"name": "password"}: nobody else may connect; None lets everybody in
     extra        more lines for mosquitto.conf
     """

@@ -4,7 +4,7 @@ A story is (options, steps): what World takes, and steps as World.take() takes t
 shortened and read.
 """
 
-from emulated import Failure
+from emulation.link import Failure
 
 from .world import World
 

@@ -6,8 +6,8 @@ On the broker it waits as a retained message; at its other end is the same libra
 import hashlib
 import os
 
+from lab import board_scripts
 from umq.errors import UserError
-from umq.lab import board_scripts
 from umq.project import add_library
 
 SIZE = 1 << 20  # bytes

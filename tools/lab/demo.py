@@ -1,4 +1,4 @@
-"""`umq lab demo`: a node on MicroPython, a real broker, and everything that may happen between them, shown live.
+"""`python -m lab demo`: a node on MicroPython, a real broker, and everything that may happen between them, shown live.
 
 The node is firmware/ on MicroPython's unix port. The side that watches and commands it is the same library,
 umqtt_full, on CPython. Every step waits for what it wants to see, and for nothing else; what it did not see in time
@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from umq import ports
+from emulation import ports
+from lab.demo_parties import SLICE_MS, TOPIC, Node, Watcher
+from lab.demo_screen import Checks, Screen
+from lab.mosquitto import Mosquitto
 from umq.errors import UserError
-from umq.lab.demo_parties import SLICE_MS, TOPIC, Node, Watcher
-from umq.lab.demo_screen import Checks, Screen
-from umq.mosquitto import Mosquitto
 from umq.project import FIRMWARE, add_library
 
 _NODE_ID = "demo-node"

@@ -1,4 +1,4 @@
-"""umq lab simulate --mutants: can the simulator find faults? Each one of tests/mutants/table.py is made in a copy of
+"""make simulate ARGS=--mutants: can the simulator find faults? Each one of mutants/table.py is made in a copy of
 the library and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
 """
 
@@ -14,7 +14,8 @@ from pathlib import Path
 from umq.errors import UserError
 from umq.project import LIB, ROOT
 
-_FOLDER = ROOT / "tests" / "mutants"
+_FOLDER = Path(__file__).with_name("mutants")
+_RESULT = ROOT / "tests" / "mutants" / "RESULT.md"
 _SEEDS = 1500  # stories to try before the exhaustive runs
 _TIMEOUT_S = 300
 _ROW = re.compile(r"\.{4,}")  # payloads are filled up with dots
@@ -31,7 +32,7 @@ def run(jobs):
     caught = sum(by != "nothing" for by, _, _ in found)
     lines += ["", f"{caught} of {len(found)} found."]
     print("\n".join(lines))
-    (_FOLDER / "RESULT.md").write_text("# What `umq lab simulate --mutants` printed\n\n" + "\n".join(lines) + "\n")
+    _RESULT.write_text("# What `make simulate ARGS=--mutants` printed\n\n" + "\n".join(lines) + "\n")
     return 0 if caught == len(found) else 1
 
 

@@ -7,11 +7,11 @@ Prints how it was found ("seed 12" or the name of an exhaustive run), after how 
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [sys.argv[1], str(TESTS), str(TESTS / "both")]
+TOOLS = Path(__file__).resolve().parents[2]
+sys.path[:0] = [sys.argv[1], str(TOOLS)]
 
-from simulator import exhaustive  # noqa: E402
-from simulator.story import draw, tell  # noqa: E402
+from lab.simulator import exhaustive  # noqa: E402
+from lab.simulator.story import draw, tell  # noqa: E402
 
 # Those that found something in the library itself
 KNOWN = (104, 561, 6235, 12125, 28102, 30067, 34545, 35237, 40928, 45033, 59997, 72305, 77941, 83295, 96037)

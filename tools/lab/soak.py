@@ -1,9 +1,10 @@
 """make soak: two nodes exchange numbered messages through a real Mosquitto, while everything between them breaks.
 
-Each node (tools/soak/node.py) publishes at QoS 1 and 2 to the other, on the library's client with its journal. Each has
-a proxy of its own before the broker, which cuts, swallows, stalls, splits and refuses; the nodes are killed and started
-again on their journals; the broker is stopped in good order (killed, Mosquitto forgets) and started again. At the end
-every message is counted: none at QoS 1 and 2 may be lost, none at QoS 2 may have come twice, and all arrive in order.
+Each node (scripts/soak/node.py) publishes at QoS 1 and 2 to the other, on the library's client with its journal. Each
+has a proxy of its own before the broker, which cuts, swallows, stalls, splits and refuses; the nodes are killed and
+started again on their journals; the broker is stopped in good order (killed, Mosquitto forgets) and started again. At
+the end every message is counted: none at QoS 1 and 2 may be lost, none at QoS 2 may have come twice, and all arrive in
+order.
 
 Two kinds of repeats at QoS 2 are known and counted apart. A node that is killed between the start of a callback and the
 note in its journal that it was handed over is given the message again, with `dup` set: no receiver can know better. And
@@ -21,12 +22,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from emulation.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, random_plans
+from lab.mosquitto import Mosquitto
+from lab.soak_account import BrokersWords, Flow
+from lab.soak_node import QUIET_S, Node
 from umq import micropython
 from umq.errors import UserError
-from umq.lab.fault_proxy import BLACKHOLE, FIN, RESET, STALL, FaultProxy, random_plans
-from umq.lab.soak_account import BrokersWords, Flow
-from umq.lab.soak_node import QUIET_S, Node
-from umq.mosquitto import Mosquitto
 
 _NAMES = ("ann", "bob")
 
@@ -91,7 +92,7 @@ def run(args):
     print("\n".join(f"{what:58} {count:9,}" for what, count in counts.items()))
     print(f"{'seconds':58} {seconds:9.0f}")
     for violation in violations:
-        print(f"umq: {violation}", file=sys.stderr)
+        print(f"lab: {violation}", file=sys.stderr)
     return 1 if violations else 0
 
 

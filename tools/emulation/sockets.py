@@ -1,6 +1,6 @@
 """The modules socket, select and time of a Pico W, emulated under the library's own transport.
 
-`Net` stands for all three; its sockets are `LwIP` links of `emulated_lwip.py`. With it the real
+`Net` stands for all three; its sockets are `LwIP` links of `lwip.py`. With it the real
 `umqtt_full.transport.Transport` runs on such a board: non-blocking connects that poll tells the end of,
 look-ups that fail, take 6.5 s or never come back, five sockets.
 
@@ -12,8 +12,8 @@ import select
 from errno import EINPROGRESS
 
 import umqtt_full.transport as transport
-from emulated import Clock, Plan, error
-from emulated_lwip import Board, LwIP
+from emulation.link import Clock, Plan, error
+from emulation.lwip import Board, LwIP
 
 _ENOMEM = 12
 _ECONNRESET = 104

@@ -21,7 +21,7 @@ _TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class Peer:
-    """A library to measure. Its measuring code is tools/bench/{module}.py."""
+    """A library to measure. Its measuring code is scripts/bench/{module}.py."""
 
     name: str
     version: str

@@ -13,15 +13,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from umq import micropython, mosquitto
+from emulation.delay_proxy import DelayProxy
+from lab import bench_peers, mosquitto
+from lab.bench_cpus import Cpus
+from lab.bench_sender import Sender
+from umq import micropython
 from umq.errors import UserError
-from umq.lab import bench_peers
-from umq.lab.bench_cpus import Cpus
-from umq.lab.bench_sender import Sender
-from umq.lab.delay_proxy import DelayProxy
-from umq.project import LIB, ROOT
+from umq.project import LIB
 
-_SCRIPTS = ROOT / "tools" / "bench"
+_SCRIPTS = Path(__file__).with_name("scripts") / "bench"
 _TOPIC = b"bench/topic/20-bytes"
 _PAYLOAD = b"0123456789abcdef" * 4
 _CLIENT_ID = b"bench"  # as in measure.py
@@ -79,7 +79,7 @@ _CAN = {
 
 @dataclass
 class Program:
-    """What is measured: a module of tools/bench, and what it needs on its path."""
+    """What is measured: a module of scripts/bench, and what it needs on its path."""
 
     name: str
     module: str
@@ -110,7 +110,7 @@ def run(args):
     programs = [RAW, *_chosen((OURS, *_peers(args.library)), args.library, "library")]
     load = os.getloadavg()[0]
     if load > 1:
-        print(f"umq: other programs are busy here (load {load:.1f}): the figures will be rough", file=sys.stderr)
+        print(f"lab: other programs are busy here (load {load:.1f}): the figures will be rough", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="umq-bench-") as directory, Cpus() as cpus:
         broker = mosquitto.Mosquitto(directory, nodelay=True, extra=_BROKER)
         with cpus.starting_broker():

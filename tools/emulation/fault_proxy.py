@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from umq.ports import free_port
+from emulation.ports import free_port
 
 _CHUNK = 65536
 

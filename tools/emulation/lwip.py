@@ -15,7 +15,7 @@ What was measured there, and a client has to survive:
 - An OSError raised where no heap is to be had has no errno: lose_errno.
 - At most five sockets.
 
-What it leaves out, beside what `emulated.py` leaves out: Wi-Fi itself, retransmission and its growing
+What it leaves out, beside what `link.py` leaves out: Wi-Fi itself, retransmission and its growing
 intervals (acknowledged bytes go at once, others stay until the link is back), window sizes, a blocking read
 that loses what it had when it times out (a client must not use one), DNS but for its failures, and the time
 and heap that these calls take on the board.
@@ -23,7 +23,7 @@ and heap that these calls take on the board.
 
 from errno import ECONNREFUSED
 
-from emulated import NO_ERRNO, Emulated, error
+from emulation.link import NO_ERRNO, Emulated, error
 
 _EBADF = 9
 _ENOMEM = 12

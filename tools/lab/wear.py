@@ -1,18 +1,18 @@
 """make wear: what a message with the journal costs flash, under LittleFS as on a board, and how long the flash lasts.
 
 Counted is what LittleFS asks of the chip: blocks of 4096 bytes erased, pages programmed, bytes written. The chip is in
-memory (tools/budget/flash.py), the broker a Mosquitto on loopback, a message of 64 bytes on a topic of 20.
+memory (scripts/budget/flash.py), the broker a Mosquitto on loopback, a message of 64 bytes on a topic of 20.
 """
 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import board_scripts
+from lab.mosquitto import Mosquitto
 from umq.build.pack import pack
-from umq.lab import board_scripts
-from umq.mosquitto import Mosquitto
 
-_COUNT = 300  # as in tools/budget/wear.py
+_COUNT = 300  # as in scripts/budget/wear.py
 
 KINDS = {"publish-1": "publish QoS 1", "publish-2": "publish QoS 2", "receive-2": "receive QoS 2"}
 DURABLE = ("message", "poll", "never")

@@ -1,6 +1,6 @@
 """A small MQTT 3.1.1 broker in memory, strict with its clients and at a test's command.
 
-It is a peer for the transports of `emulated.py` and lives on their clock. Its codec is its own: nothing here
+It is a peer for the transports of `link.py` and lives on their clock. Its codec is its own: nothing here
 comes from the library under test.
 
 Strict: every breach of the standard by a client is written down in `violations`, and check() fails on them.
@@ -19,7 +19,7 @@ and 2 only.
 
 from errno import ECONNREFUSED
 
-from emulated import Failure, error
+from emulation.link import Failure, error
 
 CONNECT = 0x10
 CONNACK = 0x20

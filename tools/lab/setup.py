@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import sys
 
-from umq import micropython, mosquitto
+from lab import mosquitto
+from umq import micropython
 from umq.errors import UserError
 
 

@@ -1,18 +1,19 @@
-"""A node of the soak: a process that runs tools/soak/node.py, is killed, and runs again."""
+"""A node of the soak: a process that runs scripts/soak/node.py, is killed, and runs again."""
 
 import collections
 import itertools
 import json
 import os
 import subprocess
+from pathlib import Path
 
-from umq.project import LIB, ROOT
+from umq.project import LIB
 
 QUIET_S = 30  # without news for so long, nothing more is to be expected
 # How many messages of QoS 2 a node's journal has room for. With an open window the broker sends all it has at once, and
 # after a restart those again whose PUBCOMP had not yet come.
 _RECEIVED = 224
-_NODE = ROOT / "tools" / "soak" / "node.py"
+_NODE = Path(__file__).with_name("scripts") / "soak" / "node.py"
 
 
 class _Notes:
