@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import signal
 
 import pytest
 
@@ -13,6 +14,11 @@ from umq.errors import UserError
 from umq.virtual import VirtualBoard
 
 IN_CI = os.environ.get("CI") == "true"
+
+# `nohup make test` and `make test &` start programs that ignore SIGINT, and their children would ignore it too. These
+# tests go on ignoring it, but by a handler of their own: what has a handler is set back to its default in a child.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda number, frame: None)
 
 
 @pytest.fixture(scope="session")
