@@ -3,17 +3,11 @@ that grows on the way."""
 
 import gc
 
-from emulated_rig import Rig, raises, took
-from emulation.broker import PINGRESP, PUBACK, PUBREC, ack_packet
-from emulation.link import Emulated, Failure, Plan, Seeded
-from umqtt_full import LinkLost, MQTTClient, TimedOut
-from umqtt_full.robust import MQTTClient as RobustClient
+from emulated_rig import Rig
+from emulation.link import Plan, Seeded
 
 _WRAP = 1 << 30
 _HOUR = 3600 * 1000
-
-# The moments at which the clock may wrap: long before, now, during a wait, during a keep-alive, after everything.
-_STARTS = (0, _WRAP - 1, _WRAP - 300, _WRAP - 2500, _WRAP - 7400, _WRAP - 12_000, _WRAP // 2 - 2500, _WRAP - 100_000)
 
 
 def _heap():
@@ -24,154 +18,7 @@ def _heap():
     return gc.mem_alloc()
 
 
-class Acknowledger:
-    """A peer that does no more than acknowledge QoS 1, whole packets in one write each, and check their ids.
-
-    stuck: the packet id whose acknowledgement it keeps back.
-    """
-
-    def __init__(self, stuck):
-        self.stuck = stuck
-        self.last = 0
-        self.count = 0
-        self.ends = 0  # how often the ids began again
-
-    def opened(self, wire):
-        pass
-
-    def closed(self, wire):
-        pass
-
-    def received(self, wire, data):
-        if data[0] == 0x10:
-            wire.send(b"\x20\x02\x00\x00")
-            return
-        if data[0] & 0xF6 != 0x32 or len(data) != data[1] + 2:
-            raise Failure("not one whole PUBLISH at QoS 1: %r" % data)
-        at = 4 + data[3]
-        packet_id = data[at] << 8 | data[at + 1]
-        expected = self.last % 65535 + 1
-        if self.count > 65534 and expected == self.stuck:
-            expected += 1
-        if packet_id != expected:
-            raise Failure("packet id %d where %d was to be expected" % (packet_id, expected))
-        self.ends += packet_id < self.last
-        self.last = packet_id
-        self.count += 1
-        if packet_id != self.stuck:
-            wire.send(bytes((0x40, 2, packet_id >> 8, packet_id & 255)))
-
-
-def test_packet_ids_past_65535_with_one_in_use():
-    """[MQTT-2.3.1-2] [MQTT-2.3.1-3]"""
-    peer = Acknowledger(stuck=3)
-    t = Emulated(peer, record=False)
-    client = MQTTClient(b"me", "broker", transport=t)
-    client.connect()
-    for _ in range(2):
-        client.publish(b"t", b"x", qos=1)
-    assert client.publish(b"t", b"stuck", qos=1, wait=False) == 3
-    for _ in range(65_535 + 10):
-        client.publish(b"t", b"x", qos=1)
-    assert peer.ends == 1 and peer.last == 14
-    assert client.pending(3) and client.session.unfinished() == 1
-    t.wire.send(ack_packet(PUBACK, 3))
-    assert client.flush()
-    assert client.publish(b"t", b"x", qos=1) == 15
-    t.check()
-
-
-def test_ids_of_other_packets_are_passed_over_too():
-    """SUBSCRIBE takes an id of the same space, skips what is in use, and is skipped while it waits.
-    [MQTT-2.3.1-2] [MQTT-2.3.1-3]"""
-    rig = Rig(inflight=8)
-    c = rig.client
-    c.connect(False)
-    while c.session.next_id() < 65_533:
-        pass
-    rig.broker.drop(PUBACK, 1)
-    rig.broker.drop(PUBREC, 1)
-    assert c.publish(b"t", b"one", qos=1, wait=False) == 65_534
-    assert c.publish(b"t", b"two", qos=2, wait=False) == 65_535
-    c.subscribe(b"a")
-    while c.session.next_id() < 65_532:
-        pass
-    assert c.publish(b"t", b"three", qos=1) == 65_533
-    c.subscribe(b"b")  # 65 534 and 65 535 are in use
-    assert c.publish(b"t", b"four", qos=2) == 2
-    assert c.pending(65_534) and c.pending(65_535)
-    c.reconnect()
-    assert c.flush()
-    assert rig.broker.count(b"two") == 1
-    rig.check()
-
-
 # ---- the clock wraps
-
-
-def test_time_outs_across_the_wrap():
-    for start in _STARTS:
-        rig = Rig(start, timeout_ms=5000)
-        rig.client.connect()
-        rig.t.silence()
-        ms, e = took(rig, rig.client.publish, b"t", b"x", qos=1)
-        assert isinstance(e, TimedOut) and 5000 <= ms <= 5100, (start, ms, e)
-        rig.t.default = Plan(mute_in=0)
-        ms, e = took(rig, rig.client.connect)
-        assert isinstance(e, TimedOut) and 5000 <= ms <= 5100, (start, ms, e)
-        rig.t.default = Plan()
-        rig.client.connect()
-        assert took(rig, rig.client.poll, 4000) == (4000, False)
-        assert took(rig, rig.client.wait_msg, timeout_ms=3000) == (3000, None)
-        rig.t.stop_reading()
-        ms, e = took(rig, rig.client.publish, b"t", b"x" * 50)
-        assert isinstance(e, TimedOut) and 5000 <= ms <= 6000, (start, ms, e)
-
-
-def test_a_stalled_write_across_the_wrap():
-    """Ten seconds in one write are seen, wherever the clock is."""
-    for start in _STARTS:
-        rig = Rig(start, timeout_ms=5000)
-        rig.client.connect()
-        usual = rig.t.write
-
-        def stalling(buf, off, n, rig=rig, usual=usual):
-            rig.t.write = usual
-            rig.clock.advance(10_000)
-            return n
-
-        rig.t.write = stalling
-        raises(LinkLost, rig.client.publish, b"t", b"x", qos=1)
-        rig.client.connect()
-
-
-def test_keep_alive_across_the_wrap():
-    """[MQTT-3.1.2-23]"""
-    for start in _STARTS:
-        rig = Rig(start, keepalive=10)
-        rig.client.connect()
-        rig.pump(60_000)
-        assert 6 <= rig.broker.pings <= 9, (start, rig.broker.pings)
-        assert rig.broker.expired == 0
-        rig.check()
-        rig.broker.drop(PINGRESP)
-        begin = rig.clock.now
-        raises(TimedOut, rig.pump, 60_000)
-        assert rig.clock.now - begin <= 22_500, (start, rig.clock.now - begin)
-
-
-def test_due_ms_across_the_wrap():
-    """A node that sleeps for due_ms() at a time keeps its link."""
-    for start in _STARTS:
-        rig = Rig(start, keepalive=10)
-        rig.client.connect()
-        while rig.clock.now < 200_000:
-            due = rig.client.due_ms()
-            assert 0 <= due <= 10_000, due
-            rig.clock.advance(due)
-            rig.client.poll()
-        assert rig.broker.expired == 0 and 20 <= rig.broker.pings <= 60
-        rig.check()
 
 
 # ---- half a day
@@ -348,22 +195,3 @@ def _come_back(rig):
             rig.client.reconnect()
         except OSError:
             rig.clock.advance(1000)
-
-
-def test_an_hour_without_a_broker():
-    """The robust client comes through by itself, and does not hammer at the door."""
-    rig = Rig(maker=RobustClient, timeout_ms=5000, keepalive=60)
-    c = rig.client
-    c.connect(False)
-    c.subscribe(b"in", 1)
-    rig.clock.advance(31_000)
-    rig.broker.stop()
-    rig.clock.after(_HOUR, rig.broker.start)
-    c.publish(b"t", b"x", qos=1)
-    assert _HOUR <= rig.clock.now <= _HOUR + 120_000, rig.clock.now
-    assert rig.broker.count(b"x") == 1
-    assert 30 <= rig.t.opens <= 400, rig.t.opens
-    rig.broker.publish(b"in", b"y", 1)
-    c.wait_msg()
-    assert rig.payloads() == [b"y"]
-    rig.check()

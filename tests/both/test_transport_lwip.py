@@ -231,3 +231,35 @@ def test_a_bad_day():
                 broker.heard.clear()
 
     on_board(story)
+
+
+def test_a_look_up_that_fails_after_the_port_changed():
+    """The addresses of an earlier look-up serve for the port that is asked for now."""
+
+    def story(net, broker, client):
+        asked = []
+        connect = net.socket
+
+        def noted(*how):
+            sock = connect(*how)
+            inner = sock.connect
+
+            def to(address):
+                asked.append(address[1])
+                return inner(address)
+
+            sock.connect = to
+            return sock
+
+        net.socket = noted
+        client.connect()
+        client.close()
+        client.port = 2883
+        net.dns = "unknown"
+        try:
+            client.connect()
+        except LinkLost:
+            pass
+        assert 1883 not in asked[1:], asked
+
+    on_board(story)

@@ -22,7 +22,8 @@ BOTH = ROOT / "tests" / "both"
 CHOSEN = {
     "test_topics": ["test_filters_without_wildcards_match_themselves_alone", "test_matches", "test_topic_names"],
     "test_codec": ["test_publish_is_encoded", "test_a_sent_packet_is_read_back", "test_every_packet_is_decoded"],
-    "test_emulation": ["test_a_tiny_exchange", "test_broker_takes_each_quality", "test_broker_delivers_each_quality"],
+    "test_emulation": ["test_a_tiny_exchange"],
+    "test_model_broker": ["test_broker_takes_each_quality", "test_broker_delivers_each_quality"],
     "test_protocol_statements": ["test_a_clean_session_forgets", "test_a_session_outlives_its_connection"],
 }
 
