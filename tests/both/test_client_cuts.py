@@ -43,9 +43,9 @@ class Story:
         self._do(c.disconnect)
         return self
 
-    def check(self):
+    def check(self, all_happened=True):
         rig = self.rig
-        rig.check()
+        rig.check(all_happened)
         if rig.client.session.unfinished():
             raise Failure("%d messages unfinished" % rig.client.session.unfinished())
         for payload, qos in self.wanted.items():
@@ -179,6 +179,7 @@ def test_cuts_with_a_broker_that_forgets():
 
 def test_several_cuts_in_pieces():
     """Three connections broken at places that look random, bytes in pieces, with and without TLS's manners."""
+    happened = {}
     for seed in range(120):
         draw = Seeded(seed * 31 + 7, 160)
         plans = []
@@ -190,7 +191,10 @@ def test_several_cuts_in_pieces():
         story = Story(plans)
         story.rig.t.tls = seed % 2 == 1
         story.tell()
-        story.check()
+        story.check(all_happened=False)  # a place may lie behind the end of its connection
+        for fault, connections in story.rig.t.faults.items():
+            happened[fault] = happened.get(fault, 0) + connections
+    assert len(happened) == 5 and min(happened.values()) >= 40, happened
 
 
 def test_junk_at_every_packet():

@@ -182,6 +182,18 @@ def methods_of(known, name):
     return own.union(*(methods_of(known, base) for base in bases if base != name))
 
 
+def values(modules):
+    """The names that some class gives to a value of its own objects: `self.name = ...`."""
+    return {
+        name
+        for text in modules.values()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Assign)
+        for owner, name in written(node)
+        if owner == "self"
+    }
+
+
 def _is_property(function):
     words = [ast.unparse(decorator) for decorator in function.decorator_list]
     return any(word == "property" or word.endswith((".setter", ".deleter")) for word in words)
@@ -212,7 +224,8 @@ def written(node):
 def foreign_writes(modules):
     """Each place that writes a private attribute of another object, or puts something where an object has a method."""
     known = classes(modules)
-    everywhere = set().union(*(own for _, own in known.values()))
+    # Of another object the class is not to be seen: a name counts that is a method and nowhere a value.
+    everywhere = set().union(*(own for _, own in known.values())) - values(modules)
     wrong = []
     for module, text in sorted(modules.items()):
         tree = ast.parse(text)
@@ -256,10 +269,11 @@ def test_no_module_writes_what_is_anothers():
         ("other.shown = 1", None),
         ("other._x[0] = 1", None),
         ("other.on_wait = mine", None),
+        ("other.ready = True\nclass B:\n def __init__(self): self.ready = False", None),
     ],
 )
 def test_a_write_to_what_is_anothers_is_found(line, wrong):
-    library = "class A:\n def publish(self): pass\n @property\n def shown(self): pass\n"
+    library = "class A:\n def publish(self): pass\n def ready(self): pass\n @property\n def shown(self): pass\n"
     found = foreign_writes({"library": library, "writer": line})
     assert [one.partition(": ")[2] for one in found] == ([wrong] if wrong else [])
 
