@@ -68,17 +68,13 @@ class BaseClient:
 
     def extend(self, Protocol, *arguments):
         """Make the client's protocol anew from this subclass of Protocol, with more arguments for its constructor ->
-        the new protocol. RuntimeError after connect()."""
+        the new protocol. ValueError after connect(), or a second time."""
         old = self._protocol
-        if old.state:
-            raise RuntimeError("extend a client before connect()")
+        if old.state or isinstance(old, Protocol):
+            raise ValueError("a client is extended once, before connect()")
         self._protocol = new = Protocol(self, self.session, len(old.reader.window), old.reader.max_packet, *arguments)
         new.subscriptions = old.subscriptions
         return new
-
-    def extends(self, Protocol):
-        """Was the client's protocol made from this class?"""
-        return isinstance(self._protocol, Protocol)
 
     def set_last_will(self, topic, msg=b"", retain=False, qos=0):
         """The message that the broker publishes when this client is lost, from the next connect() on; None: none."""

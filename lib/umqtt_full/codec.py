@@ -1,9 +1,9 @@
-# MQTT 3.1.1 control packets <-> bytes: what both roles send and receive. No I/O, no clock. A Reader that exists allocates
-# only for errors.
+# MQTT 3.1.1 control packets <-> bytes: what both roles send and receive. No I/O, no clock. Once a Reader is made, only
+# errors allocate.
 #
 # put_* write one packet into a buffer that has room for it, and return where the packet ends.
-# A Reader takes the stream in pieces of any size and gives one packet after the other. A role's Reader (codec_client.py)
-# knows the packets that only that role receives.
+# A Reader takes the stream in pieces of any size and gives one packet after the other. The Reader of a role
+# (codec_client.py) knows the packets that only that role receives.
 
 from struct import pack_into
 

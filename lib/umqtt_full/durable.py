@@ -37,8 +37,3 @@ class DurableSession(Session):
         slot = self.loaded
         self.loaded = -1
         self.store.discard(slot)
-
-    def more(self, slot):
-        if self.store.extras[slot]:
-            raise RuntimeError("a streamed message is kept: make Streams(client) first")
-        return 0

@@ -49,6 +49,7 @@ class Journal(Segments):
     """
 
     Session = DurableSession
+    streams = False  # does a client send the files whose paths are kept?
 
     def __init__(self, path, slots=32, size=1024, received=64, durable="message"):
         super().__init__(path, durable)
@@ -133,6 +134,8 @@ class Journal(Segments):
         self._composed = slot
 
     def packet(self, slot):
+        if self.extras[slot] and not self.streams:
+            raise RuntimeError("a streamed message is kept: make Streams(client) first")
         if slot == self._composed:
             self._composed = -1
             buf = self._spare

@@ -5,8 +5,12 @@
 # Out: output() says whether there is something to write, which is then out[off:end]; wrote(n) takes it forward.
 # In:  the transport fills reader.window; reader.feed(n); handle() as long as it does not return 0.
 #
-# A role is a subclass. It says which packet comes first, routes and delivers messages, takes the packets that only it
-# receives, and puts what else it wants to say.
+# A role is a subclass. It says which packet must come first (`first`), and adds these methods:
+#
+#   put_asked()     put packets of its own into the output buffer -> are there more? Called while `asking` is true
+#   receive(kind)   take a packet that only this role receives; the Reader has decoded it
+#   route(message)  the topic name is another than before: find out where the message goes
+#   deliver(message)   hand the message over to the callbacks that route() found
 
 from . import const
 from .codec import Reader, put_ack, put_publish
@@ -60,24 +64,6 @@ class Link:
         self._slot = _BUFFER
         self.session.other_ids.clear()
 
-    # For the role
-
-    def put_asked(self):
-        # Put packets of the role's own into the output buffer -> are there more?
-        return False
-
-    def receive(self, kind):
-        # A packet that only this role receives came in.
-        pass
-
-    def route(self, message):
-        # The topic name is another than before: find out where the message goes.
-        pass
-
-    def deliver(self, message):
-        # Hand the message over to the callbacks that route() found.
-        pass
-
     def part(self, message):
         # A part of a PUBLISH over max_packet came in.
         raise self.reader.too_large(_PUBLISH)
@@ -124,9 +110,8 @@ class Link:
         return self.session.promise(topic_name, payload, retain, qos)
 
     def more(self, slot):
-        # Of this PUBLISH all bytes that the store has were written -> how many bytes come next, in `out`; 0: it is
-        # whole.
-        return self.session.more(slot)
+        # Of this PUBLISH all bytes that the store has were written -> how many bytes come next, in `out`: none.
+        return 0
 
     def output(self):
         # Is there something to write? Then it is out[off:end].
@@ -231,7 +216,7 @@ class Link:
         session = self.session
         if m.qos < 2 or session.accepts(m):
             self.deliver(m)
-            self.messages = self.messages + 1 & _TICKS
+            self.count_message()
         return session.handed_over(m)
 
     def hand_over_kept(self, packet_id):
@@ -241,9 +226,6 @@ class Link:
         while session.load(packet_id, m):
             self.reader.seen[:] = b""  # the next packet's topic name is compared with this one's no more
             self.route(m)
-            self.deliver_kept(m)
+            self.deliver(m)
             self.count_message()
             session.discard()
-
-    def deliver_kept(self, m):
-        self.deliver(m)

@@ -156,8 +156,8 @@ class _Segment:
         return found[: self.file.readinto(found)]
 
     def _adds_up(self, at, n):
-        # Does the checksum behind n more bytes fit? It is read in pieces: bytes that are no record may seem to be a long
-        # one.
+        # Does the checksum behind n more bytes fit? They are read in pieces: bytes that are no record may seem to be a
+        # long one.
         while n:
             piece = self._get(at, min(n, _PIECE))
             if not piece:

@@ -155,7 +155,7 @@ class Segments:
                 end = min(end, self._full)
                 if end >= _NOWHERE:
                     raise
-                # Perhaps there is no room for a second segment. This one goes on, and another try is made a block later.
+                # Perhaps there is no room for a second segment. This one goes on; the next try comes a block later.
                 self._full = _NOWHERE
                 self._files[self._which].flush()
                 self._truncate(1 - self._which)

@@ -38,7 +38,7 @@ class Ranges:
         self._ends = array("H", bytes(16))  # the first and the last id of one range after another
         self._used = 0  # of _ends
 
-    def _find(self, packet_id):
+    def find(self, packet_id):
         # -> where in _ends its range is, or -1
         ends = self._ends
         for i in range(0, self._used, 2):
@@ -46,14 +46,11 @@ class Ranges:
                 return i
         return -1
 
-    def has(self, packet_id):
-        return self._find(packet_id) >= 0
-
     def is_full(self):
         return self._used >= 2 * self.most
 
     def add(self, packet_id):
-        if self._find(packet_id) >= 0:
+        if self.find(packet_id) >= 0:
             return
         ends = self._ends
         for i in range(1, self._used, 2):
@@ -72,7 +69,7 @@ class Ranges:
         self._used += 2
 
     def discard(self, packet_id):
-        i = self._find(packet_id)
+        i = self.find(packet_id)
         if i < 0:
             return
         ends = self._ends
@@ -89,9 +86,6 @@ class Ranges:
             ends[i + 1] = packet_id - 1
             if last != packet_id:
                 self._append(packet_id + 1, last)
-
-    def clear(self):
-        self._used = 0
 
 
 class Session:
@@ -117,7 +111,7 @@ class Session:
         self.ready = True
         if not session_present:
             # The peer has forgotten the session: what the peer released is done, what it may have taken starts anew.
-            self._received.clear()
+            self._received = Ranges(self._received.most)
             for slot in store.publishes:
                 if store.heads[slot] & 12 == 12:  # DUP, QoS 2
                     self.maybe_doubled += 1
@@ -156,10 +150,6 @@ class Session:
         self.ready = False
         return -1
 
-    def more(self, slot):
-        # Of this PUBLISH all bytes that the store has were written -> how many more there are: none.
-        return 0
-
     def acknowledged(self, kind, packet_id):
         # PUBACK, PUBREC or PUBCOMP came in -> the first byte of the packet that answers it, or 0.
         store = self.store
@@ -195,7 +185,7 @@ class Session:
 
     def is_new(self, message):
         # Was this PUBLISH of QoS 2 not handed over yet? A repeated one is not handed over again [MQTT-4.3.3-2].
-        if self._received.has(message.packet_id):
+        if self._received.find(message.packet_id) >= 0:
             return False
         if self._received.is_full():
             raise protocol_error(

@@ -42,12 +42,13 @@ class StreamProtocol(Protocol):
         self._once = None  # the source of a stream of QoS 0
         self._reading = _NONE  # the slot whose payload is being written
         self._unread = 0  # bytes of the payload that the source has still to give
-        self._source = self._readable = None
+        self._source = self._readable = self._readinto = None
         self._waited_ms = 0  # when progress() was last told
         self.patient = False  # does the call under way last as long as bytes move?
         self.inward = None  # the way in, once it is loaded
         super().__init__(client, session, chunk, max_packet)
         if session.keeps:
+            session.store.streams = True
             for slot in session.store.arrived:
                 if session.store.extras[slot]:  # a file, kept before a reset
                     self.load_inward().load_files()
@@ -140,6 +141,7 @@ class StreamProtocol(Protocol):
                 self._readable = open(source, "rb")
             else:
                 self._readable = source if hasattr(source, "readinto") else self.call(source)
+            self._readinto = self._readable.readinto
         except Exception as e:
             raise self._failed(e)
 
@@ -150,7 +152,7 @@ class StreamProtocol(Protocol):
         self.progress(self.last_sent)
         self.out = chunk = self._chunk
         try:
-            n = self.call(self._readable.readinto, chunk)
+            n = self.call(self._readinto, chunk)
             if not n:
                 raise ValueError("ended %d bytes early" % self._unread)
             if not 0 < n <= len(chunk):
@@ -169,7 +171,7 @@ class StreamProtocol(Protocol):
         opened = readable is not self._source
         self._reading = _NONE
         self._unread = 0
-        self._source = self._readable = None
+        self._source = self._readable = self._readinto = None
         if opened and hasattr(readable, "close"):
             readable.close()
 
@@ -205,11 +207,12 @@ class StreamProtocol(Protocol):
         if self.session.keeps:
             Protocol.hand_over_kept(self, packet_id)
 
-    def deliver_kept(self, m):
-        if self.session.store.extras[self.session.loaded]:
+    def deliver(self, m):
+        session = self.session
+        if session.keeps and session.loaded >= 0 and session.store.extras[session.loaded]:
             self.inward.files.deliver(m)
         else:
-            self.deliver(m)
+            Protocol.deliver(self, m)
 
 
 class Streams:
@@ -218,8 +221,8 @@ class Streams:
     """
 
     def __init__(self, client, chunk=512):
-        if chunk < 16 or client.extends(StreamProtocol):
-            raise ValueError("chunk must be at least 16, and a client has one Streams")
+        if chunk < 16:
+            raise ValueError("chunk must be at least 16")
         self.client = client
         self._protocol = client.extend(StreamProtocol, chunk)
         self._is_journal = client.session.keeps

@@ -1,5 +1,5 @@
-# Messages of QoS 2 larger than memory, from the broker: into a file before PUBREC, to the handler on PUBREL. The journal
-# keeps the rest of the message; without a journal this module does.
+# Messages of QoS 2 larger than memory, from the broker: into a file before PUBREC, to the handler on PUBREL. The
+# journal keeps the rest of the message; without a journal this module does.
 
 import os
 from errno import ENOENT
