@@ -22,7 +22,7 @@ STOCK ?= build/firmware/stock/RPI_PICO.uf2
 unexport ARGS BOARD FILE FIRMWARE MICROPYTHON SEEDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear simulate soak lint types format clean
+.PHONY: help setup demo test nightly coverage test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -40,11 +40,14 @@ virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctr
 demo: setup ## watch the firmware run here, through a real broker: ten seconds
 	@$(LAB) demo $(ARGS)
 
-test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
-	@$(VENV) -m pytest -q $(ARGS)
+test: setup $(EVERYTHING) ## run all tests, on all cores; ARGS='-k codec' runs some
+	@$(VENV) -m pytest -q -n auto --dist worksteal $(ARGS)
+
+nightly: setup $(EVERYTHING) ## run the tests that take long: every cut, every pair of cuts, all on MicroPython too
+	@$(VENV) -m pytest -q -n auto --dist worksteal -m nightly --timeout 1800 $(ARGS)
 
 test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetched from Debian (Linux x86-64)
-	@$(VENV) -m pytest -q tests/lib/test_on_micropython.py -k 32-bit $(ARGS)
+	@$(VENV) -m pytest -q -n auto tests/lib/test_on_micropython.py -k 32-bit $(ARGS)
 
 mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client in one file
 	@$(VENV) -m umq build $(ARGS)

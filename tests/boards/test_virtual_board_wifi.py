@@ -181,7 +181,7 @@ def test_the_node_survives_that_its_access_point_goes(virtual_board, broker, wat
     board.wait_for_output("kept until the link is back")
     before = len(watcher.numbers())
     board.access_point(True)
-    wait_until(lambda: len(watcher.numbers()) > before + 3)
+    wait_until(lambda: len(watcher.numbers()) > before + 1)
     numbers = set(watcher.numbers())
     assert numbers == set(range(1, max(numbers) + 1))  # at QoS 1 some may have come twice, none is missing
     watcher.command("led on")

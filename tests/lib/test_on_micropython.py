@@ -13,3 +13,10 @@ def runtime(request):
 @pytest.mark.parametrize("file", sorted(path.name for path in BOTH.glob("test_*.py")))
 def test_file(file, runtime):
     run_on_micropython(runtime, BOTH / file)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("file", sorted(path.name for path in BOTH.glob("test_*.py") if "effort" in path.read_text()))
+def test_whole_file(file, runtime):
+    """What effort.py has MicroPython take a sample of."""
+    run_on_micropython(runtime, BOTH / file, everything=True)

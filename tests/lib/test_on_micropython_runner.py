@@ -24,6 +24,14 @@ def test_passing_tests_pass(micropython, tmp_path):
     run(micropython, tmp_path, PASSES)
 
 
+def test_one_test_of_a_file(micropython, tmp_path):
+    file = tmp_path / "test_made_up.py"
+    file.write_text(PASSES + "\ndef test_two():\n    assert False\n")
+    run_on_micropython(micropython, f"{file}::test_one")
+    with pytest.raises(pytest.fail.Exception, match="0 passed, 0 failed"):
+        run_on_micropython(micropython, f"{file}::test_three")
+
+
 def test_a_failed_assertion_is_shown_with_its_line(micropython, tmp_path):
     shown = fails(micropython, tmp_path, PASSES + "\ndef test_two():\n    assert 1 + 1 == 3\n")
     assert "1 passed, 1 failed" in shown

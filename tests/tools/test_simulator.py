@@ -5,6 +5,7 @@ import os
 import pytest
 
 from lab import simulate, simulate_mutants
+from lab.simulator import exhaustive
 from umq.errors import UserError
 
 JOBS = os.cpu_count() or 1
@@ -12,9 +13,10 @@ JOBS = os.cpu_count() or 1
 QUICK = ("a PUBLISH is sent again without DUP", "handed over and not discarded", "recovery turns the order around")
 
 
-def test_stories_from_seeds():
-    report = simulate.seeds(0, 3000, JOBS)
-    assert report.schedules == 3000
+@pytest.mark.parametrize("stories", [500, pytest.param(20_000, marks=pytest.mark.nightly)])
+def test_stories_from_seeds(stories):
+    report = simulate.seeds(0, stories, JOBS)
+    assert report.schedules == stories
     assert not report.violations, report.as_text()
     for fault in (
         "power cut",
@@ -24,10 +26,19 @@ def test_stories_from_seeds():
         "flash full",
         "callback raises",
     ):
-        assert report.counts["fault: " + fault] > 100, fault
+        assert report.counts["fault: " + fault] > stories // 30, fault
 
 
-@pytest.mark.timeout(300)
+def test_every_cut_of_short_exchanges():
+    for task in exhaustive.tasks():
+        name, store, function, *_ = task
+        if name in exhaustive.SHORT and function is exhaustive.singles and store in ("in memory", "message, littlefs"):
+            count = exhaustive.run(task)
+            assert count.runs > 10, task
+            assert not count.wrong, count.wrong[:2]
+
+
+@pytest.mark.nightly
 def test_every_cut_and_every_pair_of_two():
     report = simulate.exhaustive(JOBS)
     print(f"\n{report.schedules} schedules, each with one or two faults, {len(report.violations)} violations")

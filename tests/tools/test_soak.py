@@ -23,14 +23,15 @@ def _run(capsys, *words):
     return status, {what: int(count.replace(",", "")) for what, count in counts.items()}, said.err
 
 
+@pytest.mark.parametrize("messages", [600, pytest.param(10_000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("runtime", ["micropython", "micropython32"])
-def test_nothing_is_lost_and_nothing_doubled(request, need, capsys, runtime):
+def test_nothing_is_lost_and_nothing_doubled(request, need, capsys, runtime, messages):
     need(mosquitto.find)
     request.getfixturevalue(runtime)
-    status, counts, errors = _run(capsys, "--messages", "2000", "--seed", "1", "--runtime", runtime)
+    status, counts, errors = _run(capsys, "--messages", str(messages), "--seed", "1", "--runtime", runtime)
     assert errors == ""
     assert status == 0
-    assert counts["messages"] == 2000
+    assert counts["messages"] == messages
     assert counts["lost"] == counts["doubled at QoS 2"] == counts["out of order"] == counts["damaged"] == 0
     assert (
         counts["cut with RST"] and counts["cut with FIN"] and counts["nodes killed"] and counts["broker restarted"] == 2
