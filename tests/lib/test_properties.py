@@ -194,7 +194,7 @@ def test_what_a_client_answers_is_what_scapy_reads(scapy, messages):
     rig.pump()
     answers = taken_apart(scapy, rig.t.written()[before:])
     assert [(one.type, one.len, one.payload.msgid) for one in answers] == [(3 + qos, 2, n) for qos, n in messages]
-    rig.check()
+    rig.check(all_happened=False)  # there may be no message of QoS 2
 
 
 def test_remaining_length_of_four_bytes(scapy):

@@ -23,6 +23,8 @@ PORT, FOLDER, COMMANDS and N stand for what differs from one time to the next.
 |---|---|---:|
 """
 
+# One process has all the rows: the table is made of them.
+pytestmark = pytest.mark.xdist_group("error paths")
 _rows = {}
 
 
