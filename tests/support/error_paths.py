@@ -17,9 +17,10 @@ from emulation import firmware as synthetic
 from emulation.rom import EmulatedRom
 from lab import certificates
 from lab.mosquitto import Mosquitto
-from umq import boards, device, filesystem
+from umq import boards, filesystem
 from umq.deploy import command as deploy
-from umq.device import drives, serial_ports
+from umq.device import drives, prompt, serial_ports
+from umq.device.prompt import Device
 from umq.flash import by_drive, download
 from umq.project import FIRMWARE
 from umq.virtual import VirtualBoard
@@ -293,7 +294,7 @@ def _(desk):
     return ["build", "--to", desk.file("lib", b"")]
 
 
-@case("an image in place of what is no file")
+@case("an image in place of what is not a file")
 def _(desk):
     os.mkfifo(desk.folder / "pipe")
     keys = {"client_id": "greenhouse", "server": "broker", "wifi_ssid": "home"}
@@ -379,7 +380,7 @@ def _(desk):
 @case("a port without the right to use it")
 def _(desk):
     desk.patch.setattr(os, "access", lambda path, mode: mode != os.R_OK | os.W_OK)
-    desk.patch.setattr(serial_ports, "_who_may", lambda path: "`sudo usermod -aG dialout $USER`, then log in anew")
+    desk.patch.setattr(serial_ports, "_who_may", lambda path: "`sudo usermod -aG dialout $USER`, then log in again")
     return _at(desk, desk.terminal())
 
 
@@ -448,7 +449,7 @@ def _(desk):
     return _onto(desk)
 
 
-@case("RP2: a folder that is no drive")
+@case("RP2: a folder that is not a drive")
 def _(desk):
     return _onto(desk, "--drive", str(desk.folder))
 
@@ -514,7 +515,7 @@ def _deploy(desk, board):
 
 @case("a port behind which nothing answers")
 def _(desk):
-    desk.patch.setattr(device, "_WAITS_S", (0.1, 0.1))
+    desk.patch.setattr(prompt, "_WAITS_S", (0.1, 0.1))
     return ["repl", "--port", desk.terminal()]
 
 
@@ -537,7 +538,7 @@ def _(desk):
 @case("deploying onto a board with files of somebody else in the way")
 def _(desk):
     board = desk.board()
-    with device.Device(board.port) as held:
+    with Device(board.port) as held:
         held.write("/main.py", b"print('mine')")
     return _deploy(desk, board)
 
@@ -545,7 +546,7 @@ def _(desk):
 @case("deploying onto a board with the library in two places")
 def _(desk):
     board = desk.board()
-    with device.Device(board.port) as held:
+    with Device(board.port) as held:
         held.make_folder("/umqtt_full")
     return _deploy(desk, board)
 

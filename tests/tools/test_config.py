@@ -52,7 +52,7 @@ def test_options_make_a_file_that_the_board_takes_and_nobody_else_reads(config):
     assert done.returncode == 0, done.stderr
     assert stat.S_IMODE(config.file.stat().st_mode) == 0o600
     assert [path.name for path in config.file.parent.iterdir()] == ["config.json"]
-    checked = settings.check("config.json", config.file.read_bytes())
+    checked = settings.load(config.file).config
     assert (checked.client_id, checked.interval_ms, checked.led_pin, checked.user) == ("greenhouse", 5000, "LED", "me")
 
 
@@ -114,7 +114,7 @@ def test_a_ca_goes_beside_the_file_in_the_form_that_boards_want(config, certific
     assert beside.read_bytes() == pem.public_bytes(Encoding.DER)
     assert config.written()["tls_ca"] == "config-ca.der"
     assert config(*_NEEDED, "--tls-ca", str(beside)).returncode == 0
-    assert "is no certificate" in refused(config, "--tls-ca", str(config.file))
+    assert "is not a certificate" in refused(config, "--tls-ca", str(config.file))
     assert "cannot be read" in refused(config, "--tls-ca", "nothing-there")
 
 

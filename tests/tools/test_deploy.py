@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from umq import __main__ as command_line
-from umq import contents, device
+from umq import contents
 from umq.deploy import command
-from umq.device import Device
+from umq.device.errors import CodeError
+from umq.device.prompt import Device
 
 _SECRET = "virtual-passphrase"
 # Leaves a few KB of the heap, in pieces.
@@ -59,7 +60,7 @@ def refused(board, configuration, *options):
 def everything(held, folder=""):
     """{path: hash} of all files on the board."""
     paths = []
-    with contextlib.suppress(device.CodeError):  # without a filesystem
+    with contextlib.suppress(CodeError):  # without a filesystem
         for name, is_folder, _ in held.entries(folder or "/"):
             paths += everything(held, f"{folder}/{name}") if is_folder else [f"{folder}/{name}"]
     return held.hashes(paths)
@@ -106,7 +107,7 @@ def test_files_of_somebody_else_are_left_or_kept_when_told_to(virtual_board, con
     line = refused(board, configuration)
     assert "main.py" in line and "--replace keeps them as main.py.old" in line and "boot.py" not in line
 
-    assert "main.py: what was there is main.py.old now" in deploy(board, configuration, "--replace")
+    assert "main.py: the old file is main.py.old now" in deploy(board, configuration, "--replace")
     with Device(board.port) as held:
         assert (held.read("/main.py.old"), held.read("/data/mine.txt")) == (b"print('mine')\n", b"mine")
         # What was deployed and then changed on the board is somebody's work too.

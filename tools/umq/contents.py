@@ -1,11 +1,10 @@
-"""What a node's board carries: the library, the node, its configuration."""
+"""The files on a node's board: the library, the node, its configuration."""
 
 import hashlib
 import tempfile
 from pathlib import Path
 
-from umq import settings
-from umq.build import pack
+from umq.build import flavours, pack
 from umq.errors import UserError
 from umq.project import FIRMWARE, LIB
 
@@ -29,23 +28,23 @@ def program(mpy=True):
                 files[name.replace(".py", ".mpy")] = pack.compiled(name, source.decode())
     else:
         sources = (LIB / "umqtt_full").glob("*.py")
-        files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in sources if file.stem != pack.FOR_CPYTHON}
+        files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in sources if file.stem != flavours.FOR_CPYTHON}
         files |= node
     return dict(sorted(files.items()))
 
 
 def starters():
-    """Of program() only what starts it, where the rest is in the board's firmware or its ROMFS."""
+    """Those files of program() that start the node, for a board that has the rest in its firmware or its ROMFS."""
     return {name: (FIRMWARE / name).read_bytes() for name in STARTERS}
 
 
-def configuration(name, text, folder):
-    """The configuration `text`, bytes, and the CA certificate that it names, as {path on the board: bytes}.
+def configuration(settings, folder):
+    """A node's configuration and the CA certificate that it names, as {path on the board: bytes}.
 
-    name: what an error calls the configuration; folder: where its tls_ca is looked for on this computer.
+    settings: an umq.settings.Settings; folder: where its tls_ca is looked for on this computer.
     """
-    ca = settings.check(name, text).tls_ca
-    files = {CONFIG: text}
+    name, ca = settings.name, settings.config.tls_ca
+    files = {CONFIG: settings.text}
     if ca:
         if ".." in ca.split("/"):
             raise UserError(f'{name}: "tls_ca" is {ca}: a board has no folder above its own')
@@ -58,8 +57,8 @@ def configuration(name, text, folder):
 
 
 def listed(files, kept=None):
-    """`files`, {path: bytes}, and with them the list by which `umq deploy` knows later what was put on the board: a
-    SHA-256 and a path a line. `kept`, {path: SHA-256}, shall be listed too."""
+    """`files`, {path: bytes}, and the list that tells a later `umq deploy` which files umq put on the board: one line a
+    file, its SHA-256 and its path. `kept`, {path: SHA-256}, names more files to list."""
     hashes = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
     lines = [f"{hexadecimal} {path}\n" for path, hexadecimal in sorted(((kept or {}) | hashes).items())]
     return {**files, DEPLOYED: "".join(lines).encode()}

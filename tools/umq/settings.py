@@ -1,4 +1,4 @@
-"""A node's configuration, checked here by the rules that the board has: those of firmware/config.py itself."""
+"""A node's configuration, checked on this computer by the board's own rules: those of firmware/config.py."""
 
 import functools
 import importlib.util
@@ -13,7 +13,7 @@ from umq.project import FIRMWARE
 
 @functools.cache
 def rules():
-    """firmware/config.py as a module, under a name that nothing else has."""
+    """firmware/config.py as a module, under a name of its own."""
     spec = importlib.util.spec_from_file_location("umq_node_config", FIRMWARE / "config.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -21,38 +21,59 @@ def rules():
     return module
 
 
-def read(path, has_wifi=True):
-    """The text of the configuration file at `path`, as bytes, once it is checked. UserError says what is wrong."""
-    path = Path(path)
+class Settings:
+    """A node's configuration, parsed and checked once. It has no repr of its own: secrets are never printed.
+
+    name     what an error calls it: the path of its file, or a row of a table
+    text     the bytes of its file
+    values   {key: value} as the file has them
+    config   the firmware's Config, in which a key that was left out has its default
+    """
+
+    def __init__(self, name, text, has_wifi):
+        self.name = str(name)
+        self.text = text
+        self.values = _parsed(name, text)
+        try:
+            self.config = rules().judge(self.name, self.values, has_wifi)
+        except rules().ConfigError as error:
+            raise UserError(str(error))
+
+
+def load(path, has_wifi=True):
+    """The Settings in the configuration file at `path`. UserError says what is wrong with it.
+
+    has_wifi: the node's board has Wi-Fi, so the keys for it are needed.
+    """
+    return Settings(path, _read(path), has_wifi)
+
+
+def check(name, text, has_wifi=True):
+    """The Settings in `text`, the bytes of a configuration file that an error calls `name`; else as load()."""
+    return Settings(name, text, has_wifi)
+
+
+def unchecked(path):
+    """What the configuration file at `path` holds, as a dict whose values may be wrong. UserError if it is no JSON
+    object."""
+    return _parsed(path, _read(path))
+
+
+def _read(path):
     try:
-        text = path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `umq config` makes it")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
-    check(path, text, has_wifi)
-    return text
 
 
-def check(name, text, has_wifi=True):
-    """The settings in `text`, the bytes of a configuration file, as the firmware's Config.
-
-    name: what an error calls the file; has_wifi: the node's board has Wi-Fi. UserError says what is wrong.
-    """
-    parse(name, text)
-    try:
-        return rules().check(name, text, has_wifi)
-    except rules().ConfigError as error:
-        raise UserError(str(error))
-
-
-def parse(name, text):
-    """What a configuration file of the bytes `text` holds, as a dict, unchecked. UserError if it is none."""
+def _parsed(name, text):
     try:
         found = json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
     except UnicodeDecodeError:
         raise UserError(f"{name}: is not UTF-8 text")
-    except json.JSONDecodeError as error:  # which knows the line here, as the stream's place does on a board
+    except json.JSONDecodeError as error:  # this json says the line; on a board the stream's position does
         raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
     if not isinstance(found, dict):
         raise UserError(f'{name}: must be one JSON object, {{"key": value, ...}}')
@@ -65,7 +86,7 @@ def keys():
 
 
 def row(key):
-    """The line of the rules' KEYS for `key`. UserError if there is none, with those that there are."""
+    """The line of the rules' KEYS for `key`. UserError if there is none, with the names of all keys."""
     rows = {one[0]: one for one in rules().KEYS}
     if key not in rows:
         raise UserError(f"there is no key {key}: choose one of {', '.join(rows)}")
@@ -73,18 +94,10 @@ def row(key):
 
 
 def value(key, word):
-    """What `word`, as typed, means for `key`: a number where the key takes one, None if it is empty."""
+    """The value of `key` that the user typed as `word`: a number if the key takes one, None if the word is empty."""
     kinds = row(key)[1]
     is_number = int in (kinds if isinstance(kinds, tuple) else (kinds,)) and word.removeprefix("-").isdecimal()
     return (int(word) if is_number else word) if word else None
-
-
-def parsed(path):
-    """The configuration file at `path` as a dict, its values unchecked."""
-    try:
-        return parse(path, Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}")
 
 
 def text(found):
@@ -95,12 +108,12 @@ def text(found):
 
 
 def write(path, data):
-    """Write the file at `path` whole or not at all, readable by nobody else."""
-    target = Path(os.path.realpath(path))  # where a link leads to: it stays one
+    """Write the file at `path` whole or not at all; only its owner may read it."""
+    target = Path(os.path.realpath(path))  # a link stays a link: the file behind it is written
     try:
-        if target.exists() and not target.is_file():  # nothing shall take the place of a device such as /dev/null
-            raise UserError(f"{path}: cannot be written: there is something that is no file")
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # which makes it so
+        if target.exists() and not target.is_file():  # a device such as /dev/null must stay
+            raise UserError(f"{path}: cannot be written: something that is not a file is there")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # with mode 0600
         try:
             with open(handle, "wb") as file:
                 file.write(data)

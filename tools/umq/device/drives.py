@@ -1,5 +1,7 @@
 """The drives that RP2 chips show in their boot mode (BOOTSEL): found by the INFO_UF2.TXT on them."""
 
+import contextlib
+import errno
 import glob
 import re
 from dataclasses import dataclass
@@ -9,10 +11,11 @@ from umq.errors import UserError
 
 INFO = "INFO_UF2.TXT"
 
-# Board-ID in INFO_UF2.TXT: the chip as boards call it, and what to call it to people.
+# {Board-ID in INFO_UF2.TXT: (the chip as umq.boards names it, its name for people)}
 CHIPS = {"RPI-RP2": ("rp2040", "Raspberry Pi RP2040"), "RP2350": ("rp2350", "Raspberry Pi RP2350")}
 
 _LABELS = Path("/dev/disk/by-label")
+_GONE = (errno.EIO, errno.ENODEV, errno.ENXIO)  # of a file on a drive that has just been pulled
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Drive:
 
     path   where it is mounted
     id     its Board-ID
-    what   what is behind it, in words
+    what   which chip has it, in words
     mcu    the chip, as umq.boards calls it, or None if it is not known
     """
 
@@ -33,16 +36,23 @@ class Drive:
 
 def listed(folders=None):
     """The Drives that are mounted; folders: where to look instead of where this system mounts drives."""
-    drives = [read(path) for path in sorted(mounted() if folders is None else folders) if (path / INFO).is_file()]
-    return [drive for drive in drives if drive]
+    found = []
+    for folder in sorted(mounted() if folders is None else folders):
+        with contextlib.suppress(OSError):  # another user's drive, a card that cannot be read: none of ours
+            found.append(read(folder))
+    return [drive for drive in found if drive]
 
 
 def read(path):
-    """The Drive mounted at `path`, or None if it is none, or has just gone."""
+    """The Drive mounted at `path`, or None if it is none, or has just gone. OSError if it cannot be read."""
     try:
         text = (Path(path) / INFO).read_text(errors="replace")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
     fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*?)[ \t\r]*$", text, re.M))
     board_id = fields.get("Board-ID", "")
     mcu, what = CHIPS.get(board_id, (None, fields.get("Model") or board_id or "a UF2 boot loader"))
@@ -50,17 +60,17 @@ def read(path):
 
 
 def mounted():
-    """The folders at which Linux and macOS mount removable drives, and what is mounted there."""
+    """The folders at which removable drives are mounted on Linux and macOS."""
     places = ("/media/*", "/media/*/*", "/run/media/*/*", "/mnt/*", "/Volumes/*")
     folders = [Path(path) for pattern in places for path in glob.glob(pattern)]
     try:
         table = Path("/proc/mounts").read_text().splitlines()
-    except OSError:
+    except FileNotFoundError:  # macOS
         return folders
     for line in table:
         _, place, kind, *_ = line.split(" ")
         # Spaces and the like in a path are written as octal numbers.
-        place = Path(re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), place))
+        place = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), place))
         if kind == "vfat" and place not in folders:
             folders.append(place)
     return folders
@@ -84,18 +94,20 @@ def choose(board, wanted=None, folders=None):
     UserError: it is another chip's, or there are several.
     """
     if wanted:
-        drive = read(wanted)
+        try:
+            drive = read(wanted)
+        except OSError as error:
+            raise UserError(f"{wanted}: {INFO} cannot be read: {error.strerror}")
         if drive is None:
-            raise UserError(f"{wanted} is no drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
+            raise UserError(f"{wanted} is not a drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
         if drive.id != board.drive:
             raise UserError(f"{wanted} is the drive of another chip: {drive.what}, and {board.name} has {board.mcu}")
         return drive
     drives = listed(folders)
     fitting = [drive for drive in drives if drive.id == board.drive]
     if len(fitting) > 1:
-        raise UserError(
-            f"several boards are in boot mode: choose one by --drive: {', '.join(str(d.path) for d in fitting)}"
-        )
+        paths = ", ".join(str(drive.path) for drive in fitting)
+        raise UserError(f"several boards are in boot mode: choose one with --drive: {paths}")
     if drives and not fitting:
         others = ", ".join(f"{drive.path} ({drive.what})" for drive in drives)
         raise UserError(f"the board in boot mode is no {board.name}, which has {board.mcu}: {others}")

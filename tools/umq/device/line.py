@@ -1,4 +1,4 @@
-"""The serial line to a board: opened, or the reason why not; listened to without a word. For umq.device alone."""
+"""The serial line to a board: it is opened, with the reason if that fails, and read. Only umq.device uses it."""
 
 import contextlib
 import os
@@ -11,7 +11,10 @@ from umq.device.errors import DeviceError, Gone
 _BAUD = 115_200
 READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
 LOOK_S = 0.1
-_PSEUDO = ("/dev/pts/", "/dev/ttys")  # pseudo-terminals: their numbers are given to others, so they never come back
+_PSEUDO = (
+    "/dev/pts/",
+    "/dev/ttys",
+)  # pseudo-terminals, whose numbers are given out again: such a port never comes back
 
 
 def open_line(port):
@@ -34,15 +37,27 @@ def open_line(port):
 
 
 def close_line(transport):
-    """Close it, though its port be gone."""
+    """Close it, even if its port is gone."""
     with contextlib.suppress(OSError):  # of a port that is gone
         transport.close()
-    transport.serial.close()  # now without its manners
+    transport.serial.close()
+
+
+def lines(port, timeout_s=None, note=None):
+    """What the board at `port` prints, line by line, without disturbing it; for `timeout_s` seconds, or for ever.
+
+    A port that goes away, with a reset or a pulled cable, is waited for; `note(words)` is called when it goes and when
+    it is back.
+    """
+    port = str(port)
+    transport = open_line(port)
+    if note:
+        note(f"listening to {port}")
+    yield from follow(port, transport, timeout_s, note)
 
 
 def follow(port, transport, timeout_s, note=None):
-    """What comes by the open line `transport` of `port`, line by line, for `timeout_s` seconds or, with None, for ever;
-    opened anew when it has been away, of which `note(words)` hears."""
+    """The same from the line `transport`, which is open already; it is opened anew when the port was away."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     begun = b""
     try:

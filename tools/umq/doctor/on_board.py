@@ -1,28 +1,28 @@
-"""The steps of a doctor on a board: what is on it."""
+"""The doctor's steps on a board: MicroPython, filesystem, library, node and configuration."""
 
 import contextlib
 import hashlib
 
 from umq import contents, settings
-from umq.device import CodeError
+from umq.device.errors import CodeError, Missing
 from umq.doctor.report import Doubtful, Failed
 from umq.plain import plain
 
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
 _OLDEST = (1, 26)
-_LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need some
+_LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need room
 _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
 _IMPORTED = "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
 _FORGET = "for m in list(sys.modules):\n if m.split('.')[0] == 'umqtt_full': del sys.modules[m]"
 
 
 def examine_contents(report, device):
-    """What is on the board: MicroPython, its filesystem, library, node. -> the Config that it has, or None"""
+    """Examine MicroPython, filesystem, library, node and configuration. -> the board's Config, or None"""
     device.make_room()
     report.step(BOARD, VERSION, lambda: _version(device))
     report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
-    program = contents.program(mpy=device.exists(f"/{contents.LIBRARY}/__init__.mpy"))
+    program = contents.program(mpy=_is_compiled(device))
     library = {path: data for path, data in program.items() if path.startswith(f"{contents.LIBRARY}/")}
     node = {path: data for path, data in program.items() if path not in library}
     report.step(BOARD, LIBRARY, lambda: _library(device, library), [FILES])
@@ -30,6 +30,14 @@ def examine_contents(report, device):
     found = []
     report.step(BOARD, CONFIGURATION, lambda: _configuration(device, report, found), [FILES])
     return found[0] if found else None
+
+
+def _is_compiled(device):
+    # Is the library on the board compiled, or its sources?
+    try:
+        return device.exists(f"/{contents.LIBRARY}/__init__.mpy")
+    except CodeError:  # the step FILES has told of it
+        return True
 
 
 def _version(device):
@@ -53,7 +61,7 @@ def _filesystem(device):
         )
     except CodeError as error:
         raise Failed(f"it does not answer: {error.exception}", _NEW_FILESYSTEM)
-    if not blocks:  # the root alone, in which nothing is mounted
+    if not blocks:  # nothing is mounted at the root
         raise Failed("none is mounted: the flash holds none, or one of another kind", _NEW_FILESYSTEM)
     found = f"{(kinds or ['mounted'])[0]}, {block * free // 1024:,} KB free of {block * blocks // 1024:,} KB"
     if "VfsFat" in kinds:
@@ -66,7 +74,7 @@ def _filesystem(device):
 def _library(device, expected):
     try:
         version, file = device.evaluate(_IMPORTED)
-        if not _is_in_lib(file):  # it may be what `umq repl` had mounted, which is not there any more
+        if not _is_in_lib(file):  # `umq repl` may have mounted it, and it is gone by now
             device.run(_FORGET)
             version, file = device.evaluate(_IMPORTED)
     except CodeError as error:
@@ -110,9 +118,11 @@ def _configuration(device, report, found):
     has_wifi = device.evaluate("hasattr(__import__('network'), 'WLAN')")
     try:
         text = device.read("/" + contents.CONFIG)
-    except CodeError:
+    except Missing:
         raise Failed(f"there is no {contents.CONFIG}", "`umq config`, then `umq deploy`")
-    config = settings.check(f"{contents.CONFIG} on the board", text, has_wifi)
+    except CodeError as error:
+        raise Failed(f"cannot be read: {error.exception}", _NEW_FILESYSTEM)
+    config = settings.check(f"{contents.CONFIG} on the board", text, has_wifi).config
     report.hide(config.password, config.wifi_passphrase)
     if config.tls_ca and not device.exists("/" + config.tls_ca.lstrip("/")):
         raise Failed(f'"tls_ca" names {plain(config.tls_ca)}, which is not there', "`umq deploy` puts it there")

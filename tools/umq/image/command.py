@@ -1,4 +1,4 @@
-"""umq image: one file that makes a board a node."""
+"""umq image: make one file that turns a board into a node."""
 
 import json
 from pathlib import Path
@@ -20,9 +20,11 @@ def command(
     ] = CONFIG,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into it.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
-    flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
+    flash_mb: Annotated[
+        int | None, typer.Option(help="MB of flash, if an ESP32 board has another size than usual.")
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="The file to write; left out: build/images/CLIENT_ID...")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ):
     """Make one file for a board: the library, the node and its configuration, with MicroPython or without.
 
@@ -37,9 +39,9 @@ def command(
         umq image ESP32_GENERIC_S3 --config greenhouse.json --flash-mb 16 --to greenhouse.bin
     """
     chosen = images.with_flash(boards.load(board), flash_mb)
-    text = settings.read(config)
-    node = settings.check(config, text).client_id
-    files = contents.listed(contents.program(mpy) | contents.configuration(config, text, config.parent))
+    found = settings.load(config)
+    node = found.config.client_id
+    files = contents.listed(contents.program(mpy) | contents.configuration(found, config.parent))
     image = images.make(chosen, files, firmware and images.read(firmware))
     to = to or BUILD / "images" / images.file_name(chosen, node)
     images.write(to, image.data)

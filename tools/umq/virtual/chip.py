@@ -74,16 +74,19 @@ class Chip:
         size = size or (image.stat().st_size if image.exists() else 0) or self._board.filesystem.size
         block = self._board.filesystem.block
         if size % block or size < 4 * block:
-            raise UserError(f"a flash of {size} bytes cannot be: give a multiple of {block}, and at least {4 * block}")
+            raise UserError(f"the flash cannot have {size} bytes: give a multiple of {block}, and at least {4 * block}")
         try:
             self._image = image.open("ab")
         except OSError as error:
             raise UserError(f"{image} cannot be the flash: {error.strerror}")
         try:
             fcntl.flock(self._image, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._image.close()
             raise UserError(f"{image} is the flash of a virtual board that runs: choose another file, or end that one")
+        except OSError as error:
+            self._image.close()
+            raise UserError(f"{image} cannot be the flash: it cannot be locked: {error.strerror}")
         written = self._image.tell()
         if written not in (0, size):
             self._image.close()
