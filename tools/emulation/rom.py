@@ -23,6 +23,7 @@ import struct
 import tempfile
 import threading
 import tty
+from typing import Any
 
 _END, _ESCAPE = 0xC0, 0xDB
 _ESCAPED = {0xDC: 0xC0, 0xDD: 0xDB}
@@ -57,7 +58,9 @@ class EmulatedRom:
         self.registers = dict(self.registers)
         self._writing = None
         self._on_pty = on_pty
-        self.url = self.path = None
+        self.url = None
+        self.path = ""
+        self._line: Any = None  # a socket, or the descriptor of a pty
 
     def __enter__(self):
         self._over = threading.Event()
@@ -115,7 +118,7 @@ class EmulatedRom:
                     inside, escaped = True, False
                     frame.clear()
                 elif inside and escaped:
-                    frame.append(_ESCAPED.get(byte, byte))
+                    frame.append(_ESCAPED[byte] if byte in _ESCAPED else byte)
                     escaped = False
                 elif inside and byte == _ESCAPE:
                     escaped = True

@@ -1,1 +1,1 @@
-"""The library compiled, packed, and built into firmware."""
+"""Compiles the library, packs it, and builds it into firmware."""

@@ -1,4 +1,4 @@
-"""umq build: the library compiled for boards, and its packages for mip."""
+"""umq build: compile the library for boards, and list its packages for mip."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def command(
 
 
 def build(directory):
-    """Write umqtt_full/*.mpy and the lists of packages into `directory`; return what the tables show."""
+    """Write umqtt_full/*.mpy and the lists of packages into `directory`; return the contents of the tables."""
     sizes = {}
     modules = []
     for file in pack.pack(directory):

@@ -1,4 +1,4 @@
-"""umq freeze: MicroPython built for a board with library and node frozen, so that their bytecode takes no heap."""
+"""umq freeze: build MicroPython for a board with library and node frozen, so that their bytecode takes no heap."""
 
 import os
 import re
@@ -16,8 +16,7 @@ from umq.project import BOARDS, BUILD
 
 _TO = BUILD / "firmware"
 
-# Of each port: the file that its makefile leaves, a file that its submodules bring, and the programs that it calls,
-# with where they come from.
+# {port: (the file that its makefile makes, a file of its submodules, {a program that it calls: where it comes from})}
 _PORTS = {
     "rp2": (
         "firmware.uf2",
@@ -36,7 +35,7 @@ _PORTS = {
     ),
 }
 _PROGRESS = re.compile(r"^\[ *(\d+)%\]|^\[(\d+)/(\d+)\]")
-# What compilers and makefiles say went wrong; what follows it is the cause only rarely.
+# The first error message of compilers and makefiles; later ones are seldom the cause.
 _WRONG = re.compile(r"error:|Error:|CMake Error|: command not found|No such file")
 
 
@@ -46,7 +45,8 @@ def command(
         Path, typer.Option(help="MicroPython's sources, 1.26 or newer, with the submodules of the board's port.")
     ],
     manifest: Annotated[
-        Path | None, typer.Option(help="What to freeze.", show_default="boards/BOARD/manifest.py")
+        Path | None,
+        typer.Option(help="The manifest of the modules to freeze.", show_default="boards/BOARD/manifest.py"),
     ] = None,
     to: Annotated[Path, typer.Option(help="The folder to write to.", show_default="build/firmware")] = _TO,
 ):
@@ -77,12 +77,12 @@ def build(board, micropython, manifest, to):
     port = _port(board, micropython, manifest)
     made, _, _ = _PORTS[port]
     work = to / f"{board}.build"
-    shutil.rmtree(work, ignore_errors=True)  # what cmake remembers may be of another tree
+    shutil.rmtree(work, ignore_errors=True)  # cmake may remember another tree
     work.mkdir(parents=True)
     log = to / f"{board}.log"
     with log.open("w") as kept, progress.bar(f"building {board}", unit_is_bytes=False) as shown:
         wrong = None
-        # The compiler that freezes comes first and by itself, or it would be built by the firmware's settings.
+        # mpy-cross comes first and by itself, or it would be built with the firmware's settings.
         for folder, arguments in (
             ("mpy-cross", []),
             (f"ports/{port}", [f"BOARD={board}", f"FROZEN_MANIFEST={manifest.resolve()}", f"BUILD={work.resolve()}"]),
@@ -97,11 +97,11 @@ def build(board, micropython, manifest, to):
 
 
 def _make(folder, arguments, kept, shown):
-    # Run make; return what went wrong, or None.
+    # Run make; return its error, or None.
     wrong = None
     with subprocess.Popen(
         ["make", "-C", str(folder), f"-j{os.cpu_count()}", *arguments],
-        # A make that runs this program would have its own variables heard by this one's makefiles.
+        # If make runs this program, its variables must not reach the makefiles of MicroPython.
         env={key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -119,7 +119,7 @@ def _make(folder, arguments, kept, shown):
 
 
 def _port(board, micropython, manifest):
-    # MicroPython's port that has the board; UserError unless all is there to build it.
+    # MicroPython's port that has the board; UserError unless sources and programs are there to build it.
     version = _version(micropython)
     if version < OLDEST:
         raise UserError(

@@ -1,1 +1,1 @@
-"""Library, node and configuration onto a board that runs MicroPython."""
+"""Puts library, node and configuration onto a board that runs MicroPython."""

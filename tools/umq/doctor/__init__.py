@@ -1,1 +1,1 @@
-"""Why it does not work, step by step."""
+"""Finds out, step by step, why a board or its way to the broker does not work."""

@@ -1,1 +1,1 @@
-"""An image for each node of a CSV file, and onto their boards."""
+"""Makes an image for each node of a CSV file, and writes the images to the boards."""

@@ -1,1 +1,1 @@
-"""One file that makes a board a node."""
+"""Makes one file that turns a board into a node."""

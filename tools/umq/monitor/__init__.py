@@ -1,1 +1,1 @@
-"""The nodes of a broker, watched."""
+"""Shows the nodes of a broker."""

@@ -1,4 +1,4 @@
-"""VirtualBoard: the chip and the cable, brought to life by a thread of their own."""
+"""VirtualBoard: a chip and a cable, which a thread of the board serves."""
 
 import os
 import queue
@@ -28,17 +28,17 @@ _PATIENCE_S = 30
 
 
 class VirtualBoard:
-    """A running board, from its making to close(), or to the end of a `with` block. Safe to call from any thread.
+    """A board that runs until close() or the end of a `with` block. Every method may be called from any thread.
 
-    image        the file that is its flash, made if missing; None: one that goes with the board
+    image        the file that is its flash, made if missing; None: a temporary one
     size         bytes of flash; None: the image's, or what boards/VIRTUAL/board.json says
     heap         bytes that programs have, 64 KB to 240 KB
     bits         64 or 32: which MicroPython
     ssid, passphrase   of the access point in reach; a passphrase of None: an open network
     link         a path where a symbolic link to the port is kept
-    unique_id    six bytes as twelve hexadecimal digits; None: some
+    unique_id    six bytes as twelve hexadecimal digits; None: random ones
 
-    UserError for what cannot be.
+    UserError if an argument is wrong.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class VirtualBoard:
         self._pulled = []
         self._is_attached = False
         self._pull = None
-        self._watchdog = None  # (seconds, when it bites)
+        self._watchdog = None  # (seconds, when it resets the board)
         self._wakes_at = None
         try:
             path = Path(image) if image else self._folder.path / "image"
@@ -90,7 +90,7 @@ class VirtualBoard:
         self._thread = threading.Thread(target=self._live, name="virtual board", daemon=True)
         self._thread.start()
 
-    # What people do with a board
+    # The user's side of a board
 
     @property
     def port(self):
@@ -102,12 +102,12 @@ class VirtualBoard:
         self._call(self._reset, chip.HARD_RESET)
 
     def power_cycle(self):
-        """Take the power away, and give it back."""
+        """Switch the power off and on again."""
         self._call(self._power_on)
 
     def pull_cable(self, *, after_writes=None, after_bytes=None, power=True):
-        """Pull the cable: at once, or when the computer has written so many times, or bytes, more. A write is what
-        arrives at once. With `power`, the board gets its power by the cable."""
+        """Pull the cable: at once, or after so many more writes, or bytes, of the computer. Bytes that arrive together
+        count as one write. power: the cable also powers the board."""
         self._call(self._prepare_pull, after_writes, after_bytes, power)
 
     def plug_in(self):
@@ -115,11 +115,11 @@ class VirtualBoard:
         return self._call(self._plug_in)
 
     def access_point(self, present):
-        """Take the access point away (False), or give it back (True)."""
+        """Switch the access point off (False) or on (True)."""
         self._call(self._chip.set_access_point, present)
 
     def temperature(self, celsius):
-        """What the chip's thermometer shows from now on."""
+        """Set the temperature that the chip's sensor measures."""
         self._call(self._chip.set_temperature, celsius)
 
     def pin(self, pin):
@@ -131,7 +131,7 @@ class VirtualBoard:
         self._call(self._chip.set_pin, pin, level)
 
     def output(self):
-        """What it printed while no program had the port open, as text."""
+        """The text that it printed while no program had the port open."""
         return bytes(self._output).decode(errors="replace").replace("\r\n", "\n")
 
     def wait_for_output(self, words, timeout=_PATIENCE_S):
@@ -145,7 +145,7 @@ class VirtualBoard:
         return said
 
     def close(self):
-        """Put it away."""
+        """End it and remove its temporary files."""
         if self._closed:
             return
         self._closed = True
@@ -162,22 +162,22 @@ class VirtualBoard:
         self.close()
 
     def _call(self, function, *args):
-        # In the board's own thread, to which all of it belongs.
+        # Calls the function in the board's own thread, which owns all of its state.
         if self._closed:
-            raise UserError("this board has been put away")
+            raise UserError("this board is closed")
         done = Future()
         self._calls.put((done, function, args))
         os.write(self._wake_write, b".")
         return done.result(timeout=_PATIENCE_S)
 
-    # Its life
+    # The board's own thread
 
     def _live(self):
         try:
             while not self._closed:
                 self._wait()
                 self._answer_calls()
-                self._look_after()  # first: what comes after the chip has ended is for the next
+                self._look_after()  # first: bytes that arrive after the chip has ended are for its next run
                 self._pass_on()
         finally:
             self._chip.close()
@@ -219,7 +219,7 @@ class VirtualBoard:
         if self._cable:
             self._cable.flush()
             if self._chip.waiting < _MOST_WAITING:
-                self._hear(self._cable.read())  # after which the cable may be gone
+                self._hear(self._cable.read())  # after this the cable may be pulled
         if self._chip.waiting:
             self._chip.flush()
 
@@ -272,7 +272,7 @@ class VirtualBoard:
             self._wakes_at = now + int(rest[0]) / 1000 if rest[0] != "-1" else None
         elif what in ("ended", "torn"):
             self._drain()
-            # Two interrupts in a row, or one at the wrong moment, may end a MicroPython on a computer; on a board they
+            # On a computer, two interrupts in a row, or one at the wrong moment, may end MicroPython. On a board they
             # lead to the prompt.
             if self._chip.was_interrupted():
                 self._print(b"\r\nKeyboardInterrupt: \r\n")

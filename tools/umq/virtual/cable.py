@@ -1,4 +1,4 @@
-"""The USB cable between a computer and a virtual board: a pseudo-terminal, whose one end is the port."""
+"""The USB cable between a computer and a virtual board: a pseudo-terminal, one end of which is the port."""
 
 import os
 import pty
@@ -10,8 +10,8 @@ from umq.errors import UserError
 
 
 def open_pair(cooked=False):
-    """(our end, the other end's descriptor): bytes pass untouched. `cooked`: newlines do not, on their way to us, and
-    the other end may set ISIG, whereupon Ctrl-C is an interrupt to it."""
+    """(our end, the other end's descriptor). Bytes pass unchanged. `cooked`: newlines towards us are translated, and
+    the other end may set ISIG, so that Ctrl-C interrupts it."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     if cooked:
@@ -53,7 +53,7 @@ class Cable:
         return not any(events & select.POLLHUP for _, events in poll.poll(0))
 
     def read(self):
-        """What the program at the port wrote; b"" for nothing."""
+        """The bytes that the program at the port wrote; b"" if there are none."""
         return read_some(self.fd)
 
     def write(self, data):
@@ -61,11 +61,11 @@ class Cable:
         self.flush()
 
     def flush(self):
-        """Pass on what still waits for room."""
+        """Write the bytes that still wait for room."""
         del self._to_port[: write_some(self.fd, self._to_port)]
 
     def forget(self):
-        """Nobody will read what waits."""
+        """Drop the bytes that wait, because no program will read them."""
         self._to_port.clear()
 
     @property
@@ -74,8 +74,8 @@ class Cable:
         return len(self._to_port)
 
     def pull(self):
-        """Close it, and return a descriptor; until that is closed, no other port gets this one's name, which programs
-        may still try."""
+        """Close it, and return a descriptor. Until that is closed no other port gets this one's name, which programs
+        may still try to open."""
         theirs = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
         self.close()
         return theirs
@@ -92,17 +92,17 @@ class Cable:
 
 
 def read_some(fd):
-    """What is there to read from a non-blocking descriptor; b"" for nothing, or when the other end is gone."""
+    """Read from a non-blocking descriptor; b"" if there is nothing to read, or if the other end is gone."""
     try:
         return os.read(fd, 4096)
     except BlockingIOError:
         return b""
-    except OSError:  # EIO: nobody has the other end open
+    except OSError:  # EIO: no program has the other end open
         return b""
 
 
 def write_some(fd, data):
-    """Write what a non-blocking descriptor takes; how many bytes that was."""
+    """Write as much as a non-blocking descriptor takes; return how many bytes."""
     if not data:
         return 0
     try:
@@ -110,4 +110,4 @@ def write_some(fd, data):
     except BlockingIOError:
         return 0
     except OSError:
-        return len(data)  # there is nobody who could read it
+        return len(data)  # no program can read it

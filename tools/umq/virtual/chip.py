@@ -1,4 +1,4 @@
-"""The MicroPython of a virtual board: one process from one reset to the next, and what outlives it."""
+"""The chip of a virtual board: a MicroPython process from one reset to the next, and the memories that outlive it."""
 
 import fcntl
 import hashlib
@@ -18,22 +18,22 @@ from umq.virtual.cable import open_pair, read_some, write_some
 
 START = BOARDS / "VIRTUAL" / "modules" / "start.py"
 POWER_ON, HARD_RESET, WATCHDOG, DEEP_SLEEP, SOFT_RESET = 1, 2, 3, 4, 5
-_OWN_HEAP = 160 * 1024  # room for the board's own modules; what they leave is taken from the program (boot.py)
+_OWN_HEAP = 160 * 1024  # room for the board's own modules; boot.py takes the rest of it from the program
 _RTC_BYTES = 10 + 2048
 _FIRST_MOMENT = 946_684_800  # a clock that was never set begins with the year 2000
 _PINS = 49
 _COLDEST, _HOTTEST = -40, 125  # degrees Celsius
 _UNDRIVEN = b"\xff"
-_INTERRUPT_S = 0.25  # a second interrupt within it is the same one; MicroPython takes two at once for a wish to die
-_REST_S = 0.1  # how long an interrupt waits for the program to rest
+_INTERRUPT_S = 0.25  # a second interrupt within this time is dropped, because two at once end MicroPython
+_REST_S = 0.1  # how long an interrupt waits for the program to sleep
 
 
 class Chip:
     """A processor with its flash and RTC memory, switched off at first.
 
-    folder       for what passes between it and us; private
+    folder       a private folder for the files between it and us
     image        the file that is its flash
-    size         bytes of flash, for an image that is yet to be made; None: the board's
+    size         bytes of flash, for an image that is not there yet; None: the board's
     heap         bytes
     bits         64 or 32
     ssid, passphrase  the access point's
@@ -100,7 +100,7 @@ class Chip:
     # Power and resets
 
     def _clear_memory(self):
-        # What is lost with the power.
+        # The RTC memory, which is lost with the power.
         (self._folder / "rtc").write_bytes(
             struct.pack("<qH", _FIRST_MOMENT - int(time.time()), 0).ljust(_RTC_BYTES, b"\0")
         )
@@ -111,7 +111,7 @@ class Chip:
         self.start(POWER_ON)
 
     def start(self, cause, mode="friendly", run_main=True):
-        """Begin from the beginning. mode: the REPL at the end of it, "friendly" or "raw"."""
+        """Reset it and start it. mode: the REPL after the program, "friendly" or "raw"."""
         self.stop()
         if cause != SOFT_RESET:
             (self._folder / "pins").write_bytes(_UNDRIVEN * _PINS)
@@ -146,7 +146,7 @@ class Chip:
         self._line = b""
 
     def close(self):
-        """Put it away; its flash is free for another."""
+        """End it; another chip may use its flash."""
         self.stop()
         self._image.close()
 
@@ -157,20 +157,20 @@ class Chip:
     # The wire
 
     def read(self):
-        """What it printed; b"" for nothing."""
+        """The bytes that it printed; b"" if there are none."""
         return read_some(self.terminal) if self.terminal is not None else b""
 
     def write(self, data):
-        """What comes in by the wire. Ctrl-C is an interrupt while the program wants it to be."""
+        """Pass bytes from the cable to it. Ctrl-C interrupts it unless the program has switched that off."""
         self._to_board += data
         self.flush()
 
     def flush(self):
-        """Pass on what waits, as far as can be."""
+        """Pass on as many waiting bytes as possible."""
         if not self._is_up:
-            return  # before, nothing in it listens
+            return  # it does not read yet
         while (at := self._to_board.find(b"\x03")) >= 0 and self._wants_interrupts():
-            # What came before it waits in vain: no program has read it, and now none will.
+            # Drop the bytes before the interrupt: no program has read them, and none will.
             del self._to_board[:at]
             if not self._interrupt():
                 return
@@ -188,8 +188,8 @@ class Chip:
         return bool(termios.tcgetattr(self.terminal)[3] & termios.ISIG)
 
     def _interrupt(self):
-        # Interrupt it, or not yet: False. Best is while it waits for something, for an interrupt strikes anywhere, even
-        # within garbage collection. If it has just ceased to want any, this becomes a character.
+        # Interrupt it; False: not yet. The best moment is while it sleeps, because an interrupt may come anywhere, even
+        # within garbage collection. If the program has just switched interrupts off, Ctrl-C is an ordinary character.
         now = time.monotonic()
         if now - self._interrupted_at < _INTERRUPT_S:
             return True
@@ -202,7 +202,7 @@ class Chip:
         return True
 
     def interrupt_again(self):
-        """It was interrupted where it could not heed that."""
+        """Interrupt it once more: it could not handle the interrupt where it was."""
         self._interrupted_at = 0.0
         self._to_board[:0] = b"\x03"
 
@@ -213,10 +213,10 @@ class Chip:
             return True  # only Linux tells
         return state.rpartition(")")[2].split()[0] == "S"
 
-    # What it has to say
+    # Its messages to us
 
     def news(self):
-        """The lines that it told us, each as a list of words; ["ended"] when it is no more."""
+        """The lines that it sent us, each as a list of words; ["ended"] once its process has ended."""
         found = read_some(self.pipe) if self.pipe is not None else b""
         *lines, self._line = (self._line + found).split(b"\n")
         told = [line.decode().split() for line in lines]
@@ -231,7 +231,7 @@ class Chip:
         """Was it interrupted just now?"""
         return time.monotonic() - self._interrupted_at < 2
 
-    # What it finds around it
+    # Its surroundings
 
     def set_access_point(self, present):
         if present and not self._air[0]:

@@ -1,4 +1,4 @@
-"""umq virtual: a board without hardware, in the foreground; or a word to one that runs."""
+"""umq virtual: run a board without hardware in the foreground, or send a command to one that runs."""
 
 import json
 import re
@@ -18,21 +18,23 @@ from umq.virtual.control import Control, tell
 
 
 def command(
-    words: Annotated[list[str] | None, typer.Argument(help="With --tell: what to tell it.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(help="With --tell: the command.")] = None,
     link: Annotated[Path | None, typer.Option(help="A path that always leads to its port.")] = None,
-    image: Annotated[Path | None, typer.Option(help="The file that is its flash; left out: gone at the end.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The file that is its flash; left out: a temporary one.")] = None,
     size: Annotated[str | None, typer.Option(help="Bytes of its flash, such as 512k or 1m.")] = None,
     heap: Annotated[str, typer.Option(help="Bytes of memory for programs, 64k to 240k.")] = "160k",
     bits: Annotated[int, typer.Option(help="64, or 32 as on a board (Linux on x86-64).")] = 64,
     config: Annotated[Path | None, typer.Option(help="The node's configuration: its Wi-Fi will be in reach.")] = None,
-    port: Annotated[str | None, typer.Option("--tell", help="The port of one that runs, to tell it words.")] = None,
+    port: Annotated[
+        str | None, typer.Option("--tell", help="The port of a board that runs, to send it a command.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the port as JSON.")] = False,
 ):
     """Start a board without hardware, and print its port. Ctrl-C ends it.
 
-    What it can be told: access-point on|off, reset, power-cycle, pull-cable,
-    plug-in, temperature CELSIUS, pin PIN [0|1], output (what it printed while
-    nobody listened).
+    The commands for --tell: access-point on|off, reset, power-cycle, pull-cable,
+    plug-in, temperature CELSIUS, pin PIN [0|1], output (the text that it printed
+    while no program had its port open).
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""Telling a virtual board that runs in another process what befalls it: a socket beside each board."""
+"""Commands to a virtual board that runs in another process, over a socket beside each board."""
 
 import contextlib
 import hashlib
@@ -15,8 +15,8 @@ _SAYINGS = "access-point on|off, reset, power-cycle, pull-cable, plug-in, temper
 
 
 def tell(port, words):
-    """Tell the board at `port`, a path or a link to one, some words; its answer, a text. UserError says what is wrong
-    with them, or that there is no such board."""
+    """Send the words of a command to the board at `port`, a path or a link to one; return its answer, a text. UserError
+    says what is wrong with them, or that no such board is running."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_PATIENCE_S)
         try:
@@ -58,7 +58,7 @@ class Control:
 
     def _add_place(self, port):
         place = _place(port)
-        place.unlink(missing_ok=True)  # left by one that was killed
+        place.unlink(missing_ok=True)  # a board that was killed may have left it
         self._places.append(place)
         return place
 
@@ -115,9 +115,9 @@ def _number(text):
 
 
 def _place(port):
-    # A socket's path must be short, and nobody else's.
+    # A socket's path must be short, and in a folder of the user's own.
     folder = Path(tempfile.gettempdir(), f"umq-virtual-boards-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise UserError(f"{folder} belongs to somebody else: remove it")
+        raise UserError(f"{folder} belongs to another user: remove it")
     return folder / hashlib.sha256(os.path.abspath(port).encode()).hexdigest()[:16]

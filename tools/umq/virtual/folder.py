@@ -1,4 +1,4 @@
-"""The folder that a virtual board has while it lives; what others left behind that were killed is cleared away."""
+"""The temporary folder of a virtual board. The folders of boards that were killed are removed."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,7 @@ class Folder:
     def __init__(self):
         _clear_away()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        # Locked before it has its name: nobody ever sees it unlocked.
+        # It is locked before it gets its name, so that no other process sees it unlocked.
         unnamed = self.path / f"{_LOCK}.new"
         self._lock = unnamed.open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
