@@ -3,6 +3,7 @@ again: nothing of QoS 1 and 2 lost, nothing of QoS 2 doubled, no breach of the s
 
 from errno import ECONNRESET
 
+from effort import sample
 from emulated_rig import Rig
 from emulation.broker import Broker
 from emulation.link import NO_ERRNO, Failure, Plan, Seeded
@@ -138,49 +139,50 @@ def test_the_undisturbed_story():
 
 def test_end_of_stream_at_every_byte():
     """[MQTT-3.1.2-4] [MQTT-4.4.0-1]"""
-    for at in range(_lengths()[0]):
+    for at in sample(_lengths()[0], 5):
         assert _tell(Plan(cut_in=at)).errors > 0
 
 
 def test_error_at_every_byte_read():
     """[MQTT-3.1.2-4] [MQTT-4.4.0-1]"""
-    for at in range(_lengths()[0]):
+    for at in sample(_lengths()[0], 5):
         _tell(Plan(cut_in=at, in_error=ECONNRESET if at % 2 else NO_ERRNO))
 
 
 def test_error_at_every_byte_written():
     """[MQTT-3.1.2-4] [MQTT-4.4.0-1]"""
-    for at in range(_lengths()[1]):
+    for at in sample(_lengths()[1], 5):
         _tell(Plan(cut_out=at, out_error=ECONNRESET if at % 2 else NO_ERRNO))
 
 
 def test_silence_of_the_peer_from_every_byte():
-    for at in range(_lengths()[0]):
+    for at in sample(_lengths()[0], 5):
         _tell(Plan(mute_in=at))
 
 
 def test_bytes_lost_from_every_byte_written():
-    for at in range(_lengths()[1]):
+    for at in sample(_lengths()[1], 5):
         _tell(Plan(mute_out=at))
 
 
 def test_peer_that_stops_reading_at_every_byte():
-    for at in range(_lengths()[1]):
+    for at in sample(_lengths()[1], 5):
         _tell(Plan(stop_out=at))
 
 
 def test_cuts_with_a_broker_that_forgets():
     """Session Present 0 on the next connection: everything unfinished starts anew, nothing is lost."""
-    for at in range(_lengths()[1]):
+    for at in sample(_lengths()[1], 5):
         _tell(Plan(cut_out=at), forget=True)
-    for at in range(_lengths()[0]):
+    for at in sample(_lengths()[0], 5):
         _tell(Plan(cut_in=at), forget=True)
 
 
 def test_several_cuts_in_pieces():
     """Three connections broken at places that look random, bytes in pieces, with and without TLS's manners."""
     happened = {}
-    for seed in range(120):
+    seeds = sample(120, 3)
+    for seed in seeds:
         draw = Seeded(seed * 31 + 7, 160)
         plans = []
         for i in range(3):
@@ -194,7 +196,7 @@ def test_several_cuts_in_pieces():
         story.check(all_happened=False)  # a place may lie behind the end of its connection
         for fault, connections in story.rig.t.faults.items():
             happened[fault] = happened.get(fault, 0) + connections
-    assert len(happened) == 5 and min(happened.values()) >= 40, happened
+    assert len(happened) == 5 and min(happened.values()) > len(seeds) // 4, happened
 
 
 def test_junk_at_every_packet():

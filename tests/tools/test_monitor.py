@@ -424,7 +424,7 @@ def test_every_mistake_is_one_line(tmp_path, need, monitor, certificates):
             ([over_tls], "does it want TLS there"),
             ([over_tls, "--tls"], "give the CA that did"),
             ([over_tls, f"--ca={certificates.other_ca_pem}"], "give the CA that did"),
-            ([over_tls, f"--ca={password}"], "no CA certificate"),
+            ([over_tls, f"--ca={password}"], "is not a CA certificate"),
             ([over_tls, f"--ca={tmp_path / 'nowhere'}"], "cannot be read"),
             ([at, "--tls"], "that port does not speak TLS"),
             ([at + "0000"], "must be 1 to 65535"),
