@@ -16,6 +16,8 @@ from umq.project import ROOT
 
 FIRMWARE = os.environ.get("FIRMWARE", "")
 BOTH = ROOT / "tests" / "both"
+EMULATION = ROOT / "tools" / "emulation"
+EMULATIONS = ("__init__", "broker", "files", "link", "lwip", "sockets")  # that run on MicroPython
 
 # Of the files in tests/both those tests that fit into the RP2040's heap and take it a few seconds. In test_topics the
 # filters are every one of 5 characters; it takes minutes.
@@ -37,8 +39,10 @@ def board():
 
 
 def _files():
-    files = [file for file in BOTH.glob("*.py") if file.stem in CHOSEN or not file.stem.startswith("test_")]
-    return {**heap.board_files(), **{f"{file.stem}.mpy": pack.compiled(file.name, file.read_text()) for file in files}}
+    places = {file: "" for file in BOTH.glob("*.py") if file.stem in CHOSEN or not file.stem.startswith("test_")}
+    places |= {EMULATION / f"{name}.py": "emulation/" for name in EMULATIONS}
+    compiled = {f"{place}{file.stem}.mpy": pack.compiled(file.name, file.read_text()) for file, place in places.items()}
+    return {**heap.board_files(), **compiled}
 
 
 def test_firmware_and_files_came_in_one_uf2_file(board):
