@@ -1,1 +1,1 @@
-"""umqtt_full's host side: what sets up, drives, tests and measures the library from a computer."""
+"""umqtt_full on boards: the tools that users install."""
