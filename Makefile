@@ -41,14 +41,14 @@ demo: setup ## watch the firmware run here, through a real broker: ten seconds
 	@$(LAB) demo $(ARGS)
 
 test: setup $(EVERYTHING) ## run all tests, on all cores; ARGS='-k codec' runs some
-	@$(VENV) -m pytest -q -n auto --dist loadgroup $(ARGS)
+	@$(VENV) -m pytest -q -n auto --dist worksteal $(ARGS)
 
 nightly: setup $(EVERYTHING) ## run the tests that take long: every cut, every pair of cuts, all on MicroPython too
-	@$(VENV) -m pytest -q -n auto --dist loadgroup -m nightly --timeout 1800 $(ARGS)
+	@$(VENV) -m pytest -q -n auto --dist worksteal -m nightly --timeout 1800 $(ARGS)
 
 coverage: setup ## which lines and branches of the library do the tests run on CPython? Fails below the limit in pyproject.toml
 	@mkdir -p build/coverage
-	@$(VENV) -m pytest -q -n auto --dist loadgroup --cov --cov-report=term tests/both tests/lib \
+	@$(VENV) -m pytest -q -n auto --dist worksteal --cov --cov-report=term tests/both tests/lib \
 	  -k 'not micropython and not typings and not design and not statements' $(ARGS)
 
 test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetched from Debian (Linux x86-64)

@@ -86,7 +86,6 @@ def told(need, tmp_path_factory):
     return found
 
 
-@pytest.mark.xdist_group("what pyright tells")
 def test_every_mistake_is_flagged_and_nothing_else(told):
     lines = (ROOT / "tests" / "lib" / "typed" / "programs.py").read_text().splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
@@ -94,7 +93,6 @@ def test_every_mistake_is_flagged_and_nothing_else(told):
     assert {number: told["programs.py"].get(number) for number in wrong ^ told["programs.py"].keys()} == {}
 
 
-@pytest.mark.xdist_group("what pyright tells")
 def test_the_programs_of_the_readme_are_right(told):
     examples = {name: words for name, words in told.items() if name.startswith("readme")}
     assert len(examples) >= 3
