@@ -86,6 +86,11 @@ def virtual_board(micropython):
         yield start
 
 
+def pytest_xdist_auto_num_workers():
+    """Two processes a core: many a test waits for another program or for its time."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_sessionfinish(session, exitstatus):
     """In CI on Linux x86-64 nothing may be skipped: a skipped test there is a test that never runs."""
     if hasattr(session.config, "workerinput"):
