@@ -86,6 +86,7 @@ def virtual_board(micropython):
         yield start
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
     """Two processes a core: many a test waits for another program or for its time."""
     return 2 * (os.cpu_count() or 1)
