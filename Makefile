@@ -22,7 +22,7 @@ STOCK ?= build/firmware/stock/RPI_PICO.uf2
 unexport ARGS BOARD FILE FIRMWARE MICROPYTHON SEEDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear simulate soak lint types format clean
+.PHONY: help setup demo test nightly coverage test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -32,7 +32,7 @@ setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto an
 	@$(LAB) setup
 
 test-rp2040: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) ## run the library on an emulated RP2040: FIRMWARE=file.uf2, or one from Debian's packages
-	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/rp2040/on_rp2040.py $(ARGS)
+	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_rp2040.py $(ARGS)
 
 virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctrl-C ends it
 	@$(VENV) -m umq virtual $(ARGS)
@@ -40,11 +40,19 @@ virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctr
 demo: setup ## watch the firmware run here, through a real broker: ten seconds
 	@$(LAB) demo $(ARGS)
 
-test: setup $(EVERYTHING) ## run all tests; ARGS='-k codec' runs some
-	@$(VENV) -m pytest -q $(ARGS)
+test: setup $(EVERYTHING) ## run all tests, on all cores; ARGS='-k codec' runs some
+	@$(VENV) -m pytest -q -n auto --dist worksteal $(ARGS)
+
+nightly: setup $(EVERYTHING) ## run the tests that take long: every cut, every pair of cuts, all on MicroPython too
+	@$(VENV) -m pytest -q -n auto --dist worksteal -m nightly --timeout 1800 $(ARGS)
+
+coverage: setup ## which lines and branches of the library do the tests run on CPython? Fails below the limit in pyproject.toml
+	@mkdir -p build/coverage
+	@$(VENV) -m pytest -q -n auto --dist worksteal --cov --cov-report=term tests/both tests/lib \
+	  -k 'not micropython and not typings and not design and not statements' $(ARGS)
 
 test-32bit: setup $(MICROPYTHON32) ## run tests/both on 32-bit MicroPython, fetched from Debian (Linux x86-64)
-	@$(VENV) -m pytest -q tests/test_on_micropython.py -k 32-bit $(ARGS)
+	@$(VENV) -m pytest -q -n auto tests/lib/test_on_micropython.py -k 32-bit $(ARGS)
 
 mpy: $(INSTALLED) ## compile the library for boards into build/lib, the client in one file
 	@$(VENV) -m umq build $(ARGS)
@@ -135,9 +143,9 @@ $(MICROPYTHON32): tools/micropython32.sh tools/debian.sh
 $(RP2)/micropython: tools/micropython_rp2.sh tools/debian.sh
 	@sh tools/micropython_rp2.sh $(RP2)
 
-build/firmware/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)
+build/firmware/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/boards/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)
 	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^)
 
-build/firmware/stock/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/rp2040/stock/manifest.py
+build/firmware/stock/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/boards/rp2040/stock/manifest.py
 	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" CFLAGS_EXTRA=-DMICROPY_HW_ROMFS_BYTES=131072 \
 	  $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^) --to $(@D)

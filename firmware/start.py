@@ -8,8 +8,8 @@ import clock
 import config
 import sensor
 import wifi
-from node import Node
 
+from node import Node
 from umqtt_full import MQTTException, RamStore
 from umqtt_full.robust import MQTTClient
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import signal
 
 import pytest
 
@@ -13,6 +14,11 @@ from umq.errors import UserError
 from umq.virtual import VirtualBoard
 
 IN_CI = os.environ.get("CI") == "true"
+
+# `nohup make test` and `make test &` start programs that ignore SIGINT, and their children would ignore it too. These
+# tests go on ignoring it, but by a handler of their own: what has a handler is set back to its default in a child.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda number, frame: None)
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +86,16 @@ def virtual_board(micropython):
         yield start
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Two processes a core: many a test waits for another program or for its time."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_sessionfinish(session, exitstatus):
     """In CI on Linux x86-64 nothing may be skipped: a skipped test there is a test that never runs."""
+    if hasattr(session.config, "workerinput"):
+        return  # one of several processes; the one that started them counts
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     everything_runs_here = IN_CI and (platform.system(), platform.machine()) == ("Linux", "x86_64")
     if everything_runs_here and reporter.stats.get("skipped"):

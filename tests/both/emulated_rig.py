@@ -38,10 +38,11 @@ class Rig:
         while self.clock.now < end:
             self.client.poll(end - self.clock.now)
 
-    def check(self):
-        """Fail if client or test broke a rule of the transport or of the standard."""
-        self.t.check()
-        self.broker.check()
+    def check(self, all_happened=True):
+        """Fail if client or test broke a rule of the transport or of the standard; or, with all_happened, if a fault
+        that the test asked for did not happen."""
+        self.t.check(all_happened)
+        self.broker.check(all_happened)
 
     def is_closed(self):
         """Is the link closed, so that the client can connect again?"""

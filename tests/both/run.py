@@ -1,6 +1,6 @@
 # Runs test files where there is no pytest: on MicroPython.
 #
-#   micropython tests/both/run.py tests/both/test_topics.py ...
+#   micropython tests/both/run.py tests/both/test_topics.py tests/both/test_codec.py::test_utf8 ...
 #
 # A test file has functions test_*() without arguments that use `assert` and, from here, `raises`.
 # The last line is "N passed, M failed"; the exit status is 0 only when something passed and nothing failed.
@@ -19,13 +19,14 @@ def raises(exception, function, *args):
 
 
 def _run_file(path):
-    """Run the tests of one file; return how many passed and how many failed."""
+    """Run the tests of one file, or of FILE::TEST that one; return how many passed and how many failed."""
     passed = failed = 0
+    path, _, chosen = path.partition("::")
     folder, name = _split(path)
     sys.path.insert(0, folder)
     module = __import__(name[: -len(".py")])
     for name in sorted(dir(module)):
-        if not name.startswith("test_"):
+        if not name.startswith("test_") or (chosen and name != chosen):
             continue
         gc.collect()
         try:

@@ -209,6 +209,7 @@ def test_a_filesystem_that_takes_no_more():
     made.broker.publish(b"in/a", b"in", 2)
     raises(LinkLost, made.pump, 10)
     raises(LinkLost, lambda: made.client.reconnect() or made.pump(10))
+    assert files.refused >= 3
     files.fail = 0
     made.client.reconnect()
     made.client.flush()

@@ -4,6 +4,7 @@ hang, and each message that was begun has an end."""
 
 from errno import ECONNRESET
 
+from effort import sample
 from emulation.link import Failure, Plan, Seeded
 from streaming import Folder, Source, StreamRig, files_in, payload
 from umqtt_full import Full, LinkLost, TimedOut
@@ -45,9 +46,9 @@ class Story:
         self._do(rig.client.disconnect)
         return self
 
-    def check(self):
+    def check(self, all_happened=True):
         rig = self.rig
-        rig.check()
+        rig.check(all_happened)
         if rig.client.session.unfinished() or rig.inbox._got is not None:
             raise Failure("unfinished")
         for data, qos in self.promised.items():
@@ -123,9 +124,9 @@ class Story:
         raise Failure("no connection in %d attempts" % _ATTEMPTS)
 
 
-def _tell(plan, **how):
+def _tell(plan, all_happened=True, **how):
     story = Story(plan, **how).tell()
-    story.check()
+    story.check(all_happened)
     return story
 
 
@@ -136,10 +137,13 @@ def _lengths(**how):
     return wire.count_in, wire.count_out
 
 
-def _everywhere(which, make, **how):
-    """A story for every byte in (0) or out (1)."""
-    for at in range(_lengths(**how)[which]):
-        _tell(make(at), **how)
+def _everywhere(which, make, all_happened=True, **how):
+    """A story for every byte in (0) or out (1). Without all_happened a few faults may lie behind the end."""
+    places = sample(_lengths(**how)[which], 7)
+    happened = 0
+    for at in places:
+        happened += len(_tell(make(at), all_happened, **how).rig.t.faults)
+    assert happened > len(places) * 9 // 10, (happened, len(places))
 
 
 def test_end_of_stream_at_every_byte():
@@ -163,8 +167,8 @@ def test_peer_that_stops_reading_at_every_byte():
 
 
 def test_in_pieces():
-    _everywhere(0, lambda at: Plan(cut_in=at, reads=Seeded(at, 20), writes=Seeded(at + 1, 20)))
-    _everywhere(1, lambda at: Plan(cut_out=at, reads=Seeded(at, 20), writes=Seeded(at + 1, 20)))
+    _everywhere(0, lambda at: Plan(cut_in=at, reads=Seeded(at, 20), writes=Seeded(at + 1, 20)), all_happened=False)
+    _everywhere(1, lambda at: Plan(cut_out=at, reads=Seeded(at, 20), writes=Seeded(at + 1, 20)), all_happened=False)
 
 
 def test_a_broker_that_forgets():

@@ -321,16 +321,21 @@ class Broker:
         self.watch_keepalive = True  # a client later than its keep-alive is a violation
         self._first_id = first_id
         self._rejected = {}  # filter: return code
-        self._tricks = []  # [kind, skip, times, function of link and packet -> packets to send]
+        self._tricks = []  # [kind, skip, times, function of link and packet -> packets to send, did it happen?]
         self._on_receipt = []  # likewise, function of link: the packet goes unheard
         self._stopped = False
         self._made_up = 0
 
     # ---- commands of a test
 
-    def check(self):
-        """Fail if a client broke the standard, or left its connection open after DISCONNECT."""
+    def check(self, all_happened=True):
+        """Fail if a client broke the standard, or left its connection open after DISCONNECT; or, with all_happened, if
+        a fault that the test commanded did not happen once."""
         wrong = list(self.violations)
+        if all_happened:
+            for kind, _, _, _, happened in self._tricks + self._on_receipt:
+                if not happened:
+                    wrong.append("what the test commanded for packet 0x%02x did not happen" % kind)
         for link in self.links:
             if link.disconnected and link.wire.is_open:
                 wrong.append("connection left open after DISCONNECT [MQTT-3.14.4-1]")
@@ -412,11 +417,11 @@ class Broker:
 
     def ignore(self, kind, times=1, skip=0):
         """Ignore the next packets of this kind."""
-        self._on_receipt.append([kind, skip, times, lambda link: None])
+        self._on_receipt.append([kind, skip, times, lambda link: None, False])
 
     def cut_on(self, kind, number=None, times=1, skip=0):
         """Ignore the next packet of this kind and end its connection."""
-        self._on_receipt.append([kind, skip, times, lambda link: self._end(link, number)])
+        self._on_receipt.append([kind, skip, times, lambda link: self._end(link, number), False])
 
     # ---- as a peer
 
@@ -874,7 +879,7 @@ class Broker:
             self._route(*link.connect.will)
 
     def _trick(self, kind, times, skip, function):
-        self._tricks.append([kind, skip, times, function])
+        self._tricks.append([kind, skip, times, function, False])
 
     def _violation(self, words):
         self.violations.append(words)
@@ -902,6 +907,7 @@ def _matching(tricks, kind, link, *arguments):
                 trick[1] -= 1
                 continue
             trick[2] -= 1
+            trick[4] = True
             if not trick[2]:
                 tricks.remove(trick)
             return trick[3](link, *arguments) or [_NOTHING]

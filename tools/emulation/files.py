@@ -12,7 +12,8 @@ ENOSPC = 28  # MicroPython's errno does not name it
 
 class Files:
     """A filesystem. names: {name: content, a bytearray}. fail: the errno that every write, flush and new file raises.
-    bad: {name: the byte from which on it cannot be read}. capacity: how many bytes fit. flushes, opened: counts."""
+    bad: {name: the byte from which on it cannot be read}. capacity: how many bytes fit. flushes, opened: counts.
+    refused: how many calls raised for one of these reasons."""
 
     def __init__(self):
         self.names = {}
@@ -21,6 +22,11 @@ class Files:
         self.capacity = 1 << 28
         self.flushes = 0
         self.opened = 0
+        self.refused = 0
+
+    def refuse(self, number, words=""):
+        self.refused += 1
+        raise OSError(number, words)
 
     def copy(self):
         """The same content, as after a reset."""
@@ -52,7 +58,7 @@ class _File:
         size = len(buf) if size < 0 else size
         found = self._content[self._at : self._at + size]
         if self._at + len(found) > self._files.bad.get(self._name, 1 << 28):
-            raise OSError(EIO)
+            self._files.refuse(EIO)
         for at in range(len(found)):
             buf[at] = found[at]
         self._at += len(found)
@@ -60,11 +66,11 @@ class _File:
 
     def write(self, buf, n=-1):
         if self._files.fail:
-            raise OSError(self._files.fail)
+            self._files.refuse(self._files.fail)
         data = bytes(buf if n < 0 else memoryview(buf)[:n])
         more = max(0, self._at + len(data) - len(self._content))
         if more and sum([len(content) for content in self._files.names.values()]) + more > self._files.capacity:
-            raise OSError(ENOSPC, "no room")
+            self._files.refuse(ENOSPC, "no room")
         self._content.extend(bytes(more))
         self._content[self._at : self._at + len(data)] = data
         self._at += len(data)
@@ -72,7 +78,7 @@ class _File:
 
     def flush(self):
         if self._files.fail:
-            raise OSError(self._files.fail)
+            self._files.refuse(self._files.fail)
         self._files.flushes += 1
 
     def close(self):
@@ -88,7 +94,7 @@ class MemoryJournal(Journal):
         self._memory.opened += 1
         names = self._memory.names
         if self._memory.fail and mode == "w+b":
-            raise OSError(self._memory.fail)
+            self._memory.refuse(self._memory.fail)
         if mode == "w+b":
             names[name] = bytearray()
         elif name not in names:

@@ -133,6 +133,9 @@ class _Sizes:
         return min(pieces[self._at - 1], most)
 
 
+_FAULTS = ("lookup_error", "open_error", "cut_in", "cut_out", "mute_in", "mute_out", "stop_out")
+
+
 class Plan:
     """The faults of one connection. Counts are bytes of that connection; without a fault everything goes well.
 
@@ -175,6 +178,10 @@ class Plan:
         self.mute_out = mute_out
         self.stop_out = stop_out
 
+    def faults(self):
+        """The names of the faults that it asks for."""
+        return [name for name in _FAULTS if getattr(self, name) is not None]
+
     def copy(self):
         """The same for what an open connection still asks."""
         return Plan(
@@ -212,6 +219,7 @@ class Wire:
         self._ended = False
         self._error = None
         self._told_peer = False
+        self._befell = []  # the faults of its plan that happened
 
     # for the peer
 
@@ -238,6 +246,7 @@ class Wire:
     def take(self, most):
         """Up to `most` bytes; None when it would block; b"" at the end; OSError."""
         if self._at_cut():
+            self._happens("cut_in")
             number = self.plan.in_error
             if number is None:
                 self._ended = True
@@ -259,6 +268,7 @@ class Wire:
         """Take at most `most` of data towards the peer; None when it would block; OSError."""
         plan = self.plan
         if plan.cut_out is not None and self.count_out >= plan.cut_out and self._error is None:
+            self._happens("cut_out")
             self._reset(plan.out_error)
             self.tell_peer_closed()
         if self._error is not None:
@@ -268,8 +278,11 @@ class Wire:
             return most
         size = _up_to(plan.stop_out, self.count_out, _up_to(plan.cut_out, self.count_out, most))
         if size == 0:
+            self._happens("stop_out")
             return None
         heard = _up_to(plan.mute_out, self.count_out, size)
+        if heard < size:
+            self._happens("mute_out")
         self.count_out += size
         if heard:
             peer = self._transport.peer
@@ -312,6 +325,8 @@ class Wire:
         if not self.is_open or self._ended or self._error is not None:
             return
         heard = _up_to(self.plan.mute_in, self._arrived, len(data))
+        if heard < len(data):
+            self._happens("mute_in")
         self._arrived += len(data)
         self._inbox.extend(data[:heard])
 
@@ -322,6 +337,11 @@ class Wire:
     def _reset(self, number):
         if self.plan.mute_in is None or self._arrived < self.plan.mute_in:
             self.break_off(number)
+
+    def _happens(self, fault):
+        if fault not in self._befell:
+            self._befell.append(fault)
+            self._transport.happens(fault)
 
     def _later(self, ms, call):
         ms += self._transport.latency_ms
@@ -376,6 +396,8 @@ class Emulated:
         self.write_calls = 0  # those that took bytes
         self.read_calls = 0  # those that brought bytes
         self.longest_wait_ms = 0
+        self.faults = {}  # name of a fault, as a Plan has it: on how many connections it happened
+        self._planned = {}  # the same for those that the plans so far asked for
         self._wire = None
         self._plan = None  # of the connection that ready() makes
         self._opens_at = None  # when that is up; None: before the look-up
@@ -391,7 +413,11 @@ class Emulated:
         self.opens += 1
         if self.record:
             self.asked.append((host, port, ssl))
-        self._plan = self.plans.pop(0) if self.plans else self.default
+        self._plan = self.default
+        if self.plans:
+            self._plan = self.plans.pop(0)
+            for fault in self._plan.faults():
+                self._planned[fault] = self._planned.get(fault, 0) + 1
         self._opens_at = None
 
     def ready(self):
@@ -405,6 +431,7 @@ class Emulated:
         if self._opens_at is None:
             self.clock.advance(plan.lookup_ms)
             if plan.lookup_error is not None:
+                self.happens("lookup_error")
                 self._end_opening(plan.lookup_error)
             self._opens_at = self.clock.now + plan.open_ms
             if plan.open_ms:
@@ -412,6 +439,7 @@ class Emulated:
         if self.clock.now < self._opens_at:
             return False
         if plan.open_error is not None:
+            self.happens("open_error")
             self._end_opening(plan.open_error)
         wire = Wire(self, plan, self.opens)
         self._plan = None
@@ -539,10 +567,21 @@ class Emulated:
         """All that the client wrote on all its connections."""
         return b"".join([bytes(wire.sent) for wire in self.wires])
 
-    def check(self):
-        """Fail if a rule was broken, even if the client caught the failure."""
+    def check(self, all_happened=True):
+        """Fail if a rule was broken, even if the client caught the failure; or, with all_happened, if a fault that one
+        of the plans asks for did not happen."""
         if self.failures:
             raise Failure("; ".join(self.failures))
+        if all_happened:
+            for fault, connections in self._planned.items():
+                if self.faults.get(fault, 0) < connections:
+                    raise Failure("%s was planned and did not happen: %r" % (fault, self.faults))
+            if self.plans:
+                raise Failure("%d plans are left over" % len(self.plans))
+
+    def happens(self, fault):
+        """Count a fault."""
+        self.faults[fault] = self.faults.get(fault, 0) + 1
 
     # within
 

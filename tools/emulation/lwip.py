@@ -23,7 +23,7 @@ and heap that these calls take on the board.
 
 from errno import ECONNREFUSED
 
-from emulation.link import NO_ERRNO, Emulated, error
+from emulation.link import NO_ERRNO, Emulated, Failure, error
 
 _EBADF = 9
 _ENOMEM = 12
@@ -208,6 +208,11 @@ class LwIP(Emulated):
     def stall_next_write(self, times=1):
         """The next write takes 10 s, reports success and loses its bytes."""
         self._to_stall = times
+
+    def check(self, all_happened=True):
+        super().check(all_happened)
+        if all_happened and self._to_stall > 0:
+            raise Failure("%d writes that were to stall did not come" % self._to_stall)
 
     # within
 

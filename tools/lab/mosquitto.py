@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -102,10 +103,12 @@ class Mosquitto:
         self.stop()
 
     def _accepts(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
+        # On every port: they are opened one after the other.
+        for port in re.findall(r"^listener (\d+)", self._config.read_text(), re.MULTILINE):
+            try:
+                socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
+            except OSError:
+                return False
         return self._process.poll() is None
 
     def _write_config(self, persistence, nodelay, users, extra):

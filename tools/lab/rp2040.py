@@ -81,7 +81,7 @@ class Rp2040:
     def __exit__(self, *_):
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
+            self._process.wait(1)
         self._process.kill()
         self._process.wait()
         self._folder.cleanup()

@@ -7,9 +7,9 @@ MUTANTS = (
     # Sessions, with and without a journal
     (
         "a PUBLISH is sent again without DUP",
-        "protocol.py",
-        "            session.store.heads[self._slot] |= 8  # DUP, should it be sent again\n",
-        "",
+        "link.py",
+        "                self.session.store.tried(slot)\n",
+        "                pass\n",
     ),
     (
         "DUP stays set when the broker has forgotten the session",
@@ -20,8 +20,8 @@ MUTANTS = (
     (
         "a packet id is given out while it is in use",
         "session.py",
-        "            if n not in self.store.packet_ids and n not in self.others:\n",
-        "            if n not in self.others:\n",
+        "            if n not in self.store.packet_ids and n not in self.other_ids:\n",
+        "            if n not in self.other_ids:\n",
     ),
     (
         "a packet id is freed early, at a reconnect",
@@ -33,7 +33,7 @@ MUTANTS = (
         "a message is done with at PUBREC",
         "session.py",
         "                    store.release(place)\n",
-        "                    store.remove(store.publishes, place)\n",
+        "                    store.free(store.publishes, place)\n",
     ),
     (
         "nothing is sent again after a reconnect",
@@ -43,7 +43,7 @@ MUTANTS = (
     ),
     (
         "PUBRELs are not sent again after a reconnect",
-        "protocol.py",
+        "link.py",
         "        for slot in store.pubrels:\n",
         "        for slot in ():\n",
     ),
@@ -56,14 +56,14 @@ MUTANTS = (
     (
         "in memory, the packet id of a QoS 2 message that was handed over is not kept",
         "session.py",
-        "        self._received[message.packet_id % len(self._received)] = message.packet_id\n",
+        "        self._received.add(message.packet_id)\n",
         "",
     ),
     (
         "in memory, PUBREL does not free the packet id",
         "session.py",
-        "            received[packet_id % len(received)] = 0\n",
-        "            pass\n",
+        "        self._received.discard(packet_id)\n",
+        "",
     ),
     # Messages of QoS 2 from the broker, with a journal
     (
@@ -81,27 +81,26 @@ MUTANTS = (
     (
         "handed over at PUBLISH and again at PUBREL",
         "durable.py",
-        "        return False\n",
-        "        return True\n",
+        "            self.store.receive(message)\n        return False\n",
+        "            self.store.receive(message)\n        return True\n",
     ),
     (
         "handed over and not discarded",
-        "durable.py",
-        "            store.discard(slot)\n",
-        "            return _PUBCOMP\n",
+        "link.py",
+        "            session.discard()\n",
+        "            break\n",
     ),
     (
         "discarded before it is handed over",
-        "durable.py",
-        "            self.handing_over = slot\n            self.hand_over(reader.message)\n",
-        "            self.handing_over = slot\n            store.discard(slot)\n"
-        "            self.hand_over(reader.message)\n            self.handing_over = -1\n            return _PUBCOMP\n",
+        "link.py",
+        "            self.deliver(m)\n            self.count_message()\n            session.discard()\n",
+        "            session.discard()\n            self.deliver(m)\n            self.count_message()\n",
     ),
     (
         "what nobody will release is never handed over",
         "protocol.py",
-        "        session.released(0)  # nobody",
-        "        # nobody",
+        "            self.hand_over_kept(0)\n",
+        "            pass\n",
     ),
     (
         "packet ids of a session that the broker forgot stay in use",
@@ -136,15 +135,15 @@ MUTANTS = (
     ),
     (
         "a compaction is not flushed",
-        "journal.py",
-        "            file.flush()\n        except OSError as e:\n            raise self._failed(e)\n        self._wh",
-        "        except OSError as e:\n            raise self._failed(e)\n        self._wh",
+        "segments.py",
+        "            self._copy_live(file)\n            file.flush()\n",
+        "            self._copy_live(file)\n",
     ),
     # Records and segments
     (
         "records without a checksum",
         "recovery.py",
-        '        return len(piece) == 4 and unpack_from(">I", piece)[0] == journal._b << 15 | journal._a\n',
+        "        return self._get(at, 4) == self._checksum.packed()\n",
         "        return True\n",
     ),
     (
@@ -155,7 +154,7 @@ MUTANTS = (
     ),
     (
         "the generation stays the same",
-        "journal.py",
+        "segments.py",
         "        self._generation += 1\n",
         "        self._generation = 1\n",
     ),
@@ -168,8 +167,8 @@ MUTANTS = (
     (
         "records behind one that is missing may come back",
         "recovery.py",
-        " or best.size > best.end + 1:\n",
-        ":\n",
+        " or best.size > best.end + 1)\n",
+        ")\n",
     ),
     (
         "recovery turns the order around",
@@ -180,14 +179,14 @@ MUTANTS = (
     (
         "a message that was read back may be sent without DUP",
         "recovery.py",
-        "        journal.heads[slot] = head | _DUP",
-        "        journal.heads[slot] = head",
+        "        found.heads[slot] = head | _DUP",
+        "        found.heads[slot] = head",
     ),
     (
         "released messages are not in the snapshot",
         "journal.py",
-        "            for slot in self.pubrels:\n                self._record(",
-        "            for slot in ():\n                self._record(",
+        "        for slot in self.pubrels:\n            self._record(",
+        "        for slot in ():\n            self._record(",
     ),
     (
         "bodies stay where they were before a compaction",

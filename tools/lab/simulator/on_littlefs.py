@@ -6,6 +6,8 @@ world could notice; and twice, at every two operations.
 
 import gc
 
+# First, so that imports do not nest deeper than the stack of 32-bit MicroPython allows.
+import umqtt_full.client  # noqa: F401
 from lab.simulator.blocks import Blocks
 from lab.simulator.exhaustive import LONG, SHORT, Count
 
