@@ -1,5 +1,6 @@
-"""Go on with a session after a reset: what came meanwhile is handed over, and nothing is handed over twice.
+"""Go on with a session after a reset: what came meanwhile is handed over, once.
 
+One message may come again: the one whose callback was running when the reset came. It has `dup` set.
 The session needs a fixed client id, clean_session=False, and a journal: a client that kept its half of the session in
 memory would have forgotten after a reset which messages of QoS 2 it has handed over.
 """
@@ -14,7 +15,6 @@ PORT = int(sys.argv[2]) if len(sys.argv) > 2 else 1883
 
 
 def order(m):
-    # dup means here: a reset came between the start of this callback and its end, perhaps
     print("order", bytes(m.payload).decode(), "(again, perhaps)" if m.dup else "")
 
 

@@ -20,13 +20,21 @@ except (ImportError, AttributeError):
         return 21  # put your own sensor here
 
 
+# On a board without a network the look-up of a name does not end: the client asks online() before it begins one.
+try:
+    import network
+
+    online = network.WLAN().isconnected
+except ImportError:
+    online = None  # a computer
+
 SERVER = sys.argv[1] if len(sys.argv) > 1 else "192.168.1.10"
 PORT = int(sys.argv[2]) if len(sys.argv) > 2 else 1883
 
 journal = Journal("outbox", slots=32, size=256)  # the files outbox.0 and outbox.1
 if journal.report:
     print("journal:", journal.report)
-client = MQTTClient("sensor", SERVER, PORT, keepalive=30, max_packet=256, store=journal)
+client = MQTTClient("sensor", SERVER, PORT, keepalive=30, max_packet=256, store=journal, online=online)
 number = 0
 while True:
     number += 1
