@@ -16,18 +16,10 @@ class Shown:
 
     def __init__(self, inner):
         self.inner = inner
-        self.ticks_ms = inner.ticks_ms
-        self.wait = inner.wait
-        self.close = inner.close
-        self.open = inner.open
 
-    @property
-    def sock(self):
-        return self.inner.sock
-
-    @property
-    def drains(self):
-        return self.inner.drains
+    def __getattr__(self, name):
+        # All the rest is TCP's: open, ready, wait, close, ticks_ms, sock, drains
+        return getattr(self.inner, name)
 
     def readinto(self, buf):
         n = self.inner.readinto(buf)
