@@ -10,10 +10,10 @@ import threading
 import pytest
 
 import runtime_scripts
+from emulation.ports import free_port
+from lab.mosquitto import Mosquitto
 from paho_end import Paho
 from runtime_scripts import PATIENCE_S, until
-from umq.mosquitto import Mosquitto
-from umq.ports import free_port
 from umq.project import LIB, ROOT
 
 EXAMPLES = ROOT / "examples"
