@@ -52,7 +52,7 @@ def test_a_flash_that_got_full_does_not_lose_what_the_journal_has(play):
 journal = start._store("/flash/journal")
 session = journal.Session(journal, 8, 8)
 for i in range(3):
-    session.publish(b"t", b"kept" * 170, False, 1)
+    session.promise(b"t", b"kept" * 170, False, 1)
 with open("/flash/journal.%d" % journal._which, "ab") as file:
     file.write(b"torn")
 fill()
@@ -62,8 +62,8 @@ for name in os.listdir("/flash"):
     if name.startswith("log"):
         os.remove("/flash/" + name)
 session = journal.Session(journal, 8, 8)
-session.publish(b"t", b"another", False, 1)
-journal.remove(journal.publishes, 0)
+session.promise(b"t", b"another", False, 1)
+journal.free(journal.publishes, 0)
 journal.close()
 print(len(start._store("/flash/journal").publishes))
 """)

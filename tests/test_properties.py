@@ -17,7 +17,8 @@ from emulation.link import Plan
 from stream import decoded, feed
 from umq.errors import UserError
 from umqtt_full import LinkLost, MQTTException, ProtocolError, TimedOut
-from umqtt_full.codec import Reader, is_utf8
+from umqtt_full.codec import is_utf8
+from umqtt_full.codec_client import ClientReader
 from umqtt_full.topics import is_topic_filter, is_topic_name, matches
 
 # What a client may raise for what its peer does.
@@ -251,7 +252,7 @@ JUNK = st.one_of(mutated(), st.binary(max_size=60))
 
 def outcome(data, cuts=(), chunk=64):
     """What a Reader tells of these bytes, and the words with which it stops."""
-    reader = Reader(chunk, 400)
+    reader = ClientReader(chunk, 400)
     told = []
     begin = 0
     try:
@@ -267,7 +268,9 @@ def outcome(data, cuts=(), chunk=64):
                         assert m.qos in (0, 1, 2) and (m.packet_id != 0) == (m.qos > 0) and m.topic_name
                         m.topic_name.decode()
                     else:
-                        told.append((kind, reader.packet_id if kind != PINGRESP else 0, bytes(reader.codes)))
+                        told.append(
+                            (kind, reader.packet_id if kind not in (CONNACK, PINGRESP) else 0, bytes(reader.codes))
+                        )
                         reader.codes = b""
             begin = end
     except ProtocolError as e:
@@ -305,7 +308,7 @@ def weight(root, *stops):
 @examples(60)
 @given(st.lists(JUNK, min_size=1, max_size=5), st.integers(1, 300))
 def test_the_readers_buffers_stay_bounded(pieces, chunk):
-    reader = Reader(chunk, 400)
+    reader = ClientReader(chunk, 400)
     for piece in pieces * 10:
         try:
             feed(reader, piece * 5)

@@ -1,36 +1,25 @@
-# MQTT 3.1.1 control packets <-> bytes. No I/O, no clock; once a Reader is made only errors allocate.
+# MQTT 3.1.1 control packets <-> bytes: what both roles send and receive. No I/O, no clock. Once a Reader is made, only
+# errors allocate.
 #
-# put_* write one packet into a buffer that has room for it, and return where it ends.
-# A Reader takes the stream in any pieces and tells one packet after the other.
+# put_* write one packet into a buffer that has room for it, and return where the packet ends.
+# A Reader takes the stream in pieces of any size and gives one packet after the other. The Reader of a role
+# (codec_client.py) knows the packets that only that role receives.
 
 from struct import pack_into
 
 from . import const
-from .errors import ProtocolError
+from .errors import protocol_error
 
-_CONNECT = const(0x10)
-_CONNACK = const(0x20)
 _PUBLISH = const(0x30)
-_SUBSCRIBE = const(0x82)
-_SUBACK = const(0x90)
-_PINGRESP = const(0xD0)
+_PUBACK = const(0x40)
+_PUBCOMP = const(0x70)
+_PART = const(1)
 
-_EPROTO = const(71)
 _SEEN_MAX = const(128)
 
 _BYTES = (bytes, bytearray)
 # Boards refuse a memoryview of wider items by themselves, and do not know their width.
 _WIDTH = hasattr(memoryview(b""), "itemsize")
-
-# The first bytes, flags and all, that may reach a client, beside PUBLISH [MQTT-2.2.2-1].
-_HEADS = b"\x20\x40\x50\x62\x70\x90\xb0\xd0"
-
-
-def bad(head, words):
-    """Raise the ProtocolError that names the packet, whose first byte is `head`, and its fault."""
-    from .words import packet_name
-
-    raise ProtocolError(_EPROTO, packet_name(head) + ": " + words)
 
 
 def is_utf8(text):
@@ -89,46 +78,13 @@ def put_header(buf, at, head, length):
     return at + 1
 
 
-def _field(buf, at, data):
-    # A string or binary field: two bytes of length, then the bytes (1.5.3).
+def put_field(buf, at, data):
+    """A string or binary field: two bytes of length, then the bytes (1.5.3)."""
     pack_into(">H", buf, at, len(data))
     at += 2
     end = at + len(data)
     buf[at:end] = data
     return end
-
-
-def put_connect(buf, client, clean_session):
-    """CONNECT at the start of `buf` with the client's client_id, user, pswd, keepalive (s) and will: None or (topic,
-    payload, qos, retain), these as bytes (3.1). ValueError for what cannot be sent."""
-    flags = 2 if clean_session else 0
-    fields: list = [to_text(client.client_id, "client_id")]  # in this order [MQTT-3.1.3-1]
-    if not (fields[0] or clean_session):
-        raise ValueError("an empty client_id needs a clean session")  # [MQTT-3.1.3-7]
-    if client.will:
-        flags |= 4 | client.will[2] << 3 | client.will[3] << 5
-        fields += client.will[:2]
-    if client.user is not None:
-        flags |= 0x80
-        fields.append(to_text(client.user, "user"))
-    if client.pswd is not None:
-        flags |= 0x40
-        fields.append(to_bytes(client.pswd, "password"))
-        if flags < 0x80:
-            raise ValueError("a password needs a user")  # [MQTT-3.1.2-22]
-    n = 10
-    for field in fields:
-        n += 2 + len(field)
-        if len(field) > 65535 or n + 9 > len(buf):
-            raise ValueError("CONNECT is too large for max_packet")
-    if not isinstance(client.keepalive, int) or not 0 <= client.keepalive <= 65535:
-        raise ValueError("keepalive must be 0 to 65535 s")
-    at = _field(buf, put_header(buf, 0, _CONNECT, n), b"MQTT")
-    pack_into(">BBH", buf, at, 4, flags, client.keepalive)
-    at += 4
-    for field in fields:
-        at = _field(buf, at, field)
-    return at
 
 
 def put_publish(buf, at, head, topic_name, payload, packet_id):
@@ -167,28 +123,11 @@ def put_ack(buf, at, head, packet_id):
     return at + 4
 
 
-def put_filters(buf, at, head, packet_id, subscriptions):
-    """SUBSCRIBE or UNSUBSCRIBE, for objects that have a topic_filter and a qos (3.8, 3.10)."""
-    with_qos = head == _SUBSCRIBE
-    n = 2
-    for s in subscriptions:
-        n += 2 + len(s.topic_filter) + with_qos
-    at = put_header(buf, at, head, n)
-    pack_into(">H", buf, at, packet_id)
-    at += 2
-    for s in subscriptions:
-        at = _field(buf, at, s.topic_filter)
-        if with_qos:
-            buf[at] = s.qos
-            at += 1
-    return at
-
-
 def shown(self):
-    # A repr, which is made by code that is loaded when somebody wants to see them.
-    from .state import state
+    # The __repr__ of the library's classes: its code is loaded only when a repr is asked for.
+    from .repr_texts import repr_text
 
-    return state(self)
+    return repr_text(self)
 
 
 class Message:
@@ -208,11 +147,16 @@ class Message:
 
 
 class Reader:
-    # The transport fills `window` from its start and calls feed(n); then next() tells one packet after the other
-    # and leaves what is in it in `message`, `packet_id`, `return_code` and so on, until it is called again.
+    # The transport fills `window` from its start and calls feed(n). Then next() gives one packet after the other: it
+    # leaves the packet's content in `message` or `packet_id`, or where a role's decode() puts it, until the next call.
     #
-    # All buffers keep their capacity when they are cut shorter, so that cutting and filling them allocates nothing:
+    # All buffers keep their capacity when they are cut shorter, so cutting and filling them allocates nothing:
     # MicroPython's in-place slice assignments are a memcpy.
+
+    # A PUBLISH over max_packet comes in parts: next() gives _PART, which is no type of a packet, with each part of the
+    # payload in `message`.
+
+    heads = b"\x40\x50\x62\x70"  # the first bytes, flags included, that may arrive beside PUBLISH [MQTT-2.2.2-1]
 
     def __init__(self, chunk, max_packet):
         self.window = bytearray(chunk)
@@ -220,17 +164,19 @@ class Reader:
         self.message = Message(chunk + max_packet)
         self._buf = bytearray(chunk + max_packet)
         self._at = 0  # where the next packet begins
-        self.seen = bytearray(_SEEN_MAX)  # the last topic name found to be UTF-8: checking it again costs most
+        self.seen = bytearray(_SEEN_MAX)  # the last topic name that was checked: the check is the costliest step
         self.fresh = False  # is the topic name another than the last one?
-        self.packet_id = 0  # or CONNACK's two bytes: 1 to 5 is a refusal, 0x100 session present
-        self.codes = b""  # SUBACK's return codes, in the order of the filters [MQTT-3.9.3-1]
+        self.packet_id = 0  # of the last acknowledgement
+        self.size = self.total = 0  # of a PUBLISH over max_packet, and of its payload
+        self.left = 0  # bytes of its payload that are still to come behind this part
+        self.begins = False  # is this its first part?
         self.reset()
 
     def reset(self):
         # Forget what came in: another connection begins.
         self._buf[:] = b""
         self.seen[:] = b""
-        self._at = 0
+        self._at = self.left = 0
 
     def feed(self, n):
         # The first n bytes of the window are new.
@@ -244,21 +190,23 @@ class Reader:
             buf[n:] = b""
 
     def next(self):
-        # -> the type of the next packet (its first byte's upper half), or 0 while it is not all here.
+        # -> the type of the next packet (the upper half of its first byte), or 0 until the whole packet is here.
         buf = self._buf
         start = at = self._at
         have = len(buf)
         if at == have:
             return 0
+        if self.left:
+            return self._part()
         head = buf[at]
         kind = head & 0xF0
         if kind == _PUBLISH:
             if head & 6 == 6:
-                bad(head, "QoS 3")  # [MQTT-3.3.1-4]
+                raise protocol_error(head, "QoS 3")  # [MQTT-3.3.1-4]
             if head & 14 == 8:
-                bad(head, "DUP at QoS 0")  # [MQTT-3.3.1-2]
-        elif head not in _HEADS:
-            bad(head, "first byte 0x%02x" % head)  # [MQTT-2.2.2-2]
+                raise protocol_error(head, "DUP at QoS 0")  # [MQTT-3.3.1-2]
+        elif head not in self.heads:
+            raise protocol_error(head, "first byte 0x%02x" % head)  # [MQTT-2.2.2-2]
         # The remaining length: one to four bytes, padded ones among them (2.2.3).
         length = shift = 0
         while True:
@@ -271,36 +219,73 @@ class Reader:
                 break
             shift += 7
             if shift == 28:
-                bad(head, "remaining length over 4 bytes")
+                raise protocol_error(head, "remaining length over 4 bytes")
         start += 1
         end = start + length
         if end - at > self.max_packet:
-            return self.large(head, start, end)
+            return self._large(head, start, end)
         if end > have:
             return 0
         self._at = end
         if kind == _PUBLISH:
             self._publish(head, start, end)
-        elif length < 3 if kind == _SUBACK else length != (0 if kind == _PINGRESP else 2):
-            bad(head, "length %d" % length)
-        elif length:
-            n = self.packet_id = buf[start] << 8 | buf[start + 1]
-            if kind == _CONNACK:
-                # A return code, or session present; both at once is no answer [MQTT-3.2.2-4].
-                if n > 5 and n != 0x100:
-                    bad(head, "flags and return code 0x%04x" % n)
-            elif not n:
-                bad(head, "packet id 0")  # [MQTT-2.3.1-1]
-            if kind == _SUBACK:
-                self.codes = bytes(buf[start + 2 : end])
-                for n in self.codes:
-                    if n > 2 and n != 0x80:
-                        bad(head, "return code 0x%02x" % n)  # [MQTT-3.9.3-2]
+        elif _PUBACK <= kind <= _PUBCOMP:
+            self._take_id(head, start, length)
+        else:
+            self.decode(head, start, end)
         return kind
 
-    def large(self, head, start, end):
-        # A packet too large to be held, whose body is to lie there.
-        bad(head, "%d bytes, over max_packet=%d" % (end - self._at, self.max_packet))
+    def decode(self, head, start, end):
+        # A packet that only one role receives: its body is _buf[start:end]. The role's Reader overrides this.
+        pass
+
+    def _large(self, head, start, end):
+        # A packet over max_packet, whose body is to be _buf[start:end] -> as next().
+        self.size = end - self._at
+        if head & 0xF0 != _PUBLISH:
+            raise self.too_large(head)
+        buf = self._buf
+        have = len(buf)
+        if have < start + 2:
+            return 0
+        payload = start + 2 + (buf[start] << 8 | buf[start + 1])
+        if head & 6:
+            payload += 2
+        if payload <= end:
+            if payload - self._at > self.max_packet:
+                raise protocol_error(head, "topic name over max_packet=%d" % self.max_packet)
+            if payload > have:
+                return 0
+        have = min(have, end)
+        self._publish(head, start, have)  # what is here of the payload is the first part
+        self._at = have
+        self.total = end - payload
+        self.left = end - have
+        self.begins = True
+        return _PART
+
+    def _part(self):
+        # The next part of the payload
+        at = self._at
+        self._at = end = min(len(self._buf), at + self.left)
+        payload = self.message.payload
+        payload[:] = self._buf
+        payload[end:] = b""
+        payload[:at] = b""
+        self.left -= end - at
+        self.begins = False
+        return _PART
+
+    def too_large(self, head):
+        return protocol_error(head, "%d bytes, over max_packet=%d" % (self.size, self.max_packet))
+
+    def _take_id(self, head, start, length, least=2, most=2):
+        # The packet id at the start of a body of `least` to `most` bytes
+        if not least <= length <= most:
+            raise protocol_error(head, "length %d" % length)
+        self.packet_id = self._buf[start] << 8 | self._buf[start + 1]
+        if not self.packet_id:
+            raise protocol_error(head, "packet id 0")  # [MQTT-2.3.1-1]
 
     def _publish(self, head, start, end):
         buf = self._buf
@@ -314,7 +299,7 @@ class Reader:
         end -= start
         n = 2 + (payload[0] << 8 | payload[1]) if end > 1 else 2
         if n == 2 or n + (2 if head & 6 else 0) > end:
-            bad(head, "topic name empty, or past the packet's end")  # [MQTT-4.7.3-1]
+            raise protocol_error(head, "topic name empty, or past the packet's end")  # [MQTT-4.7.3-1]
         name[:] = payload
         name[n:] = b""
         name[:2] = b""
@@ -325,11 +310,11 @@ class Reader:
         if head & 6:
             m.packet_id = payload[n] << 8 | payload[n + 1]
             if not m.packet_id:
-                bad(head, "packet id 0")  # [MQTT-2.3.1-1]
+                raise protocol_error(head, "packet id 0")  # [MQTT-2.3.1-1]
             n += 2
         payload[:n] = b""
         self.fresh = name != self.seen
         if self.fresh:
             if not is_utf8(name):
-                bad(head, "topic name is not UTF-8")  # [MQTT-1.5.3-1] [MQTT-1.5.3-2]
+                raise protocol_error(head, "topic name is not UTF-8")  # [MQTT-1.5.3-1] [MQTT-1.5.3-2]
             self.seen[:] = name if len(name) <= _SEEN_MAX else b""

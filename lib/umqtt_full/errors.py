@@ -5,6 +5,10 @@ MQTTException: the answer is no: args[0] is the code, args[1] the words.
 ValueError, TypeError, RuntimeError (not here): the call was wrong and nothing was sent.
 """
 
+from . import const
+
+_EPROTO = const(71)  # MicroPython's errno does not name it
+
 
 class LinkLost(OSError):
     """The connection is gone, or was never there."""
@@ -26,3 +30,11 @@ class MQTTException(Exception):
 
 class Full(MQTTException):
     """No room for one more unfinished message; this one was not taken."""
+
+
+def protocol_error(head, words):
+    # -> the ProtocolError that names the packet, whose first byte is `head`, and its fault. Its long words are loaded
+    # only now.
+    from .error_texts import packet_name
+
+    return ProtocolError(_EPROTO, packet_name(head) + ": " + words)

@@ -1,11 +1,12 @@
-# How a journal finds what it had kept in its two files. Done once, when it is made; journal.py says what a segment is.
+# How a journal finds what it had kept in its two files. A journal needs this once, when it is made. segments.py says
+# what a segment is.
 
-import os
 from collections import OrderedDict
 from errno import ENOENT
 from struct import unpack_from
 
 from . import const
+from .segments import Checksum
 
 _MAGIC = b"UMQJ\1"
 _HEADER = const(18)
@@ -26,15 +27,78 @@ _PUBREL = const(1)
 _ARRIVED = const(2)
 
 
-def recover(journal, slots, size, received):
-    """Open the files of a Journal and make all that it keeps in memory. ValueError for arguments that make no sense,
-    OSError if the files cannot be opened, or one that is not ours cannot be renamed."""
-    _check(slots, size, received, journal._durable)
-    _prepare(journal)
-    size = max(size, _load(journal, slots, received)) + 4
-    journal._spare = bytearray(size)  # a packet is composed here
-    journal._out = bytearray(size)  # and sent from here: the two change their roles
-    journal._composed = -1  # the slot whose packet still lies in _spare
+class Found:
+    # What the files hold, and what a journal keeps in memory about it
+
+    def __init__(self):
+        self.slots = 0  # for outgoing messages
+        self.size = 0  # of the largest packet, and 4 bytes more
+        self.packet_ids = self.lengths = self.places = []
+        self.heads = self.extras = bytearray()
+        self.queues = bytearray(256), bytearray(256), bytearray(256)  # publishes, pubrels, arrived
+        for queue in self.queues:
+            queue[:] = b""  # a bytearray that was cut keeps its capacity
+        self.files = [None, None]
+        self.tails = [0, 0]  # how long they are
+        self.which = 1  # of them counts
+        self.generation = self.own = 0  # the highest one, and that of the segment that counts
+        self.live = _HEADER  # bytes that a snapshot would have
+        self.end = _HEADER  # of the records in the segment that counts
+        self.old_size = 0  # of the other file
+        self.is_to_compact = False
+        self.told = []  # what was torn, damaged or foreign
+
+
+def recover(open_file, rename, path, slots, size, received, durable):
+    """Open the files of a Journal with open_file(name, mode) and read them -> Found. ValueError for arguments that make
+    no sense, OSError if the files cannot be opened, or if rename(name, other) fails for a foreign one."""
+    _check(slots, size, received, durable)
+    older = _Segment(open_file, rename, path, 0)
+    newer = _Segment(open_file, rename, path, 1)
+    found = Found()
+    found.files = [older.file, newer.file]
+    found.tails = [older.size, newer.size]
+    if older.generation > newer.generation:
+        older, newer = newer, older
+    # A newer one whose snapshot is not whole is a compaction that was cut: the older one still holds all.
+    best, other = (older, newer) if older.whole and not newer.whole else (newer, older)
+    live = list(best.live.values())
+    inward = len([one for one in live if one[0] == _ARRIVED])
+    # As many places as were asked for, and as many as are in use
+    slots = max(min(slots, 256 - inward), len(live) - inward)
+    received = max(min(received, 256 - slots), inward)
+    total = slots + received
+    # Numbered anew if there were more slots, or others, before
+    moved = best.slots != slots or max([0] + [one[1] for one in live]) >= total
+    found.slots = slots
+    found.packet_ids = [0] * slots + [_FREE] * received
+    found.lengths = [0] * total
+    found.heads = bytearray(total)
+    found.extras = bytearray(total)
+    found.places = [0] * total
+    for queue, slot, packet_id, n, extra, place, head in live:
+        if moved:
+            slot = found.packet_ids.index(_FREE if queue == _ARRIVED else 0)
+        found.packet_ids[slot] = _INWARD - packet_id if queue == _ARRIVED else packet_id
+        found.lengths[slot] = n - extra
+        found.heads[slot] = head | _DUP  # it may have been sent, or handed over
+        found.extras[slot] = extra
+        found.places[slot] = place
+        found.live += n + _OVERHEAD
+        found.queues[queue].append(slot)
+        size = max(size, n)
+    found.size = size + 4
+    found.which = best.which
+    found.generation = newer.generation
+    found.own = best.generation
+    found.end = best.end
+    # Of a file that a newer one has replaced nothing matters.
+    found.told = [one.report for one in (older, newer) if one.report and not 0 < one.generation < best.generation]
+    found.old_size = other.size
+    # Behind the end (and the zero of a journal that was closed) may lie whole records of this generation, after one
+    # that never reached the medium: the next record could bring them back.
+    found.is_to_compact = bool(moved or best.report or not best.whole or best is older or best.size > best.end + 1)
+    return found
 
 
 def _check(slots, size, received, durable):
@@ -46,104 +110,21 @@ def _check(slots, size, received, durable):
         raise ValueError('durable must be "message", "poll" or "never"')
 
 
-def _prepare(journal):
-    # What does not depend on what the files hold
-    journal.publishes = bytearray(256)
-    journal.pubrels = bytearray(256)
-    journal.arrived = bytearray(256)
-    for queue in (journal.publishes, journal.pubrels, journal.arrived):
-        queue[:] = b""  # cut bytearrays keep their capacity
-    journal._bodies = journal.publishes, journal.arrived
-    journal._header = bytearray(_HEADER - 4)
-    journal._head = bytearray(_BODY)
-    journal._sum = bytearray(4)
-    journal._scratch = bytearray(128)
-    journal._a = journal._b = 0  # the checksum so far
-    journal._generation = 0
-    journal._which = 1  # of the files
-    journal._live = journal._end = _HEADER  # bytes that a snapshot would have now; where the next record begins
-    journal._at = 0  # where the file stands: a seek, even to there, would write LittleFS's cache
-    journal._least = 0  # how far a segment may go because there was no room for another
-    journal._full = _NOWHERE  # where a record found no room
-    journal._tails = [0, 0]  # how long the files are, or were when they were last the newer one
-    journal._dirty = False  # is a message not yet flushed?
-    journal._urgent = False  # must something be flushed before anything goes out?
-    journal._files = [None, None]
-
-
-def _load(journal, slots, received):
-    # Open the files and read what they hold, with the places asked for and as many as were in use -> the size of the
-    # largest body.
-    older, newer = _Segment(journal, 0), _Segment(journal, 1)
-    if older.generation > newer.generation:
-        older, newer = newer, older
-    # A newer one whose snapshot is not whole is a compaction that was cut: the older one still holds all.
-    best, other = (older, newer) if older.whole and not newer.whole else (newer, older)
-    live = list(best.live.values())
-    inward = len([one for one in live if one[0] == _ARRIVED])
-    slots = max(min(slots, 256 - inward), len(live) - inward)
-    received = max(min(received, 256 - slots), inward)
-    total = slots + received
-    # Numbered anew where there were more of them, or others, before
-    moved = best.slots != slots or max([0] + [one[1] for one in live]) >= total
-    # packet_ids, lengths and heads as in RamStore; extras, the bytes recorded behind the packet; and the places of the
-    # bodies. Slots behind the first _slots are for what comes in. Of these DUP in heads says that a callback may have
-    # had the message, and an extra byte that its payload is the path of a file.
-    journal._slots = slots
-    journal.packet_ids = [0] * slots + [_FREE] * received
-    journal.lengths = [0] * total
-    journal.heads = bytearray(total)
-    journal.extras = bytearray(total)
-    journal._places = [0] * total
-    for queue, slot, packet_id, n, extra, place, head in live:
-        if moved:
-            slot = journal.packet_ids.index(_FREE if queue == _ARRIVED else 0)
-        journal.packet_ids[slot] = _INWARD - packet_id if queue == _ARRIVED else packet_id
-        journal.lengths[slot] = n - extra
-        journal.heads[slot] = head | _DUP  # it may have been sent, or handed over
-        journal.extras[slot] = extra
-        journal._places[slot] = place
-        journal._live += n + _OVERHEAD
-        (journal.publishes, journal.pubrels, journal.arrived)[queue].append(slot)
-    journal._which = best.which
-    journal._generation = newer.generation  # the highest
-    journal._own = best.generation  # of the segment that is written to
-    journal._end = best.end
-    # Of a file that a newer one has replaced nothing matters.
-    told = [one.report for one in (older, newer) if one.report and not 0 < one.generation < best.generation]
-    try:
-        # What was read may lie in a computer's cache still, since before its program was killed.
-        journal._urgent = True
-        journal._files[best.which].flush()
-        journal._urgent = False
-        if other.size:
-            journal._truncate(other.which)
-        # Behind the end (and the zero of a journal that was closed) may lie whole records of this generation, after one
-        # that never reached the medium: the next record could bring them back.
-        if moved or best.report or not best.whole or best is older or best.size > best.end + 1:
-            journal._compact()
-    except OSError as e:
-        # No room, perhaps. The next record begins with doing this.
-        journal._end = _NOWHERE
-        told.append("not yet repaired: %s" % e)
-    journal.report = "; ".join(told)
-    return max([one[3] for one in live] or [0])
-
-
 class _Segment:
     # One of the two files, read as far as it goes
 
-    def __init__(self, journal, which):
+    def __init__(self, open_file, rename, path, which):
         self.which = which
         self.generation = self.slots = 0
         self.live = OrderedDict()  # slot: [queue, slot, packet id, size of the body, extra, its place, its first byte]
         self.end = _HEADER
         self._snapshot = _NOWHERE  # where that ends
         self.report = ""
-        self._journal = journal
-        self._name = "%s.%d" % (journal._path, which)
-        self._open("r+b")
-        self.size = self._file.seek(0, 2)
+        self._open_file = open_file
+        self._checksum = Checksum()
+        self._name = "%s.%d" % (path, which)
+        self.file = self._open("r+b")
+        self.size = self.file.seek(0, 2)
         try:
             foreign = self.size and self._read()
         except OSError as e:  # a bad block
@@ -151,52 +132,51 @@ class _Segment:
             foreign = False
         self.whole = self.end >= self._snapshot
         if foreign:
-            self._set_aside()
-        journal._tails[which] = self.size
+            # A stranger's file, or that of a later version. A copy of it might find no room.
+            self.file.close()
+            rename(self._name, self._name + ".bad")
+            self.file = self._open("w+b")
+            self.size = 0
+            self._tell("is no journal of this version: renamed to %s.bad" % self._name)
 
     def _open(self, mode):
         try:
-            self._file = self._journal._open(self._name, mode)
+            return self._open_file(self._name, mode)
         except OSError as e:
             if e.errno != ENOENT:
                 raise
-            self._file = self._journal._open(self._name, "w+b")
-        self._journal._files[self.which] = self._file
+            return self._open_file(self._name, "w+b")
 
     def _tell(self, words):
         self.report = self._name + " " + words
 
     def _get(self, at, n):
         found = bytearray(n)
-        self._file.seek(at)
-        return found[: self._file.readinto(found)]
+        self.file.seek(at)
+        return found[: self.file.readinto(found)]
 
     def _adds_up(self, at, n):
-        # Does the checksum behind n more bytes fit? In pieces, for what is no record may seem to be a long one.
-        journal = self._journal
+        # Does the checksum behind n more bytes fit? They are read in pieces: bytes that are no record may seem to be a
+        # long one.
         while n:
             piece = self._get(at, min(n, _PIECE))
             if not piece:
                 return False
-            journal._count(piece, len(piece))
+            self._checksum.count(piece, len(piece))
             at += len(piece)
             n -= len(piece)
-        piece = self._get(at, 4)
-        return len(piece) == 4 and unpack_from(">I", piece)[0] == journal._b << 15 | journal._a
+        return self._get(at, 4) == self._checksum.packed()
 
     def _read(self):
         # -> is it no journal of ours?
-        journal = self._journal
         head = self._get(0, _HEADER)
         magic = bytes(head[: len(_MAGIC)])
         if any(magic) and not _MAGIC.startswith(magic):
             return True
-        journal._a = journal._b = 0
         if len(head) < _HEADER or not self._adds_up(0, _HEADER - 4):
             self._tell("is torn or damaged at its start")
             return False
         _, self.slots, self.generation, snapshot = unpack_from(">5sBII", head)
-        journal._generation = self.generation
         self._snapshot = _HEADER + snapshot
         while self._record():
             pass
@@ -204,17 +184,16 @@ class _Segment:
 
     def _record(self):
         # Take the next one, if it is one
-        journal = self._journal
         at = self.end
         head = self._get(at, _BODY)
-        mark = journal._seed()
+        mark = self._checksum.begin(self.generation)
         damaged = len(head) > 0 and head[0] == mark
         if len(head) == _BODY:
             _, kind, slot, packet_id, n, extra = unpack_from(">BBBHHB", head)
             if at + n + _OVERHEAD <= self.size:
                 damaged = head[0] != mark
                 head[0] = mark
-                journal._count(head, _BODY)
+                self._checksum.count(head, _BODY)
                 if self._adds_up(at + _BODY, n):
                     if damaged:
                         self._tell("is damaged at byte %d" % at)
@@ -238,11 +217,3 @@ class _Segment:
             self.live[slot] = [queue, slot, packet_id, n, extra, place, self._get(place, 1)[0]]
         elif kind == _RELEASED:
             self.live[slot] = [_PUBREL, slot, packet_id, 0, 0, 0, 0]
-
-    def _set_aside(self):
-        # Somebody else's file, or that of a later version. A copy of it might find no room.
-        self._file.close()
-        getattr(self._journal, "_rename", os.rename)(self._name, self._name + ".bad")
-        self._open("w+b")
-        self.size = 0
-        self._tell("is no journal of this version: renamed to %s.bad" % self._name)

@@ -1,4 +1,4 @@
-# umqtt.robust's client: when the link is lost it connects again, for as long as it takes; each attempt is bounded.
+# umqtt.robust's client: when the link is lost it connects again, for as long as it takes. Each attempt is bounded.
 
 import os
 
@@ -7,6 +7,10 @@ from .errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
 
 _TICKS = 0x3FFFFFFF
 _LOST = (LinkLost, TimedOut, ProtocolError)
+
+
+def _random16():
+    return int.from_bytes(os.urandom(2), "big")
 
 
 class MQTTClient(_MQTTClient):
@@ -23,15 +27,7 @@ class MQTTClient(_MQTTClient):
     def delay(self, i):
         """Wait before attempt i of a reconnect: at random, at most DELAY seconds, then twice, 4 ... 64 times that, so
         that a fleet does not return all at once. It begins anew when a link has held for 30 s."""
-        t = self.transport
-        ms = (int(self.DELAY * 1000) << max(0, min(self._attempts - 1, 6))) * int.from_bytes(os.urandom(2), "big") >> 16
-        start = t.ticks_ms()
-        while True:
-            left = ms - ((t.ticks_ms() - start) & _TICKS)
-            if left <= 0:
-                return
-            t.wait(min(left, 1000))
-            self._waited()
+        self.pause((int(self.DELAY * 1000) << max(0, min(self._attempts - 1, 6))) * _random16() >> 16)
 
     def log(self, in_reconnect, e):
         """Told of each error that is survived; prints it if DEBUG."""
@@ -56,8 +52,8 @@ class MQTTClient(_MQTTClient):
                 i += 1
 
     def _survive(self, e):
-        # In a callback nothing can wait: the call that runs it connects again.
-        if self._protocol.inside:
+        # A callback must not wait: the call that runs it connects again.
+        if self.in_callback():
             raise e
         self.log(False, e)
         self.reconnect()
@@ -75,12 +71,10 @@ class MQTTClient(_MQTTClient):
                 self._survive(e)
             except _LOST as e:
                 self._survive(e)
-        if packet_id and wait and not self._protocol.inside:
+        if packet_id and wait and not self.in_callback():
             while self.pending(packet_id):
                 try:
-                    self._begin(timeout_ms)
-                    while self.pending(packet_id):
-                        self._turn("acknowledgement")
+                    self.wait_for(packet_id, timeout_ms)
                 except _LOST as e:
                     self._survive(e)
         return packet_id

@@ -1,16 +1,17 @@
 # A session: PUBLISH and its four acknowledgements, in both directions, and nothing else (4.1, 4.3, 4.4). It outlives
-# its connections, and does not know whether it is a client's or a server's. No I/O, no clock.
+# its connections, and does not know whether it is a client's or a server's. It answers questions and never calls the
+# link or the protocol. No I/O, no clock.
 #
 # The stored packet is the state:   a PUBLISH at QoS 1 awaits PUBACK, at QoS 2 PUBREC; a PUBREL awaits PUBCOMP.
-# DUP clear in the store:           never tried; the first byte written sets it.
-# Place in `store.publishes`:       the first `sent` were wholly written on this connection, the others follow in
-#                                   their order as the window lets them.
+# DUP clear in the store:           the packet was never tried; the first byte written sets DUP.
+# Place in `store.publishes`:       the first `sent` packets were wholly written on this connection; the others follow
+#                                   in their order as the window lets them.
 
 from array import array
 
 from . import const
-from .codec import bad, put_publish, shown
-from .errors import Full
+from .codec import shown
+from .errors import protocol_error
 
 _PUBLISH = const(0x30)
 _PUBACK = const(0x40)
@@ -30,16 +31,75 @@ def _place(store, queue, packet_id):
     return -1
 
 
+class Ranges:
+    # Packet ids, kept exactly, as at most `most` ranges. Peers count up, so any number of ids in a row takes one range.
+    def __init__(self, most):
+        self.most = most
+        self._ends = array("H", bytes(16))  # the first and the last id of one range after another
+        self._used = 0  # of _ends
+
+    def find(self, packet_id):
+        # -> where in _ends its range is, or -1
+        ends = self._ends
+        for i in range(0, self._used, 2):
+            if ends[i] <= packet_id <= ends[i + 1]:
+                return i
+        return -1
+
+    def is_full(self):
+        return self._used >= 2 * self.most
+
+    def add(self, packet_id):
+        if self.find(packet_id) >= 0:
+            return
+        ends = self._ends
+        for i in range(1, self._used, 2):
+            if ends[i] == packet_id - 1:
+                ends[i] = packet_id
+                return
+        self._append(packet_id, packet_id)
+
+    def _append(self, first, last):
+        ends = self._ends
+        if self._used == len(ends):
+            ends.append(0)
+            ends.append(0)
+        ends[self._used] = first
+        ends[self._used + 1] = last
+        self._used += 2
+
+    def discard(self, packet_id):
+        i = self.find(packet_id)
+        if i < 0:
+            return
+        ends = self._ends
+        last = ends[i + 1]
+        if ends[i] == packet_id:
+            if last != packet_id:
+                ends[i] = packet_id + 1
+                return
+            # The last range takes the place of this empty one.
+            self._used -= 2
+            ends[i] = ends[self._used]
+            ends[i + 1] = ends[self._used + 1]
+        else:
+            ends[i + 1] = packet_id - 1
+            if last != packet_id:
+                self._append(packet_id + 1, last)
+
+
 class Session:
+    keeps = False  # does load() ever have a message?
+
     def __init__(self, store, inflight, received):
         self.store = store
         self.inflight = inflight
         self.sent = 0
-        self.ready = False  # may next_slot() have one?
+        self.ready = False  # may next_slot() have a slot?
         self.packet_id = 0  # the last one given out
-        self.others = {}  # packet ids in use elsewhere: by SUBSCRIBE and UNSUBSCRIBE
-        self._received = array("H", bytes(2 * received))  # QoS 2 ids not yet released; 0: the place is free
-        self.stray_acks = 0  # acknowledgements of what was not, or no longer, unfinished
+        self.other_ids = {}  # packet ids that SUBSCRIBE and UNSUBSCRIBE use, with what their sender wants to know again
+        self._received = Ranges(received)  # ids of QoS 2 messages handed over and not yet released
+        self.stray_acks = 0  # acknowledgements of packets that were not, or no longer, unfinished
         self.maybe_doubled = 0  # QoS 2 messages begun in a session that the peer then forgot
 
     __repr__ = shown
@@ -50,15 +110,14 @@ class Session:
         self.sent = 0
         self.ready = True
         if not session_present:
-            # The peer knows nothing of it any more: what it released is done, what it may have taken starts anew.
-            for i in range(len(self._received)):
-                self._received[i] = 0
+            # The peer has forgotten the session: what the peer released is done, what it may have taken starts anew.
+            self._received = Ranges(self._received.most)
             for slot in store.publishes:
                 if store.heads[slot] & 12 == 12:  # DUP, QoS 2
                     self.maybe_doubled += 1
                 store.heads[slot] &= 0xF7
             while store.pubrels:
-                store.remove(store.pubrels, 0)
+                store.free(store.pubrels, 0)
 
     # Outward
 
@@ -67,40 +126,29 @@ class Session:
         n = self.packet_id
         while True:
             n = n % 65535 + 1
-            if n not in self.store.packet_ids and n not in self.others:
+            if n not in self.store.packet_ids and n not in self.other_ids:
                 self.packet_id = n
                 return n
 
-    def publish(self, topic_name, payload, retain, qos):
-        # Promise a message -> its packet id. Full if there is no room, ValueError if there never would be.
-        store = self.store
-        if 0 not in store.packet_ids:
-            raise Full(0, "store is full")
-        slot = store.packet_ids.index(0)
+    def promise(self, topic_name, payload, retain, qos):
+        # Keep a message until the peer has acknowledged it -> its packet id. Full or ValueError: as RamStore.put().
         packet_id = self.next_id()
-        head = _PUBLISH | qos << 1
-        if retain:
-            head |= 1
-        store.keep(slot, packet_id, head, put_publish(store.buffer(slot), 0, head, topic_name, payload, packet_id))
+        self.store.put(packet_id, _PUBLISH | qos << 1 | (1 if retain else 0), topic_name, payload)
         self.ready = True
         return packet_id
 
     def unfinished(self):
-        # How many messages are
+        # -> how many messages are unfinished
         return len(self.store.publishes) + len(self.store.pubrels)
 
     def next_slot(self):
-        # -> the slot of the next PUBLISH to write, or -1: nothing there, or the window is full.
+        # -> the slot of the next PUBLISH to write, or -1: there is none, or the window is full.
         store = self.store
         sent = self.sent
         if sent < len(store.publishes) and sent + len(store.pubrels) < self.inflight:
             return store.publishes[sent]
         self.ready = False
         return -1
-
-    def more(self, slot):
-        # Of this PUBLISH all was written that the store has -> how many bytes of `chunk` are next, 0: it is whole.
-        return 0
 
     def acknowledged(self, kind, packet_id):
         # PUBACK, PUBREC or PUBCOMP came in -> the first byte of the packet that answers it, or 0.
@@ -111,7 +159,7 @@ class Session:
             if kind == _PUBREC:
                 return _PUBREL  # again
             if kind == _PUBCOMP:
-                store.remove(store.pubrels, place)
+                store.free(store.pubrels, place)
                 return 0
         else:
             place = _place(store, store.publishes, packet_id)
@@ -125,32 +173,44 @@ class Session:
                 if kind == _PUBREC:
                     store.release(place)
                     return _PUBREL
-                store.remove(store.publishes, place)
+                store.free(store.publishes, place)
                 return 0
-        bad(kind, "packet id %d does not await it" % packet_id)
+        raise protocol_error(kind, "packet id %d does not await it" % packet_id)
 
-    # Inward. Of a QoS 2 message handed over and not yet released the packet id is kept, at its place in a ring, for
-    # brokers give them out one after the other. They may leave as many unreleased as they had queued.
+    # Inward
 
     def accepts(self, message):
-        # Is this PUBLISH of QoS 2 to be handed over? A repeated one is not [MQTT-4.3.3-2].
-        received = self._received
-        n = received[message.packet_id % len(received)]
-        if n and n != message.packet_id:
-            bad(_PUBLISH, "more unreleased QoS 2 messages than received=%d" % len(received))
-        return not n
+        # Is this PUBLISH of QoS 2 to be handed over now?
+        return self.is_new(message)
+
+    def is_new(self, message):
+        # Was this PUBLISH of QoS 2 not handed over yet? A repeated one is not handed over again [MQTT-4.3.3-2].
+        if self._received.find(message.packet_id) >= 0:
+            return False
+        if self._received.is_full():
+            raise protocol_error(
+                _PUBLISH, "unreleased QoS 2 messages in more than received=%d ranges" % self._received.most
+            )
+        return True
 
     def handed_over(self, message):
-        # -> the first byte of its acknowledgement, or 0. Only now is a QoS 2 message's id kept: before, it would be
-        # lost with a callback that raises.
+        # -> the first byte of the acknowledgement, or 0. The id of a QoS 2 message is kept only now: a callback that
+        # raises leaves the message to come again.
         if message.qos < 2:
             return _PUBACK if message.qos else 0
-        self._received[message.packet_id % len(self._received)] = message.packet_id
+        self._received.add(message.packet_id)
         return _PUBREC
+
+    def load(self, packet_id, message):
+        # Fill in the next kept message that PUBREL with this id releases (0: that no peer will release) -> was there
+        # one? After handing it over, discard().
+        return False
+
+    def discard(self):
+        # The message that load() filled in was handed over.
+        pass
 
     def released(self, packet_id):
         # PUBREL came in: the id is free for a new message -> the first byte of the answer, known or not.
-        received = self._received
-        if received[packet_id % len(received)] == packet_id:
-            received[packet_id % len(received)] = 0
+        self._received.discard(packet_id)
         return _PUBCOMP

@@ -1,20 +1,20 @@
-# Payloads larger than memory, beside a client that knows nothing of them: it takes what is streamed for an ordinary
-# publish(), and its handler for an ordinary callback. Here is the way out; what comes in has modules of its own, which
-# are loaded by the first subscribe().
+# Payloads larger than memory, beside a client that knows nothing of them: the client takes a streamed message for an
+# ordinary publish(), and its handler for an ordinary callback. This module is the way out. The way in (stream_in.py) is
+# loaded by the first subscribe().
 #
-# A slot of the store holds a PUBLISH without its payload. When that head is written the protocol asks for more().
+# A slot of the store holds a PUBLISH without its payload. When these bytes are written, the link asks for more().
 
 import os
 from struct import pack_into
 
 from . import const
 from .codec import put_header
-from .errors import Full, LinkLost, MQTTException
-
-# What a part of a message can be.
-MORE = 0
-COMPLETE = 1
-ABORTED = 2
+from .errors import MQTTException
+from .protocol import Protocol
+from .stream_parts import ABORTED as ABORTED
+from .stream_parts import COMPLETE as COMPLETE
+from .stream_parts import MORE as MORE
+from .stream_parts import StreamError
 
 _PUBLISH = const(0x30)
 _UP = const(2)
@@ -23,17 +23,195 @@ _LONGEST = const(268435455)  # the largest remaining length (2.2.3)
 _FOLDER = const(0x4000)
 _WAITED_MS = const(500)
 
-
-class StreamError(LinkLost):
-    """A source or a file failed in the middle of a packet, which cannot be taken back: the link was closed. The words
-    say which and how."""
+# Whose payload is written, beside the slots of the store
+_NONE = const(-1)
+_ONCE = const(-2)  # a stream of QoS 0, which no slot holds
 
 
 class _Source(bytes):
-    # Passes through publish() as an empty message, until the session or the protocol take it for what it is.
+    # A streamed message: it passes through MQTTClient.publish() as an empty payload.
     source = None
     length = 0
     used = False
+
+
+class StreamProtocol(Protocol):
+    def __init__(self, client, session, chunk, max_packet, size):
+        self._chunk = bytearray(size)
+        self._sources = [None] * len(session.store.heads)
+        self._once = None  # the source of a stream of QoS 0
+        self._reading = _NONE  # the slot whose payload is being written
+        self._unread = 0  # bytes of the payload that the source has still to give
+        self._source = self._readable = None
+        self._waited_ms = 0  # when progress() was last told
+        self.patient = False  # does the call under way last as long as bytes move?
+        self.inward = None  # the way in, once it is loaded
+        super().__init__(client, session, chunk, max_packet)
+        if session.keeps:
+            session.store.streams = True
+            for slot in session.store.arrived:
+                if session.store.extras[slot]:  # a file, kept before a reset
+                    self.load_inward().load_files()
+
+    def load_inward(self):
+        if not self.inward:
+            from .stream_in import Inward
+
+            self.inward = Inward(self)
+        return self.inward
+
+    def reset(self):
+        super().reset()
+        if self._readable:
+            self._stop_reading()
+        self._reading = _NONE
+        self._unread = 0
+        if self.inward:
+            self.inward.closed()
+
+    # Out
+
+    def promise(self, topic_name, payload, retain, qos):
+        if not isinstance(payload, _Source):
+            return Protocol.promise(self, topic_name, payload, retain, qos)
+        session = self.session
+        store = session.store
+        slot = store.free_slot()
+        packet_id = session.next_id()
+        head = _PUBLISH | qos << 1 | (1 if retain else 0)
+        buf = store.buffer(slot)
+        end = _put_head(buf, head, topic_name, payload.length, packet_id)
+        if session.keeps:
+            path = payload.source.encode()  # pyright: ignore[reportAttributeAccessIssue]: publish() saw to it
+            n = len(path)
+            if n > 255 or end + n + 4 > len(buf):
+                raise ValueError("path is over 255 bytes, or with the topic name over the journal's size")
+            buf[end : end + n] = path
+            store.keep(slot, packet_id, head, end, n)
+        else:
+            self._sources[slot] = payload.source
+            store.keep(slot, packet_id, head, end)
+        session.ready = True
+        return packet_id
+
+    def send(self, topic_name, payload, retain):
+        # A stream of QoS 0 begins once nothing else is to be written.
+        if not isinstance(payload, _Source):
+            return Protocol.send(self, topic_name, payload, retain)
+        buf = bytearray(len(topic_name) + 13)
+        end = _put_head(buf, 0x31 if retain else _PUBLISH, topic_name, payload.length, 0)
+        if self.state != _UP or self.output():
+            return False
+        if payload.used and hasattr(payload.source, "readinto"):
+            raise MQTTException(0, "the link was lost, and the source can be read only once")
+        payload.used = True
+        self._once = payload.source
+        self._slot = _ONCE
+        self.out = buf
+        self.off = 0
+        self.end = end
+        return True
+
+    def more(self, slot):
+        # The source is opened when the packet's head is written, and closed after the last byte of the payload.
+        if self._reading == _NONE:
+            self._unread = _missing(self.out, self.end)
+            if slot == _ONCE or self._unread:
+                self._reading = slot
+                if self._unread:
+                    self._open(slot)
+        if self._unread:
+            return self._read()
+        if self._reading != _NONE:
+            self._stop_reading()
+            if slot == _ONCE:
+                self._once = None
+        return 0
+
+    def _open(self, slot):
+        if slot == _ONCE:
+            source = self._once
+        elif self.session.keeps:
+            source = self.session.store.extra(slot).decode()  # recorded behind the head
+        else:
+            source = self._sources[slot]
+        self._source = source
+        try:
+            if isinstance(source, str):
+                self._readable = open(source, "rb")
+            else:
+                self._readable = source if hasattr(source, "readinto") else self.call(source)
+        except Exception as e:
+            raise self._failed(e)
+
+    def _read(self):
+        # -> how many bytes of the chunk are to be written
+        # Bytes that the peer takes show that it is there; what it could say waits for the packet's end.
+        self.last_heard = self._ping_at = self.last_sent
+        self.progress(self.last_sent)
+        self.out = chunk = self._chunk
+        try:
+            n = self.call(self._readable.readinto, chunk)
+            if not n:
+                raise ValueError("ended %d bytes early" % self._unread)
+            if not 0 < n <= len(chunk):
+                raise ValueError("readinto() returned %s" % n)
+        except Exception as e:
+            raise self._failed(e)
+        n = min(n, self._unread)
+        self._unread -= n
+        return n
+
+    def _failed(self, e):
+        return StreamError(getattr(e, "errno", 0) or 0, "source %s: %s" % (self._source, e))
+
+    def _stop_reading(self):
+        readable = self._readable
+        opened = readable is not self._source
+        self._reading = _NONE
+        self._unread = 0
+        self._source = self._readable = None
+        if opened and hasattr(readable, "close"):
+            readable.close()
+
+    def progress(self, now):
+        # Bytes of a large message move: the call under way does not give up, and a program that feeds a watchdog hears
+        # of it.
+        if self.patient or (now - self._waited_ms) & _TICKS >= _WAITED_MS:
+            self._waited_ms = now
+            self.client.progress(self.patient)
+
+    # In
+
+    def part(self, m):
+        reader = self.reader
+        inward = self.inward
+        if reader.begins and not (inward and inward.begin_large(m, reader.total)):
+            return Protocol.part(self, m)
+        if m.payload:
+            self._ping_at = self.last_heard  # PINGRESP can come only behind the message
+            self.progress(self.last_heard)
+            inward.piece(m.payload)
+        if self.state != _UP:  # a handler has closed the link
+            inward.closed()
+        elif not reader.left:
+            inward.end()
+            self.acknowledge(m)
+
+    def hand_over_kept(self, packet_id):
+        files = self.inward.files if self.inward else None
+        if files:
+            while files.hand_over(packet_id):
+                self.count_message()
+        if self.session.keeps:
+            Protocol.hand_over_kept(self, packet_id)
+
+    def deliver(self, m):
+        session = self.session
+        if session.keeps and session.loaded >= 0 and session.store.extras[session.loaded]:
+            self.inward.files.deliver(m)
+        else:
+            Protocol.deliver(self, m)
 
 
 class Streams:
@@ -42,38 +220,11 @@ class Streams:
     """
 
     def __init__(self, client, chunk=512):
-        p = client._protocol
-        session = client.session
-        if getattr(session, "chunk", None) or chunk < 16:
-            raise ValueError("chunk must be at least 16, and a client has one Streams")
+        if chunk < 16:
+            raise ValueError("chunk must be at least 16")
         self.client = client
-        self._protocol = p
-        self._session = session
-        self._store = store = session.store
-        self.is_journal = hasattr(store, "extras")
-        session.chunk = bytearray(chunk)
-        # A stream of QoS 0 goes out as if it lay in one slot more than the store has.
-        self._spare = len(store.heads)
-        store.heads.extend(b"\0")
-        self._sources = [None] * (self._spare + 1)
-        self._slot = -1  # whose payload is being written
-        self._unread = 0  # bytes of it that its source has still to give
-        self._source = self._readable = None
-        self._patient = False  # does the call under way wait as long as bytes move?
-        self._waited_ms = 0  # when on_wait was called last
-        self._inward = None
-        # The doors
-        self._close_client = client.close
-        self._publish_now = p.publish
-        self._promise = session.publish
-        client.close = self._close
-        p.publish = self._publish
-        session.publish = self._keep
-        session.more = self._more
-        if self.is_journal:
-            for slot in store.arrived:
-                if store.extras[slot]:  # a file, kept before a reset
-                    self._load_inward().load_files()
+        self._protocol = client.extend(StreamProtocol, chunk)
+        self._is_journal = client.session.keeps
 
     def publish(self, topic, source, length=None, retain=False, qos=0, wait=True, timeout_ms=None):
         """Publish `length` bytes of a source to `topic`; returns and raises what MQTTClient.publish does.
@@ -91,7 +242,7 @@ class Streams:
         the message again; connect(clean_session=True) forgets it. ValueError, TypeError, RuntimeError (at QoS 0 in a
         callback): nothing was sent.
         """
-        inside = self._protocol.inside
+        inside = self.client.in_callback()
         if not qos and inside:
             raise RuntimeError("a callback must not wait, as a stream of QoS 0 does")
         msg = _Source()
@@ -103,18 +254,18 @@ class Streams:
                 raise ValueError("at QoS 1 and 2 a source is read again: a path, or a callable that opens it anew")
         elif not callable(source):
             raise TypeError("source must be a path, a callable or a readable, not %s" % type(source))
-        if qos and self.is_journal and not isinstance(source, str):
+        if qos and self._is_journal and not isinstance(source, str):
             raise ValueError("a message in a journal needs a path as its source: one that is there after a reset")
         if not isinstance(length, int) or length < 0:
             raise ValueError("length in bytes is needed for a source that is no path")
         msg.length = length
         if inside:
             return self.client.publish(topic, msg, retain, qos)
-        self._patient = timeout_ms is None
+        self._protocol.patient = timeout_ms is None
         try:
             return self.client.publish(topic, msg, retain, qos, wait, timeout_ms)
         finally:
-            self._patient = False
+            self._protocol.patient = False
 
     def subscribe(self, topic_filter, handler, qos=0, folder=None, wait=True, timeout_ms=None):
         """Subscribe as MQTTClient.subscribe does; handler(part) is told of every message that matches, large or small,
@@ -138,154 +289,8 @@ class Streams:
                 os.listdir(folder or "/")
             except OSError as e:
                 raise ValueError("folder %s: %s; make it first" % (folder, e))
-        handler = self._load_inward().handler(handler, folder)
+        handler = self._protocol.load_inward().handler(handler, folder)
         return self.client.subscribe(topic_filter, qos, handler, wait, timeout_ms)
-
-    def _load_inward(self):
-        if not self._inward:
-            from .stream_in import Inward
-
-            self._inward = Inward(self)
-        return self._inward
-
-    # Out
-
-    def _keep(self, topic_name, payload, retain, qos):
-        # Session.publish
-        if not isinstance(payload, _Source):
-            return self._promise(topic_name, payload, retain, qos)
-        store = self._store
-        session = self._session
-        if 0 not in store.packet_ids:
-            raise Full(0, "store is full")
-        slot = store.packet_ids.index(0)
-        packet_id = session.next_id()
-        head = _PUBLISH | qos << 1 | (1 if retain else 0)
-        buf = store.buffer(slot)
-        end = _put_head(buf, head, topic_name, payload.length, packet_id)
-        if self.is_journal:
-            path = payload.source.encode()  # pyright: ignore[reportAttributeAccessIssue]: publish() saw to it
-            n = len(path)
-            if n > 255 or end + n + 4 > len(buf):
-                raise ValueError("path is over 255 bytes, or with the topic name over the journal's size")
-            buf[end : end + n] = path
-            store.keep(slot, packet_id, head, end, n)
-        else:
-            self._sources[slot] = payload.source
-            store.keep(slot, packet_id, head, end)
-        session.ready = True
-        return packet_id
-
-    def _publish(self, topic_name, payload, retain):
-        # Protocol.publish: at QoS 0, once nothing else is to be written
-        if not isinstance(payload, _Source):
-            return self._publish_now(topic_name, payload, retain)
-        p = self._protocol
-        buf = bytearray(len(topic_name) + 13)
-        end = _put_head(buf, 0x31 if retain else _PUBLISH, topic_name, payload.length, 0)
-        if p.state != _UP or p.output():
-            return False
-        if payload.used and hasattr(payload.source, "readinto"):
-            raise MQTTException(0, "the link was lost, and the source can be read only once")
-        payload.used = True
-        self._sources[self._spare] = payload.source
-        p._slot = self._spare
-        p.out = buf
-        p.off = 0
-        p.end = end
-        return True
-
-    def _more(self, slot):
-        # Session.more. The source is opened when the head is written, closed after the last byte of the payload.
-        p = self._protocol
-        if self._slot < 0:
-            self._unread = _missing(p.out, p.end)
-            if slot == self._spare or self._unread:
-                self._slot = slot
-                if self._unread:
-                    self._open(slot)
-        if self._unread:
-            return self._read()
-        if self._slot >= 0:
-            self._stop_reading()
-            if slot == self._spare:
-                self._sources[slot] = None
-                self._session.sent -= 1  # which counts slots of the store
-        return 0
-
-    def _open(self, slot):
-        if self.is_journal and slot != self._spare:
-            store = self._store
-            path = bytearray(store.extras[slot])  # recorded behind the head
-            store._read(store._places[slot] + store.lengths[slot], path, len(path))
-            source = path.decode()
-        else:
-            source = self._sources[slot]
-        self._source = source
-        p = self._protocol
-        inside = p.inside
-        p.inside = True  # whatever it calls must not pump
-        try:
-            if isinstance(source, str):
-                self._readable = open(source, "rb")
-            else:
-                self._readable = source if hasattr(source, "readinto") else source()
-        except Exception as e:
-            raise self._failed(e)
-        finally:
-            p.inside = inside
-
-    def _read(self):
-        # -> how many bytes of the chunk are to be written
-        p = self._protocol
-        # Bytes that the peer takes show that it is there; what it could say waits for the packet's end.
-        p.last_heard = p._ping_at = p.last_sent
-        self.go_on_waiting(p.last_sent)
-        chunk = self._session.chunk
-        inside = p.inside
-        p.inside = True
-        try:
-            n = self._readable.readinto(chunk)
-            if not n:
-                raise ValueError("ended %d bytes early" % self._unread)
-            if not 0 < n <= len(chunk):
-                raise ValueError("readinto() returned %s" % n)
-        except Exception as e:
-            raise self._failed(e)
-        finally:
-            p.inside = inside
-        n = min(n, self._unread)
-        self._unread -= n
-        return n
-
-    def _failed(self, e):
-        return StreamError(getattr(e, "errno", 0) or 0, "source %s: %s" % (self._source, e))
-
-    def _stop_reading(self):
-        readable = self._readable
-        opened = readable is not self._source
-        self._slot = -1
-        self._unread = 0
-        self._source = self._readable = None
-        if opened and hasattr(readable, "close"):
-            readable.close()
-
-    def go_on_waiting(self, now):
-        # Bytes move: that is no time to give up, and long enough for who keeps a watchdog quiet.
-        client = self.client
-        if self._patient:
-            client._start = now
-        if (now - self._waited_ms) & _TICKS >= _WAITED_MS:
-            self._waited_ms = now
-            client._waited()
-
-    def _close(self):
-        # MQTTClient.close
-        self._close_client()
-        if self._readable:
-            self._stop_reading()
-        self._slot = -1
-        self._unread = 0
 
 
 def _size_of(path, length):

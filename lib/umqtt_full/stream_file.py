@@ -1,12 +1,11 @@
-# Messages of QoS 2 larger than memory, from the broker: into a file before PUBREC, to the handler on PUBREL. What else
-# is known about them is kept in the journal or, without one, here.
+# Messages of QoS 2 larger than memory, from the broker: into a file before PUBREC, to the handler on PUBREL. The
+# journal keeps the rest of the message; without a journal this module does.
 
 import os
 from errno import ENOENT
 
 from . import const
-from .stream import COMPLETE, StreamError
-from .stream_in import Handler
+from .stream_parts import COMPLETE, Handler, StreamError
 
 _ENOSPC = const(28)  # MicroPython's errno does not name it
 # A board's flush() goes to the flash; a computer's stops in between.
@@ -14,21 +13,16 @@ _fsync = getattr(os, "fsync", None)
 
 
 class Files:
-    def __init__(self, inward, streams):
-        session = streams.client.session
+    def __init__(self, inward, protocol):
+        protocol.keeps = True  # so that hand_over_kept() is asked
         self._inward = inward
         self._message = inward.message
-        self._protocol = streams.client._protocol
-        self._session = session
-        self._store = session.store
-        self._is_journal = streams.is_journal
+        self._protocol = protocol
+        self._session = protocol.session
+        self._store = self._session.store
+        self._is_journal = self._session.keeps
         self._path = self.file = None  # what is being written
         self._kept = []  # without a journal: [packet id, topic name, path, retain, dup] of each
-        # The doors
-        self._release = session.released
-        self._hand_over_message = session.hand_over
-        session.released = self._released
-        session.hand_over = self._hand_over
 
     # Before PUBREC
 
@@ -90,25 +84,28 @@ class Files:
 
     # On PUBREL
 
-    def _released(self, packet_id):
-        # Session.released; packet id 0: a connection begins.
+    def hand_over(self, packet_id):
+        # Without a journal: hand over the next message that PUBREL with this id releases -> was there one? Packet id 0:
+        # a connection begins.
         kept = self._kept
         p = self._protocol
-        if not packet_id and p._clean:
-            # What a clean session has forgotten
-            kept.clear()
-            for s in p.subscriptions:
-                if isinstance(s.callback, Handler) and s.callback.folder is not None:
-                    self._remove_leftovers(s.callback.folder)
-        while kept and not packet_id and not p.session_present:
-            self._hand_over_kept(0)  # nobody else will release it
+        if not packet_id:
+            if p.clean:
+                # A clean session has forgotten them.
+                kept.clear()
+                for s in p.subscriptions:
+                    if isinstance(s.callback, Handler) and s.callback.folder is not None:
+                        self._remove_leftovers(s.callback.folder)
+            if not kept or p.session_present:
+                return False
+            packet_id = kept[0][0]  # no peer will release it
         for place in range(len(kept)):
             if kept[place][0] == packet_id:
-                self._hand_over_kept(place)
-                break
-        return self._release(packet_id)
+                self._hand_over(place)
+                return True
+        return False
 
-    def _hand_over_kept(self, place):
+    def _hand_over(self, place):
         one = self._kept[place]
         m = self._message
         m.packet_id, m.topic_name[:], path, m.retain, m.dup = one
@@ -116,15 +113,10 @@ class Files:
         one[4] = True  # should a handler raise
         self._tell(path, self._inward.match())
         self._kept.pop(place)
-        self._inward.count()
 
-    def _hand_over(self, m):
-        # Session.hand_over: a message that a journal has kept, or the path of its file
-        if self._store.extras[self._session.handing_over]:
-            self._tell(bytes(m.payload).decode(), self._inward.match())
-            self._inward.count()
-        else:
-            self._hand_over_message(m)
+    def deliver(self, m):
+        # A message that the journal has kept: its payload is the path of the file.
+        self._tell(bytes(m.payload).decode(), self._inward.match())
 
     def _tell(self, path, handlers):
         inward = self._inward
@@ -132,7 +124,7 @@ class Files:
             total = os.stat(path)[6]
         except OSError as e:
             if e.errno == ENOENT:
-                return  # a handler has renamed it, and a reset or an error came before it was forgotten
+                return  # a handler has renamed it, and a reset or an error came before the journal forgot it
             raise StreamError(e.errno or 0, "file %s: %s" % (path, e))
         inward.handlers = handlers
         inward.begin(total)
@@ -144,7 +136,7 @@ class Files:
     # What a cut has left
 
     def start(self, folder):
-        # Somebody subscribes.
+        # A subscription into this folder begins.
         if not self._protocol.state:
             self._remove_leftovers(folder)
 

@@ -1,10 +1,9 @@
-# TCP. Never blocks but in open() and wait(), and there not past the time it is given; only the look-up of a name is
-# the port's own affair.
+# TCP, and TLS over it. Nothing here waits but wait() itself; only the look-up of a name is the port's own affair.
 #
-# Another object may take its place in a client: one with open, readinto, write, wait, close and ticks_ms as here.
+# Another object may take the place of a Transport in a client. docs/transport.md says what each of its methods must do.
 
 import sys
-from errno import EINPROGRESS, ENOTCONN, ETIMEDOUT
+from errno import EINPROGRESS, ENOTCONN
 
 from . import const
 
@@ -21,7 +20,7 @@ else:
 _NODELAY = sys.platform in ("linux", "darwin")
 _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
-_TICKS = const(0x3FFFFFFF)
+_OFFLINE_MS = const(100)  # between two looks at a network that is down
 
 
 class Transport:
@@ -36,83 +35,113 @@ class Transport:
         self.sock = None
         self.shaking = False  # is TLS still shaking hands?
         self.drains = _BOARD  # does a read that does not fill the buffer leave nothing behind?
+        self.awaits = ""  # what ready() has to wait for
         self.ticks_ms = time.ticks_ms
         self._poll = select.poll()
         self._events = 0
         self._known = {}  # (host, port): its addresses, for when a look-up fails later
+        self._opening = None  # (host, port, SSLContext, ssl_params) of the connection that ready() makes
+        self._left = None  # the addresses that were not tried yet; None: the look-up comes first
         self.close()
 
-    def open(self, host, port, ssl, ssl_params, timeout_ms, on_wait):
-        """Connect to host:port within timeout_ms; on_wait is called at least once a second meanwhile. OSError if that
-        fails, ValueError for TLS parameters that cannot serve. The TLS handshake goes with the first write."""
+    def open(self, host, port, ssl, ssl_params):
+        """Begin to connect to host:port; ready() goes on with it. ValueError for TLS parameters that cannot serve."""
+        self.close()
         if ssl:
-            from .secure import context, wrap
+            from .secure import context
 
             ssl = context(ssl, ssl_params)
-        start = self.ticks_ms()
-        self.close()
-        while self.online and not self.online():
-            self.wait(100)
-            on_wait()
-            if (self.ticks_ms() - start) & _TICKS >= timeout_ms:
-                raise OSError(ENOTCONN, "the network is down")
-        where = host, port
+        self._opening = host, port, ssl, ssl_params
+
+    def ready(self):
+        """Go on connecting, without waiting but for the look-up of a name -> is the connection up? If not, wait() and
+        ask again. OSError if it fails. The TLS handshake goes with the first write."""
+        if not self._opening:
+            return self.sock is not None
+        if self._left is None:
+            if self.online and not self.online():
+                self.awaits = "network"
+                return False
+            self._left = self._look_up(self._opening[0], self._opening[1])
         try:
-            found = self._known[where] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-        except OSError as e:
-            found = self._known.get(where)
-            if not found:
-                raise OSError(e.errno, "look-up of %s failed" % host)
-        error = None
-        for info in found:
-            try:
-                self._connect(info, start, timeout_ms, on_wait)
-                break
-            except OSError as e:
-                self.close()
-                error = e
-        else:
-            raise error  # pyright: ignore[reportGeneralTypeIssues]: a look-up gives one address or more
-        self.readinto = self.sock.readinto
-        self.write = self.sock.write
+            if not self.sock:
+                self._connect(self._left.pop(0))
+            if not self._is_connected():
+                return False
+        except OSError:
+            sock = self.sock
+            self.sock = None
+            if sock:
+                self._poll.unregister(sock)
+                sock.close()
+            if not self._left:
+                raise
+            return self.ready()  # another address
+        sock = self.sock
+        host, _, ssl, ssl_params = self._opening
+        self._opening = None
+        self.readinto = sock.readinto
+        self.write = sock.write
         if ssl:
+            from .secure import wrap
+
             wrap(self, ssl, ssl_params, host)
         self._events = select.POLLIN
         self._poll.register(self.sock, select.POLLIN)
+        return True
 
-    def _connect(self, info, start, timeout_ms, on_wait):
-        sock = self.sock = socket.socket(info[0], info[1], info[2])
-        sock.setblocking(False)
+    def _look_up(self, host, port):
+        # -> a list of addresses
         try:
-            sock.connect(info[-1])
+            found = self._known[host, port] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        except OSError as e:
+            found = self._known.get((host, port))
+            if not found:
+                raise OSError(e.errno, "look-up of %s failed" % host)
+        return list(found)
+
+    def _connect(self, address):
+        sock = self.sock = socket.socket(address[0], address[1], address[2])
+        self.awaits = "answer to connect"
+        sock.setblocking(False)
+        self._poll.register(sock, select.POLLOUT)
+        self._events = select.POLLOUT
+        try:
+            sock.connect(address[-1])
         except OSError as e:
             if e.errno != EINPROGRESS:
                 raise
-        self._poll.register(sock, select.POLLOUT)
+
+    def _is_connected(self):
+        sock = self.sock
         events = 0
-        while not events:
-            left = timeout_ms - ((self.ticks_ms() - start) & _TICKS)
-            if left <= 0:
-                raise OSError(ETIMEDOUT, "no answer to connect")
-            for event in self._poll.ipoll(min(left, 1000)):
-                events = event[1]
-            on_wait()
-        self._poll.unregister(sock)
+        for event in self._poll.ipoll(0):
+            events = event[1]
+        if not events:
+            return False
         if events & (select.POLLERR | select.POLLHUP):
             sock.readinto(bytearray(1))  # raises the reason
+        self._poll.unregister(sock)
         if _NODELAY:
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+        return True
 
     def _closed(self, *_):
         raise OSError(ENOTCONN, "not connected")
 
     def wait(self, ms, for_write=False, for_read=True):
-        """Until there is something to read, or (for_write) room to write; at most `ms`, and with no connection `ms`."""
+        """Until there is something to read, or (for_write) room to write, or ready() can go on; at most `ms`, and with
+        no connection `ms`."""
         if not self.sock:
-            time.sleep_ms(ms)
+            time.sleep_ms(min(ms, _OFFLINE_MS) if self._opening else ms)
             return
-        # While TLS shakes hands there is always room to write: it is the peer that we wait for.
-        events = select.POLLIN if self.shaking else for_read * select.POLLIN | for_write * select.POLLOUT
+        if self._opening:
+            events = select.POLLOUT
+        elif self.shaking:
+            # While TLS shakes hands there is always room to write: the peer's bytes are what is missing.
+            events = select.POLLIN
+        else:
+            events = for_read * select.POLLIN | for_write * select.POLLOUT
         if events != self._events:
             self._poll.modify(self.sock, events)
             self._events = events
@@ -126,6 +155,7 @@ class Transport:
         # While connected both are the socket's own methods: no call of ours lies between.
         self.readinto = self.write = self._closed
         self.shaking = False
+        self._opening = self._left = None
         sock = self.sock
         self.sock = None
         if sock:

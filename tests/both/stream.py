@@ -1,7 +1,7 @@
 """What a Reader tells of a stream of bytes, for the tests of the codec."""
 
 from emulation.broker import CONNACK, PINGRESP, PUBLISH, SUBACK
-from umqtt_full.codec import Reader
+from umqtt_full.codec_client import ClientReader
 
 
 def feed(reader, data):
@@ -29,13 +29,13 @@ def one_packet(reader, kind):
     if kind == PINGRESP:
         return (kind,)
     if kind == CONNACK:
-        return (kind, reader.packet_id >> 8, reader.packet_id & 0xFF)  # session present, return code
+        return (kind, int(reader.session_present), reader.return_code)
     return (kind, reader.packet_id)
 
 
 def decoded(data, cuts=(), chunk=64, max_packet=512):
     """The packets in data, when it comes in pieces that end at these places."""
-    reader = Reader(chunk, max_packet)
+    reader = ClientReader(chunk, max_packet)
     found = []
     begin = 0
     for end in list(cuts) + [len(data)]:

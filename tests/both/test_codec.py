@@ -19,7 +19,8 @@ from emulation.broker import (
 )
 from stream import decoded, feed
 from umqtt_full import ProtocolError
-from umqtt_full.codec import Reader, is_utf8, put_ack, put_filters, put_header, put_publish
+from umqtt_full.codec import is_utf8, put_ack, put_header, put_publish
+from umqtt_full.codec_client import ClientReader, put_filters
 
 _MARK = b"\xee"  # what a buffer holds where nothing was written
 
@@ -371,17 +372,43 @@ def test_a_fifth_byte_of_remaining_length_is_refused():
 
 def test_a_packet_over_the_limit_is_refused_before_it_is_all_here():
     for size, data in (
-        (101, publish_packet(b"a", bytes(101 - 5))),
         (101, packet(SUBACK, b"\x00\x01" + bytes(101 - 4))),
-        (268435460, b"\x30\xff\xff\xff\x7f"),
         (268435460, b"\xd0\xff\xff\xff\x7f"),
         (2097157, b"\x40\x80\x80\x80\x01"),
     ):
-        reader = Reader(64, 100)
+        reader = ClientReader(64, 100)
         e = raises(ProtocolError, feed, reader, b"\xd0\x00\xd0\x00" + data[:5])
         assert str(size) in e.args[1] and "max_packet" in e.args[1], e.args
     for data in (publish_packet(b"a", bytes(100 - 5)), packet(SUBACK, b"\x00\x01" + bytes(100 - 4))):
         assert len(data) == 100 and len(decoded(data + b"\xd0\x00", (), 64, 100)) == 2
+
+
+def test_a_publish_over_the_limit_comes_in_parts():
+    """Its payload is told piece by piece as it comes, whatever its size; the next packet is whole again."""
+    payload = bytes([i & 255 for i in range(300)])
+    for qos in (0, 1):
+        for size in (1, 7, 64):
+            data = publish_packet(b"a/b", payload, qos, packet_id=qos and 5) + b"\xd0\x00"
+            reader = ClientReader(64, 100)
+            got = b""
+            kinds = []
+            begins = 0
+            for at in range(0, len(data), size):
+                piece = data[at : at + size]
+                reader.window[: len(piece)] = piece
+                reader.feed(len(piece))
+                kind = reader.next()
+                while kind:
+                    kinds.append(kind)
+                    if kind == 1:
+                        begins += reader.begins
+                        got += bytes(reader.message.payload)
+                        assert len(got) + reader.left == 300 == reader.total and reader.message.qos == qos
+                        assert reader.message.topic_name == b"a/b" and reader.message.packet_id == (qos and 5)
+                    kind = reader.next()
+            assert got == payload and kinds[-1] == 0xD0 and begins == 1 and set(kinds) == {1, 0xD0}
+    e = raises(ProtocolError, feed, ClientReader(64, 100), publish_packet(b"t" * 99, b"x")[:64])
+    assert "topic name over max_packet=100" in e.args[1], e.args
 
 
 def test_lengths_inside_a_packet():
@@ -503,7 +530,7 @@ def test_windows_of_every_size():
 
 def test_what_comes_after_a_reset_is_a_beginning():
     for at in range(len(STREAM)):
-        reader = Reader(300, 200)
+        reader = ClientReader(300, 200)
         before = feed(reader, STREAM[:at])
         assert before == TOLD[: len(before)]
         reader.reset()
@@ -512,7 +539,7 @@ def test_what_comes_after_a_reset_is_a_beginning():
 
 def test_a_fault_is_told_after_the_packets_before_it():
     for bad in (b"\xf0\x00", b"\x30\x02\x00\x00", b"\x40\x03\x00\x01\x02", b"\xd0\x80\x80\x80\x80"):
-        reader = Reader(300, 200)
+        reader = ClientReader(300, 200)
         data = b"\xd0\x00\x40\x02\x00\x01" + bad + b"\xd0\x00"
         reader.window[: len(data)] = data
         reader.feed(len(data))

@@ -36,7 +36,7 @@ def raises(kind, function, *arguments):
 
 def opened(peer, **how):
     t = Emulated(peer, **how)
-    t.open("host", 1883, None, {}, 1000, None)
+    t.open_now("host")
     return t
 
 
@@ -111,7 +111,7 @@ def test_a_tiny_exchange():
     script.check()
     t.check()
     assert t.written() == b"hellobye"
-    assert t.asked == [("host", 1883, None, 1000)]
+    assert t.asked == [("host", 1883, None)]
 
 
 def test_script_tells_what_it_did_not_expect():
@@ -237,24 +237,27 @@ def test_peer_that_stops_reading():
 
 
 def test_refused_slow_and_late_opens():
-    waited = []
     t = Emulated(Closed())
-    assert raises(OSError, t.open, "h", 1, None, {}, 1000, None).errno == ECONNREFUSED
+    assert raises(OSError, t.open_now).errno == ECONNREFUSED
     t = Emulated(
         Sink(),
         plans=[Plan(open_ms=1500), Plan(open_ms=3000), Plan(open_error=113), Plan(lookup_ms=6500, lookup_error=-2)],
     )
-    t.open("h", 1, None, {}, 2000, lambda: waited.append(t.clock.now))
-    assert t.clock.now == 1500 and len(waited) >= 2
+    t.open("h", 1, None, {})
+    assert not t.ready() and not t.ready()
+    t.wait(1000)
+    assert t.clock.now == 1000 and not t.ready()
+    t.wait(1000)
+    assert t.clock.now == 1500 and t.ready() and t.ready()
     t.close()
-    assert raises(OSError, t.open, "h", 1, None, {}, 2000, None).errno == ETIMEDOUT
+    assert raises(OSError, t.open_now, "h", 2000).errno == ETIMEDOUT
     assert t.clock.now == 3500
-    assert raises(OSError, t.open, "h", 1, None, {}, 2000, None).errno == 113
-    assert raises(OSError, t.open, "h", 1, None, {}, 2000, None).errno == -2
+    assert raises(OSError, t.open_now).errno == 113
+    assert raises(OSError, t.open_now).errno == -2
     assert t.clock.now == 10_000
-    t.open("h", 1, None, {}, 2000, None)
+    t.open_now()
     assert t.opens == 5
-    raises(Failure, t.open, "h", 1, None, {}, 2000, None)
+    raises(Failure, t.open_now)
 
 
 def test_latency():
@@ -364,7 +367,7 @@ def test_tls_holds_bytes_back():
 
 def on_board(peer, **how):
     t = LwIP(peer, **how)
-    t.open("host", 1883, None, {}, 1000, None)
+    t.open_now("host")
     return t
 
 
@@ -383,7 +386,7 @@ def test_lwip_reset_refusal_and_own_close():
     t = on_board(Sink(b"unread"))
     t.wire.reset()
     assert raises(OSError, t.readinto, bytearray(9)).errno == 104
-    assert raises(OSError, LwIP(Closed()).open, "h", 1, None, {}, 9, None).errno == 104
+    assert raises(OSError, LwIP(Closed()).open_now).errno == 104
     t.close()
     assert raises(OSError, write, t, b"x").errno == 9
 
@@ -452,10 +455,10 @@ def test_lwip_link_gone():
     assert t.clock.now == 100
     assert raises(OSError, write, t, b"x").errno == 113
     t.close()
-    assert raises(OSError, t.open, "10.0.0.1", 1883, None, {}, 1000, None).errno == 113
-    raises(Failure, t.open, "broker.lan", 1883, None, {}, 1000, None)
+    assert raises(OSError, t.open_now, "10.0.0.1").errno == 113
+    raises(Failure, t.open_now, "broker.lan")
     t.bring_link_up()
-    t.open("broker.lan", 1883, None, {}, 1000, None)
+    t.open_now("broker.lan")
     assert read(t) == b"waiting"
 
 
@@ -472,19 +475,19 @@ def test_lwip_death_in_silence():
     assert raises(OSError, t.readinto, bytearray(1)).errno == 103
     assert sink.heard == b"1"
     t.close()
-    assert raises(OSError, t.open, "h", 1883, None, {}, 1000, None).errno == 110
+    assert raises(OSError, t.open_now).errno == 110
     t.revive()
-    t.open("h", 1883, None, {}, 1000, None)
+    t.open_now()
 
 
 def test_lwip_five_sockets():
     board = Board()
     ts = [on_board(Sink(), board=board) for _ in range(5)]
     sixth = LwIP(Sink(), board=board)
-    assert raises(OSError, sixth.open, "h", 1, None, {}, 9, None).errno == 12
+    assert raises(OSError, sixth.open_now).errno == 12
     ts[0].close()
     ts[0].close()
-    sixth.open("h", 1, None, {}, 9, None)
+    sixth.open_now()
     assert board.sockets == 5
 
 
@@ -510,7 +513,7 @@ class Dialogue:
 
     def connect(self, first=CONNECT_AGAIN):
         self.t.close()
-        self.t.open("broker", 1883, None, {}, 1000, None)
+        self.t.open_now()
         return self.say(first)
 
     def say(self, data):
@@ -824,7 +827,7 @@ def test_broker_stops_and_starts():
 def test_broker_one_connection_for_a_client_id():
     d = Dialogue(CONNECT_AGAIN)
     other = Emulated(d.broker, clock=d.clock)
-    other.open("broker", 1883, None, {}, 1000, None)
+    other.open_now()
     write(other, CONNECT_AGAIN)
     assert read(other) == b"\x20\x02\x01\x00"
     assert d.t.readinto(bytearray(1)) == 0
@@ -843,7 +846,7 @@ def test_broker_hears_any_split():
         clock = Clock()
         broker = Broker(clock)
         t = Emulated(broker, clock=clock, default=Plan(writes=size))
-        t.open("broker", 1883, None, {}, 1000, None)
+        t.open_now()
         data = CONNECT_BYTES + publish_packet(b"a", bytes(200), 1, packet_id=5) + b"\xc0\x00"
         at = 0
         while at < len(data):

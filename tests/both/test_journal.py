@@ -44,7 +44,7 @@ def state(journal):
     """What a journal holds, in its order."""
     ids = journal.packet_ids
     return (
-        [(ids[slot], bytes(journal.buffer(slot)[1 : journal.lengths[slot]])) for slot in journal.publishes],
+        [(ids[slot], bytes(journal.packet(slot)[1 : journal.lengths[slot]])) for slot in journal.publishes],
         [ids[slot] for slot in journal.pubrels],
         [ids[slot] for slot in journal.arrived],
     )
@@ -327,8 +327,8 @@ def test_compactions_keep_order_and_the_files_small():
     session = made.client.session
     before = state(journal)
     for i in range(400):
-        session.publish(b"out", b"%d" % i * 20, False, 1)
-        journal.remove(journal.publishes, 2)
+        session.promise(b"out", b"%d" % i * 20, False, 1)
+        journal.free(journal.publishes, 2)
     assert journal._generation > 5
     assert max([len(content) for content in files.names.values()]) <= 4100
     assert state(files.copy().journal()) == before == state(journal)

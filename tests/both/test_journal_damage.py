@@ -17,10 +17,10 @@ def _busy(files):
     session = journal.Session(journal, 4, 3)
     bodies = []
     for i in range(40):
-        session.publish(b"o", b"%03d" % i, False, 1 + i % 2)
-        bodies.append(bytes(journal.buffer(journal.publishes[-1])[1:10]))
+        session.promise(b"o", b"%03d" % i, False, 1 + i % 2)
+        bodies.append(bytes(journal.packet(journal.publishes[-1])[1:10]))
         if len(journal.publishes) > 2:
-            journal.remove(journal.publishes, 0)
+            journal.free(journal.publishes, 0)
         if i % 8 == 3:
             journal.receive(_message(b"i", b"%03d" % i, i))
             bodies.append(b"\0\1i%03d" % i)
@@ -29,8 +29,8 @@ def _busy(files):
         if i % 6 == 5:
             journal._compact()
     journal.release(0)
-    session.publish(b"o", b"end", False, 2)
-    bodies.append(bytes(journal.buffer(journal.publishes[-1])[1:10]))
+    session.promise(b"o", b"end", False, 2)
+    bodies.append(bytes(journal.packet(journal.publishes[-1])[1:10]))
     journal.receive(_message(b"i", b"end", 70))
     bodies.append(b"\0\1iend")
     journal.sync()
@@ -87,7 +87,7 @@ def test_a_bad_block_costs_only_what_lies_behind_it():
     journal, _ = _busy(files)
     before = state(journal)
     bad = journal._end
-    journal.Session(journal, 4, 3).publish(b"out", b"behind it", False, 1)
+    journal.Session(journal, 4, 3).promise(b"out", b"behind it", False, 1)
     files = files.copy()
     files.bad["j.%d" % journal._which] = bad
     journal = files.journal(size=30, received=2)
@@ -134,7 +134,7 @@ def test_a_foreign_file_is_kept_also_where_there_is_no_room_for_a_copy():
     files.capacity = 2000
     journal = files.journal()
     assert "j.0.bad" in journal.report and files.names["j.0.bad"] == b"my shopping list" * 100
-    journal.Session(journal, 4, 3).publish(b"out", b"x", False, 1)
+    journal.Session(journal, 4, 3).promise(b"out", b"x", False, 1)
     assert len(files.copy().journal().publishes) == 1
 
 
@@ -178,7 +178,7 @@ def test_as_many_slots_as_were_in_use():
     journal = files.journal(slots=6, received=200, size=16)
     session = journal.Session(journal, 4, 3)
     for i in range(4):
-        session.publish(b"o", b"%d" % i, False, 1)
+        session.promise(b"o", b"%d" % i, False, 1)
     for i in range(180):
         journal.receive(_message(b"i", b"%d" % i, i + 1))
     journal.sync()
@@ -186,7 +186,7 @@ def test_as_many_slots_as_were_in_use():
     journal = files.copy().journal(slots=255, received=1, size=16)
     assert state(journal) == before and not journal.report
     assert len(journal.packet_ids) <= 256
-    journal.Session(journal, 4, 3).publish(b"o", b"more", False, 1)
+    journal.Session(journal, 4, 3).promise(b"o", b"more", False, 1)
 
 
 def test_more_pubrels_than_the_buffers_of_a_smaller_client_hold():
@@ -215,7 +215,7 @@ def test_what_is_no_record_costs_no_memory():
     files = Files()
     journal = files.journal(size=40)
     session = journal.Session(journal, 4, 3)
-    session.publish(b"out", b"x", False, 1)
+    session.promise(b"out", b"x", False, 1)
     content = files.names["j.%d" % journal._which]
     content.extend(b"\x31\x31\x31\x31\x31\x60\x00\x00" + bytes(30000))
     files = files.copy()

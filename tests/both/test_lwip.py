@@ -364,7 +364,7 @@ def test_a_socket_of_somebody_else_shares_the_buffer():
     board = Board()
     rig = on_board(board=board)
     other = LwIP(Sink(), board=board, clock=rig.clock)
-    other.open("10.0.0.2", 80, None, {}, 1000, None)
+    other.open_now("10.0.0.2")
     other.stop_acknowledging()
     other.write(bytes(6400), 0, 6400)
     other.close()

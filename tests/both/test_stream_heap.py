@@ -36,8 +36,11 @@ class _Canned:
         self.at = 0
         self.end = len(data)
 
-    def open(self, *_):
+    def open(self, host, port, ssl, ssl_params):
         pass
+
+    def ready(self):
+        return True
 
     def close(self):
         pass

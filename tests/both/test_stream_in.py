@@ -494,7 +494,7 @@ def test_a_folder_that_is_not_there_or_full():
             def close(self):
                 Full.closed = True
 
-        files = rig.streams._inward._files
+        files = rig.client._protocol.inward.files
         open_file = files.open
 
         def full(folder):

@@ -95,10 +95,12 @@ class _Mutable(Transport):
     # A transport whose bytes the broker never gets, from when `muted` is set.
     muted = False
 
-    def open(self, *arguments):
-        super().open(*arguments)
+    def ready(self):
+        if not super().ready():
+            return False
         self.send = self.write
         self.write = self.write_or_not
+        return True
 
     def write_or_not(self, buf, offset, size):
         return size if self.muted else self.send(buf, offset, size)
@@ -128,7 +130,7 @@ def released_after_a_reset(rig):
     # Nobody knows whether the life before had begun its callback.
     equal((payload, dup, packet_id > 0, more), (b"kept", True, True, []))
     node.client.ping()
-    until(lambda: not node.client._protocol._pinged, node.client)
+    until(lambda: not node.client._protocol.pinged, node.client)
     node.reset()
     node = Node(rig)
     equal(node.client.reconnect(), True)

@@ -1,8 +1,8 @@
 """A client's link to the world, in memory and on a clock of its own.
 
 `Emulated` is a transport, to be given to a client as `transport=`. Its other end is a peer in the same
-program: a `Script`, a `Sink`, or the broker of `broker.py`. Time passes only in `wait()` (and in an
-`open()` or a test that says so), straight to the next event, so that hours cost nothing. A client that waits
+program: a `Script`, a `Sink`, or the broker of `broker.py`. Time passes only in `wait()` (and in a
+look-up or a test that says so), straight to the next event, so that hours cost nothing. A client that waits
 for what can never happen fails its test instead of hanging.
 
 What may go wrong is laid out in a `Plan` for each connection, or done while the test runs: bytes arrive in
@@ -136,8 +136,8 @@ class _Sizes:
 class Plan:
     """How one connection goes. Counts are bytes of that connection; what is not named goes well.
 
-    lookup_ms, lookup_error  the name takes so long, whatever the time-out says, then fails with this number
-    open_ms, open_error      connecting takes so long, at most the time-out, then fails with this number
+    lookup_ms, lookup_error  the look-up of the name blocks so long, then fails with this number
+    open_ms, open_error      connecting takes so long, then fails with this number
     reads, writes            the pieces in which bytes come and go: see _Sizes
     cut_in, in_error         after so many bytes from the peer: this error, or the end of the stream
     cut_out, out_error       after so many bytes to the peer: this error
@@ -331,6 +331,10 @@ class Wire:
             call()
 
 
+def _nothing():
+    pass
+
+
 class Emulated:
     """A transport in memory. peer: the other end, an object with opened(wire), received(wire, data) and
     closed(wire); opened() may raise OSError to refuse.
@@ -366,44 +370,62 @@ class Emulated:
         self.drains = drains  # as plain TCP tells its client
         self.failures = []  # what check() reports, in case the client swallowed it
         self.wires = []  # every connection so far, when recording; else the last one
-        self.asked = []  # what open() was called with, when recording: (host, port, ssl, timeout_ms)
+        self.asked = []  # what open() was called with, when recording: (host, port, ssl)
         self.opens = 0
         self.closes = 0
         self.write_calls = 0  # those that took bytes
         self.read_calls = 0  # those that brought bytes
         self.longest_wait_ms = 0
         self._wire = None
+        self._plan = None  # of the connection that ready() makes
+        self._opens_at = None  # when that is up; None: before the look-up
         self._idle_calls = 0
         self._start_afresh()
 
     # what a client calls
 
-    def open(self, host, port, ssl, ssl_params, timeout_ms, on_wait):
-        """Connect, as the Plan of this connection says; OSError; never past timeout_ms but in a look-up."""
-        if self._wire is not None:
+    def open(self, host, port, ssl, ssl_params):
+        """Begin to connect; ready() goes on, as the Plan of this connection says."""
+        if self._wire is not None or self._plan is not None:
             self._fail("open() without close()")
-        if not isinstance(timeout_ms, int) or timeout_ms < 0:
-            self._fail("open() with timeout_ms=%r" % (timeout_ms,))
         self.opens += 1
         if self.record:
-            self.asked.append((host, port, ssl, timeout_ms))
-        plan = self.plans.pop(0) if self.plans else self.default
-        self._sleep(plan.lookup_ms, on_wait)
-        if plan.lookup_error is not None:
-            raise error(plan.lookup_error)
-        left = timeout_ms - plan.lookup_ms
-        self._sleep(min(plan.open_ms, max(0, left)), on_wait)
-        if plan.open_ms > left:
-            raise error(ETIMEDOUT)
+            self.asked.append((host, port, ssl))
+        self._plan = self.plans.pop(0) if self.plans else self.default
+        self._opens_at = None
+
+    def ready(self):
+        """Is the connection up? OSError if it fails. Only a look-up takes time here."""
+        self._count_idle()
+        plan = self._plan
+        if plan is None:
+            if self._wire is None:
+                self._fail("ready() without open()")
+            return True
+        if self._opens_at is None:
+            self.clock.advance(plan.lookup_ms)
+            if plan.lookup_error is not None:
+                self._end_opening(plan.lookup_error)
+            self._opens_at = self.clock.now + plan.open_ms
+            if plan.open_ms:
+                self.clock.after(plan.open_ms, _nothing)
+        if self.clock.now < self._opens_at:
+            return False
         if plan.open_error is not None:
-            raise error(plan.open_error)
+            self._end_opening(plan.open_error)
         wire = Wire(self, plan, self.opens)
+        self._plan = None
         self.peer.opened(wire)
         self._wire = wire
         if not self.record:
             self.wires = []
         self.wires.append(wire)
         self._start_afresh()
+        return True
+
+    def _end_opening(self, number):
+        self._plan = None
+        raise error(number)
 
     def readinto(self, buf):
         """Bytes from the peer at buf[0:]: how many, 0 at the end, None when it would block; OSError."""
@@ -470,6 +492,7 @@ class Emulated:
 
     def close(self):
         """Close the connection, if there is one."""
+        self._plan = None
         wire, self._wire = self._wire, None
         if wire is not None:
             self.closes += 1
@@ -486,6 +509,16 @@ class Emulated:
     def wire(self):
         """The connection that is open now, or None."""
         return self._wire
+
+    def open_now(self, host="broker", timeout_ms=1000):
+        """Connect as a client's pump does; OSError."""
+        end = self.clock.now + timeout_ms
+        self.open(host, 1883, None, {})
+        while not self.ready():
+            if self.clock.now >= end:
+                self.close()
+                raise error(ETIMEDOUT)
+            self.wait(end - self.clock.now)
 
     def silence(self):
         """From now on nothing arrives on this connection, either way, and nobody is told."""
@@ -562,6 +595,8 @@ class Emulated:
 
     def _ready(self, for_write, for_read):
         wire = self._wire
+        if self._plan is not None:  # while it opens
+            return self._opens_at is None or self.clock.now >= self._opens_at
         if wire is None:
             return False
         return wire.broken() or (for_read and wire.readable()) or (for_write and wire.writable())
@@ -570,15 +605,6 @@ class Emulated:
         if ms:
             self._idle_calls = 0
         self.clock.step(ms)
-
-    def _sleep(self, ms, on_wait):
-        """Let time pass in open(), calling on_wait() at least once a second."""
-        while ms > 0:
-            if on_wait is not None:
-                on_wait()
-            step = min(ms, 500)
-            self.clock.advance(step)
-            ms -= step
 
     def _count_idle(self):
         self._idle_calls += 1

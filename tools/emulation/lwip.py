@@ -74,6 +74,8 @@ class LwIP(Emulated):
         self._acking = True
         self._to_stall = 0
         self._give_up = None
+        self._has_socket = False
+        self._host = ""
         self._begin()
 
     # what a client calls
@@ -82,23 +84,45 @@ class LwIP(Emulated):
         """As nic.isconnected(): False at once when the link goes down."""
         return self._link
 
-    def open(self, host, port, ssl, ssl_params, timeout_ms, on_wait):
+    def open(self, host, port, ssl, ssl_params):
+        self._host = host
+        super().open(host, port, ssl, ssl_params)
+
+    def ready(self):
+        if self._plan is None:
+            return super().ready()
         if not self._link:
-            if not _is_address(host):
-                self._fail("open() looks the name up without a link: on the board that hangs for good")
-            self._raise(_EHOSTUNREACH)
-        if self.board.sockets >= _SOCKETS:
-            self._raise(_ENOMEM)
-        if not self._acking:  # nobody answers
-            self._sleep(timeout_ms, on_wait)
-            self._raise(_ETIMEDOUT)
-        self.board.sockets += 1
+            if not _is_address(self._host):
+                self._plan = None
+                self._fail("ready() looks the name up without a link: on the board that hangs for good")
+            self._refuse(_EHOSTUNREACH)
+        if not self._has_socket:
+            if self.board.sockets >= _SOCKETS:
+                self._refuse(_ENOMEM)
+            self.board.sockets += 1
+            self._has_socket = True
+        if not self._acking:
+            # The SYN is never answered.
+            self._count_idle()
+            self._opens_at = self.clock.now + 1
+            return False
         try:
-            super().open(host, port, ssl, ssl_params, timeout_ms, on_wait)
+            if not super().ready():
+                return False
         except OSError as e:
-            self.board.sockets -= 1
-            self._raise(_ECONNRESET if e.errno == ECONNREFUSED else e.errno)
+            self._refuse(_ECONNRESET if e.errno == ECONNREFUSED else e.errno)
         self._begin()
+        return True
+
+    def _refuse(self, number):
+        self._plan = None
+        self._let_go()
+        self._raise(number)
+
+    def _let_go(self):
+        if self._has_socket:
+            self._has_socket = False
+            self.board.sockets -= 1
 
     def readinto(self, buf):
         if self._wire is not None and not self._link:
@@ -132,14 +156,17 @@ class LwIP(Emulated):
         return self._buffer(buf, off, n)
 
     def wait(self, ms, for_write=False, for_read=True):
+        if self._plan is not None and not self._acking:
+            self.clock.advance(ms)
+            return
         if self._wire is not None and not self._link and for_write:
             self._count_idle()  # a poll says that one may write
             return
         super().wait(ms, for_write, for_read)
 
     def close(self):
+        self._let_go()
         if self._wire is not None:
-            self.board.sockets -= 1
             self.board.hold(self.clock.now + _HELD_MS, len(self._unacknowledged))
             self._unacknowledged = bytearray()
             self.clock.cancel(self._give_up)

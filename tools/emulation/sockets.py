@@ -161,7 +161,7 @@ class _Socket:
         net.board.sockets -= 1  # the link counts itself
         self._link = LwIP(net.peer, clock=net.clock, board=net.board, default=Plan(), drains=True)
         self._link.lose_errno = net.lose_errno
-        self._link.open("10.0.0.1", 0, None, None, 0, None)
+        self._link.open_now("10.0.0.1")
         net.links.append(self._link)
 
 

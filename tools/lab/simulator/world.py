@@ -12,6 +12,7 @@ What it leaves out: more nodes than one, time that code takes, loss below TCP.
 import sys
 
 import umqtt_full.journal as journals
+import umqtt_full.segments as segments
 from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
 from emulation.link import Clock, Emulated, Failure, Plan, Seeded, error
 from umqtt_full.client import MQTTClient
@@ -56,7 +57,7 @@ class _Link(Emulated):
         super().__init__(world.broker, clock=world.clock, record=False, **options)
         self._world = world
 
-    def open(self, host, port, ssl, ssl_params, timeout_ms, on_wait):
+    def open(self, host, port, ssl, ssl_params):
         world = self._world
         world.point("open")
         if world.unreachable:
@@ -67,7 +68,7 @@ class _Link(Emulated):
         plan.cut_in = world.cut_in
         plan.cut_out = world.cut_out
         plan.in_error = world.link_error
-        super().open(host, port, ssl, ssl_params, timeout_ms, on_wait)
+        super().open(host, port, ssl, ssl_params)
 
     def readinto(self, buf):
         self._world.point("read")
@@ -217,9 +218,9 @@ class World:
         self._brief = brief
         self._slots = slots
         if durable:
-            if not _BOARD and not hasattr(journals, "_BLOCK"):
+            if not _BOARD and not hasattr(segments, "_BLOCK"):
                 raise Failure("the journal has no _BLOCK any more")
-            journals._BLOCK = block
+            segments._BLOCK = block
         # Live records, half as many again, a block, the header and what one more record adds: see the journal.
         self.most_bytes = 2 * (max(block, (slots + received) * (size + 12) * 3 // 2 + size) + 4 * (size + 64))
         self.disk = disk
@@ -580,7 +581,7 @@ class World:
         # What must hold between any two calls
         store = self.store
         used = [store.packet_ids[slot] for slot in bytes(store.publishes) + bytes(store.pubrels)]
-        used.extend(self.client.session.others)
+        used.extend(self.client.session.other_ids)
         if len(used) != len(set(used)) or 0 in used:
             self.account.fault("packet ids in use: %r" % used)
         if self.client.session.unfinished() > self._slots:

@@ -17,7 +17,21 @@ from umq.project import LIB
 _LIBRARY = LIB / "umqtt_full"
 
 # In the order in which they need each other.
-TOGETHER = ("errors", "topics", "codec", "store", "session", "protocol", "transport", "client")
+TOGETHER = (
+    *(
+        "errors",
+        "topics",
+        "codec",
+        "codec_client",
+        "store",
+        "session",
+        "link",
+        "protocol",
+        "base",
+        "transport",
+        "client",
+    ),
+)
 # Makes up for what CPython lacks: not on a board.
 FOR_CPYTHON = "_cpython"
 # Not in the one file, nor beside it: the first only loads the others.

@@ -12,14 +12,14 @@ from umq.project import LIB
 
 _LIBRARY = LIB / "umqtt_full"
 
-CLIENT = ("__init__", *pack.TOGETHER, "state", "words")
+CLIENT = ("__init__", *pack.TOGETHER, "error_texts", "repr_texts")
 # What each package has beside the client. asyncio and the broker's role get a line each when they are there.
 PACKAGES = {
     "client": (),
     "robust": ("robust",),
     "secure": ("secure",),
-    "journal": ("durable", "journal", "recovery", "rtc"),
-    "stream": ("stream", "stream_file", "stream_in"),
+    "journal": ("durable", "journal", "recovery", "rtc", "segments"),
+    "stream": ("stream", "stream_file", "stream_in", "stream_parts"),
 }
 
 

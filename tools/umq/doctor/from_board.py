@@ -69,7 +69,13 @@ def _tcp():
     from umqtt_full import Transport
     t = Transport()
     try:
-        t.open(_host, _port, None, {}, _ms, _feed)
+        t.open(_host, _port, None, {})
+        start = t.ticks_ms()
+        while not t.ready():
+            if (t.ticks_ms() - start) & 0x3FFFFFFF >= _ms:
+                raise OSError(110, "no answer to connect")
+            t.wait(1000)
+            _feed()
     finally:
         t.close()
 

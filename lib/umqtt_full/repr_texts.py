@@ -1,7 +1,7 @@
-# What repr() says: the state of a thing, and never a secret. Loaded when somebody at a REPL wants to see it.
+# The texts of repr(): the state of an object, and never a secret. Loaded when a repr is asked for.
 
 
-def state(x):
+def repr_text(x):
     """The text of repr(x), x being a client, a message, a subscription or a session."""
     name = type(x).__name__
     if hasattr(x, "session"):
@@ -18,8 +18,7 @@ def state(x):
         start = "%r, " % bytes(x.payload) if size <= 32 else ""
         return "<%s %s: %s%d bytes, QoS %d%s>" % (name, bytes(x.topic_name).decode(), start, size, x.qos, kind)
     if hasattr(x, "granted"):
-        states = "not granted yet", "asked for", "to be left", "left"
-        granted = "QoS %d granted" % x.granted if x.granted >= 0 else states[-1 - x.granted]
-        return "<%s %s: QoS %d, %s>" % (name, x.topic_filter.decode(), x.qos, granted)
+        states = "not granted yet", "asked for", "QoS %s granted" % x.granted, "to be left", "left"
+        return "<%s %s: QoS %d, %s>" % (name, x.topic_filter.decode(), x.qos, states[x.state])
     waiting = len(x.store.publishes), len(x.store.pubrels)
     return "<%s: %d messages to be acknowledged, %d to be completed>" % ((name,) + waiting)

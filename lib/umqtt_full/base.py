@@ -1,0 +1,274 @@
+# What a client does apart from how it waits: arguments, callbacks, errors, and the half of every call that never waits.
+# A pump (client.py) is a subclass that adds the waiting.
+
+from errno import ECONNRESET, ENOTCONN, ETIMEDOUT
+
+from . import const
+from .codec import shown, to_bytes, to_text
+from .errors import LinkLost, MQTTException, ProtocolError, TimedOut
+from .protocol import Protocol, Subscription
+from .session import Session
+from .store import RamStore
+from .topics import is_topic_filter, is_topic_name
+
+_TICKS = const(0x3FFFFFFF)
+_UP = const(2)
+_REFUSED = const(0x80)
+# A write that took as long as this has lost its bytes, whatever count it returned (lwIP).
+_STALLED_MS = const(9000)
+
+_FIXED = (bytes, str)
+_NAME = "topic name (1 to 65535 bytes, no + or #)"
+_FILTER = "topic filter (1 to 65535 bytes, + and # fill a level, # the last)"
+
+
+def _check_qos(qos):
+    if not isinstance(qos, int) or not 0 <= qos <= 2:
+        raise ValueError("qos must be 0, 1 or 2")
+
+
+class BaseClient:
+    def __init__(
+        self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params={}, *,
+        timeout_ms=10000, max_packet=1024, inflight=4, received=1024, chunk=512,
+        store=None, transport=None, online=None,
+    ):  # fmt: skip
+        self.client_id = client_id
+        self.server = server
+        self.port = port
+        self.user = user
+        self.pswd = password
+        self.keepalive = keepalive
+        self.ssl = ssl
+        self.ssl_params = ssl_params
+        self.timeout_ms = timeout_ms
+        self.on_message = self.on_connect = self.on_disconnect = self.on_wait = None
+        self.will = self.sock = None
+        if not 64 <= max_packet >= 4 * inflight > 0 or chunk < 16 or received | 0 < 1 or timeout_ms | 0 < 1:
+            raise ValueError("max_packet >= 64 and 4 * inflight, chunk >= 16, all others >= 1")
+        if transport is None:
+            from .transport import Transport
+
+            transport = Transport(online)
+        elif online:
+            transport.online = online
+        self.transport = transport
+        store = store or RamStore(inflight, max_packet)
+        self.session = getattr(store, "Session", Session)(store, inflight, received)
+        self._protocol = Protocol(self, self.session, chunk, max_packet)
+        self.dropped = 0  # messages of QoS 0 that found no connection
+        self._held = False  # is reading held back?
+        self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
+        self._stalled = -1  # since when the transport takes no bytes
+        self._topic = self  # the topic of the last publish(), and what it is on the wire
+        self._topic_name = b""
+        self._error = "connect() first"
+
+    __repr__ = shown
+
+    def extend(self, Protocol, *arguments):
+        """Make the client's protocol anew from this subclass of Protocol, with more arguments for its constructor ->
+        the new protocol. ValueError after connect(), or a second time."""
+        old = self._protocol
+        if old.state or isinstance(old, Protocol):
+            raise ValueError("a client is extended once, before connect()")
+        self._protocol = new = Protocol(self, self.session, len(old.reader.window), old.reader.max_packet, *arguments)
+        new.subscriptions = old.subscriptions
+        return new
+
+    def set_last_will(self, topic, msg=b"", retain=False, qos=0):
+        """The message that the broker publishes when this client is lost, from the next connect() on; None: none."""
+        _check_qos(qos)
+        if topic is not None:
+            topic = bytes(to_text(topic, _NAME, is_topic_name))
+            topic = topic, bytes(to_bytes(msg, "will message")), qos, bool(retain)
+        self.will = topic
+
+    def set_callback(self, f):
+        """Call f(topic, msg) for messages without a callback of their own, each bytes of its own, as umqtt.simple does;
+        on_message, whose place it takes, costs no memory."""
+        self.on_message = lambda m: f(bytes(m.topic_name), bytes(m.payload))
+
+    # What is the state?
+
+    def is_connected(self):
+        """Is the link up, as far as is known?"""
+        return self._protocol.state == _UP
+
+    def in_callback(self):
+        """Does a callback run? Then calls that wait raise RuntimeError."""
+        return self._protocol.inside
+
+    def pending(self, packet_id):
+        """Is the message that publish() gave this packet id for still unacknowledged?"""
+        return packet_id in self.session.store.packet_ids
+
+    def due_ms(self):
+        """In how many ms poll() must be called at the latest, for the keep-alive's sake; None: no such need."""
+        if self.keepalive and self.is_connected():
+            return self._protocol.due_ms(self.transport.ticks_ms())
+
+    # Connecting
+
+    def close(self):
+        """Drop the link without a word: the broker publishes the will."""
+        self.transport.close()
+        self._protocol.reset()
+        self._stalled = -1
+        self._error = "closed"
+
+    def _open(self, clean_session):
+        # Begin a connection. Then ask _is_open() until it is, and work until CONNACK has come.
+        self.close()
+        self._protocol.start(clean_session, self.timeout_ms)
+        try:
+            self.transport.open(self.server, self.port or (8883 if self.ssl else 1883), self.ssl, self.ssl_params)
+        except BaseException as e:
+            raise self._failed(e)
+
+    def _is_open(self):
+        # Is the transport connected?
+        try:
+            if not self.transport.ready():
+                return False
+        except BaseException as e:
+            raise self._failed(e)
+        self.sock = getattr(self.transport, "sock", None)  # for programs that poll it
+        return True
+
+    # Calls, as far as they need not wait
+
+    def _checked(self, topic, msg, qos):
+        # Check what is to be published -> msg as bytes; _topic_name is the topic as bytes.
+        if topic is not self._topic:
+            self._topic_name = to_text(topic, _NAME, is_topic_name)
+            self._topic = topic if isinstance(topic, _FIXED) else self
+        if qos != 0:
+            _check_qos(qos)
+        return msg if isinstance(msg, bytes) else to_bytes(msg, "message")
+
+    def _ask(self, topic, qos, callback, on):
+        # Register subscriptions, or (not on) their end, and write -> the list of them
+        p = self._protocol
+        asked = []
+        for item in topic if isinstance(topic, list) else [topic]:
+            item, item_qos = item if isinstance(item, tuple) else (item, qos)
+            _check_qos(item_qos)
+            item = bytes(to_text(item, _FILTER, is_topic_filter))
+            if len(item) + 10 > p.reader.max_packet:
+                raise ValueError("topic filter is too long for max_packet")
+            asked.append(Subscription(item, item_qos, callback, on))
+        if not asked:
+            raise ValueError("no topic filter")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
+        p.ask(asked)
+        if p.state == _UP and not p.inside:
+            self._write()
+        return asked
+
+    def ping(self):
+        """Send PINGREQ; the answer is watched for by itself."""
+        p = self._protocol
+        if p.state != _UP:
+            raise self._no_link()
+        p.ping(self.transport.ticks_ms())
+        if not p.inside:
+            self._write()
+
+    # Reading and writing, as far as it needs no waiting
+
+    def _work(self, one):
+        # Write and read what can be without waiting -> did a packet come in? one: stop after a message.
+        p = self._protocol
+        if not p.state:
+            raise self._no_link()
+        came = False
+        before = p.messages
+        try:
+            while True:
+                kind = p.handle()
+                if kind > 0:
+                    came = True
+                    if not one or p.messages == before:
+                        continue
+                written = self._write()
+                self._held = kind < 0  # what has come in must wait for room to answer it
+                if kind < 0 and written:
+                    continue
+                if came or kind < 0:
+                    return came
+                n = self.transport.readinto(p.reader.window)
+                if n == 0:
+                    raise LinkLost(ECONNRESET, "the broker closed the connection")
+                p.tick(self.transport.ticks_ms(), not n)
+                self._dry = not n
+                if not n:
+                    self._write()
+                    return False
+                p.reader.feed(n)
+                self._dry = n < len(p.reader.window) and getattr(self.transport, "drains", False)
+        except BaseException as e:
+            if isinstance(e, ProtocolError):
+                self._write()  # what was well until then is acknowledged
+            raise self._failed(e)
+
+    def _write(self):
+        # Write until all is written or the transport takes no more -> was it all?
+        p = self._protocol
+        t = self.transport
+        try:
+            while p.off < p.end or p.output():
+                before = t.ticks_ms()
+                n = t.write(p.out, p.off, p.end - p.off)  # pyright: ignore[reportCallIssue]: stubs know write(buf)
+                now = t.ticks_ms()
+                if not n:
+                    if self._stalled < 0:
+                        self._stalled = now
+                    elif (now - self._stalled) & _TICKS >= self.timeout_ms:
+                        raise TimedOut(ETIMEDOUT, "no bytes taken for %d ms" % self.timeout_ms)
+                    return False
+                self._stalled = -1
+                done = p.wrote(n, now)
+                if (now - before) & _TICKS >= _STALLED_MS:
+                    raise LinkLost(ETIMEDOUT, "a write stalled")
+                if done:
+                    break
+        except BaseException as e:
+            raise self._failed(e)
+        return True
+
+    def _waited(self):
+        # The pump waits: tell the program, at least once a second.
+        if self.on_wait:
+            self._protocol.call(self.on_wait)
+
+    # Errors
+
+    def _no_link(self):
+        return LinkLost(ENOTCONN, "not connected: %s" % self._error)
+
+    def _failed(self, e):
+        # The link is of no use any more: close it -> the error to raise. An OSError of the transport becomes LinkLost;
+        # the library's own errors and a callback's stay what they are.
+        p = self._protocol
+        was = p.state
+        if (
+            isinstance(e, OSError)
+            and not isinstance(e, (LinkLost, TimedOut, ProtocolError))
+            and e is not p.raised
+            and e is not self._error
+        ):
+            e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else "no link to %s" % self.server)
+        self.close()
+        self._error = e
+        if was == _UP and self.on_disconnect:
+            p.call(self.on_disconnect, e)
+        return e
+
+    def _refusal(self):
+        # A SUBSCRIBE was refused: the call that waits, or the next one that reads, raises it.
+        p = self._protocol
+        if p.refused and not p.inside:
+            topic_filter = p.refused.pop(0)
+            e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % topic_filter.decode())
+            e.topic_filter = topic_filter
+            raise e

@@ -1,0 +1,231 @@
+# One connection after another, of either role: the output buffer, the packet that is being written, and the packets
+# that both roles receive. No I/O and no clock: a pump moves the bytes, and `now` is an argument in milliseconds. Only
+# the lower 30 bits of `now` count, so that a 32-bit board makes no big integer of it.
+#
+# Out: output() says whether there is something to write, which is then out[off:end]; wrote(n) takes it forward.
+# In:  the transport fills reader.window; reader.feed(n); handle() as long as it does not return 0.
+#
+# A role is a subclass. It says which packet must come first (`first`), and adds these methods:
+#
+#   put_asked()     put packets of its own into the output buffer -> are there more? Called while `asking` is true
+#   receive(kind)   take a packet that only this role receives; the Reader has decoded it
+#   route(message)  the topic name is another than before: find out where the message goes
+#   deliver(message)   hand the message over to the callbacks that route() found
+
+from . import const
+from .codec import Reader, put_ack, put_publish
+from .errors import protocol_error
+
+_PART = const(1)
+_PUBLISH = const(0x30)
+_PUBACK = const(0x40)
+_PUBREL = const(0x62)
+_PUBREL_KIND = const(0x60)
+_PUBCOMP = const(0x70)
+
+_CLOSED = const(0)
+_CONNECTING = const(1)
+_UP = const(2)
+
+_BUFFER = const(-1)  # in _slot: what is being written lies in the output buffer
+_TICKS = const(0x3FFFFFFF)
+
+
+class Link:
+    Reader = Reader
+    first = 0  # the type of the packet that must arrive first, and only once
+    first_name = ""
+
+    def __init__(self, session, chunk, max_packet):
+        self.session = session
+        self.keeps = session.keeps  # may hand_over_kept() have a message?
+        self.reader = self.Reader(chunk, max_packet)
+        self.inside = False  # does a callback run? It must not pump
+        self.raised = None  # the last error that came out of a callback
+        self.state = _CLOSED
+        self.packets = self.messages = 0  # that came in, and that were handed over: for calls that wait for one
+        self.last_sent = self.last_heard = 0
+        self.asking = False  # does the role want put_asked() to be called?
+        self.stale = False  # did the routes change since the last topic name was routed?
+        # Packets that are not in the store wait in _tx[_from:_used]. What is being written is out[off:end], the same
+        # bytes until the transport took them; meanwhile more packets may gather behind it. The last 4 bytes are for
+        # acknowledgements: a callback can fill the rest and the message that it was called for still has its answer. A
+        # journal may bring more PUBRELs than would fit otherwise.
+        self._tx = bytearray(max_packet + 4 + 4 * len(session.store.pubrels))
+        self._slot = _BUFFER  # the slot of the store that is being written
+        self.reset()
+
+    def reset(self):
+        # The connection is gone; the session stays.
+        self.state = _CLOSED
+        self.reader.reset()
+        self.out = self._tx
+        self.off = self.end = self._from = self._used = 0
+        self._slot = _BUFFER
+        self.session.other_ids.clear()
+
+    def part(self, message):
+        # A part of a PUBLISH over max_packet came in.
+        raise self.reader.too_large(_PUBLISH)
+
+    def call(self, callback, argument=None):
+        # Run a callback -> what it returns. Only this method says that one runs.
+        outer = self.inside
+        self.inside = True
+        try:
+            return callback() if argument is None else callback(argument)
+        except BaseException as e:
+            self.raised = e  # by this a pump knows it from an error of the link
+            raise
+        finally:
+            self.inside = outer
+
+    def begin(self, session_present):
+        # The peer has accepted the connection: the session goes on. PUBRELs are sent first [MQTT-4.6.0-4].
+        session = self.session
+        session.connected(session_present)
+        store = session.store
+        for slot in store.pubrels:
+            self._used = put_ack(self._tx, self._used, _PUBREL, store.packet_ids[slot])
+        self.asking = self.stale = True
+        self.state = _UP
+
+    # Outward
+
+    def send(self, topic_name, payload, retain):
+        # Put a PUBLISH of QoS 0 -> was it taken? If not there is no connection, or no room: write first.
+        if self.state == _UP:
+            used = self._used
+            end = put_publish(self._tx, used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
+            if end:
+                self._used = end
+                if not used and self._slot == _BUFFER:
+                    self.out = self._tx  # as output() would
+                    self.end = end
+                return True
+        return False
+
+    def promise(self, topic_name, payload, retain, qos):
+        # Keep a PUBLISH of QoS 1 or 2 -> its packet id. Full or ValueError: it was not taken.
+        return self.session.promise(topic_name, payload, retain, qos)
+
+    def more(self, slot):
+        # Of this PUBLISH all bytes that the store has were written -> how many bytes come next, in `out`: none.
+        return 0
+
+    def output(self):
+        # Is there something to write? Then it is out[off:end].
+        if self.off < self.end:
+            return True
+        if not self._used and self.state == _UP:
+            if self.asking:
+                self.asking = self.put_asked()
+            session = self.session
+            if session.ready and not self._used:
+                slot = session.next_slot()
+                if slot >= 0:
+                    store = session.store
+                    self._slot = slot
+                    store.sync()
+                    self.out = store.packet(slot)
+                    self.end = store.lengths[slot]
+                    self.off = 0
+                    return True
+        if self._used:
+            self.session.store.sync()
+            self.out = self._tx
+            self.off = self._from
+            self.end = self._used
+            return True
+        return False
+
+    def wrote(self, n, now):
+        # The transport took n more bytes -> is nothing left to write, as far as that is plain?
+        self.last_sent = now
+        n += self.off
+        slot = self._slot
+        if slot != _BUFFER:
+            if slot >= 0:
+                self.session.store.tried(slot)
+            if n == self.end:
+                n = 0
+                self.end = self.more(slot)
+                if not self.end:
+                    self._slot = _BUFFER
+                    if slot >= 0:
+                        self.session.sent += 1
+        elif n == self._used:
+            n = self._from = self._used = self.end = 0
+            self.off = 0
+            return not self.session.ready and not self.asking
+        elif n == self.end:
+            self._from = n
+        self.off = n
+        return False
+
+    # Inward
+
+    def handle(self):
+        # Take the next packet -> its type; 0: none is here; -1: there is no room for its answer, write first.
+        if self.state == _CLOSED:
+            return 0
+        if self._used + 4 > len(self._tx):
+            return -1
+        reader = self.reader
+        kind = reader.next()
+        if not kind:
+            return 0
+        self.packets = self.packets + 1 & _TICKS
+        if (kind == self.first) != (self.state == _CONNECTING):
+            raise protocol_error(kind, "%s comes first, and once" % self.first_name)  # [MQTT-3.1.0-2] [MQTT-3.2.0-1]
+        packet_id = reader.packet_id
+        head = 0
+        if kind == _PUBLISH:
+            packet_id = reader.message.packet_id
+            head = self._message(reader.message)
+        elif kind == _PART:
+            self.part(reader.message)
+        elif not _PUBACK <= kind <= _PUBCOMP:
+            self.receive(kind)
+        elif kind == _PUBREL_KIND:
+            if self.keeps:
+                self.hand_over_kept(packet_id)
+            head = self.session.released(packet_id)
+        else:
+            head = self.session.acknowledged(kind, packet_id)
+        if head and self.state == _UP:  # a callback may have closed the connection
+            self._used = put_ack(self._tx, self._used, head, packet_id)
+        return kind
+
+    def acknowledge(self, m):
+        # A message was handed over.
+        head = self.session.handed_over(m)
+        if head:
+            self._used = put_ack(self._tx, self._used, head, m.packet_id)
+        self.count_message()
+
+    def count_message(self):
+        self.messages = self.messages + 1 & _TICKS
+
+    def _message(self, m):
+        # The callbacks, then the keeping, then the acknowledgement -> its first byte. A callback that raises leaves the
+        # message to come again.
+        if self.reader.fresh or self.stale:
+            self.route(m)
+            self.stale = False
+        session = self.session
+        if m.qos < 2 or session.accepts(m):
+            self.deliver(m)
+            self.count_message()
+        return session.handed_over(m)
+
+    def hand_over_kept(self, packet_id):
+        # PUBREL releases what the session kept with this packet id; 0: what no peer will release.
+        session = self.session
+        m = self.reader.message
+        while session.load(packet_id, m):
+            self.reader.seen[:] = b""  # the next packet's topic name is compared with this one's no more
+            self.route(m)
+            self.deliver(m)
+            self.count_message()
+            session.discard()
