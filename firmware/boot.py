@@ -11,7 +11,9 @@ import os
 def finish_update():
     try:
         steps = open("/.umq/switch")
-    except OSError:
+    except OSError as error:
+        if error.errno != 2:  # ENOENT: no update waits
+            print("boot: /.umq/switch cannot be opened (error %d): this may be half an update" % error.errno)
         return
     with steps:
         for step in steps:

@@ -78,7 +78,11 @@ def load(path, has_wifi=False):
 
 def check(path, text, has_wifi=False):
     """The same for `text`, the bytes of such a file; `path` is what an error calls it."""
-    found = _parsed(path, text)
+    return judge(path, _parsed(path, text), has_wifi)
+
+
+def judge(path, found, has_wifi=False):
+    """The same for `found`, what such a file holds as a dict."""
     faults = []
     for row in KEYS:
         words = fault(row, found.get(row[0]))

@@ -17,9 +17,10 @@ from emulation import firmware as synthetic
 from emulation.rom import EmulatedRom
 from lab import certificates
 from lab.mosquitto import Mosquitto
-from umq import boards, device, filesystem
+from umq import boards, filesystem
 from umq.deploy import command as deploy
-from umq.device import drives, serial_ports
+from umq.device import drives, prompt, serial_ports
+from umq.device.prompt import Device
 from umq.flash import by_drive, download
 from umq.project import FIRMWARE
 from umq.virtual import VirtualBoard
@@ -514,7 +515,7 @@ def _deploy(desk, board):
 
 @case("a port behind which nothing answers")
 def _(desk):
-    desk.patch.setattr(device, "_WAITS_S", (0.1, 0.1))
+    desk.patch.setattr(prompt, "_WAITS_S", (0.1, 0.1))
     return ["repl", "--port", desk.terminal()]
 
 
@@ -537,7 +538,7 @@ def _(desk):
 @case("deploying onto a board with files of somebody else in the way")
 def _(desk):
     board = desk.board()
-    with device.Device(board.port) as held:
+    with Device(board.port) as held:
         held.write("/main.py", b"print('mine')")
     return _deploy(desk, board)
 
@@ -545,7 +546,7 @@ def _(desk):
 @case("deploying onto a board with the library in two places")
 def _(desk):
     board = desk.board()
-    with device.Device(board.port) as held:
+    with Device(board.port) as held:
         held.make_folder("/umqtt_full")
     return _deploy(desk, board)
 

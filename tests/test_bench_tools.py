@@ -14,6 +14,7 @@ from emulation.ports import free_port
 from lab import bench, bench_peers, budget, budget_stream, mosquitto, wear
 from lab.bench_cpus import Cpus
 from umq import micropython
+from umq.build import flavours
 from umq.errors import UserError
 
 # The delay proxy
@@ -143,10 +144,11 @@ def test_bench_keeps_processors_awake_only_while_it_runs():
 
 
 def test_budget_fails_when_a_limit_is_broken(monkeypatch, capsys):
-    monkeypatch.setitem(budget.LIMITS, "mpy", budget.Limit(most=1_000_000, aim=1))
+    for floor in flavours.FLOORS:
+        monkeypatch.setitem(budget.LIMITS, floor, budget.Limit(most=1_000_000, aim=1))
     assert budget.run(_parsed(budget, "--only", "size")) == 0
     assert "| ok |" in capsys.readouterr().out
-    monkeypatch.setitem(budget.LIMITS, "mpy", budget.Limit(most=1_000, aim=1))
+    monkeypatch.setitem(budget.LIMITS, "ground", budget.Limit(most=1_000, aim=1))
     assert budget.run(_parsed(budget, "--only", "size")) == 1
     said = capsys.readouterr()
     assert "| BROKEN |" in said.out

@@ -13,8 +13,8 @@ from mpremote import mip
 
 from umq import __main__ as umq
 from umq import boards
-from umq.build import packages
-from umq.device import Device
+from umq.build import flavours, packages
+from umq.device.prompt import Device
 from umq.project import LIB, ROOT
 
 _LISTS = packages.lists()
@@ -56,8 +56,8 @@ def test_the_whole_librarys_list_holds_every_module_of_a_board():
 
 
 def test_a_package_holds_all_that_its_modules_import():
-    for name, more in packages.PACKAGES.items():
-        there = {*packages.CLIENT, *more}
+    for name in flavours.PACKAGES:
+        there = set(flavours.modules(name))
         for module in there:
             # TLS alone is a package of its own, which the client asks for when it is used.
             missing = imports(module) - there - {"_cpython", "secure"}
@@ -70,7 +70,7 @@ def imports(module):
 
 
 @pytest.mark.parametrize("compiled", (True, False), ids=("compiled", "sources"))
-@pytest.mark.parametrize("name", packages.PACKAGES)
+@pytest.mark.parametrize("name", flavours.PACKAGES)
 def test_each_package_alone_does_what_it_is_for(name, compiled, built, micropython, broker, tmp_path):
     folder = built[0] if compiled else LIB
     for path, url in json.loads((folder / f"{name}.json").read_text())["urls"]:
@@ -106,7 +106,7 @@ def test_the_sizes_are_those_of_the_files(built, capsys):
     files = {path.name: path.stat().st_size for path in directory.glob("umqtt_full/*.mpy")}
     assert {Path(module["file"]).name: module["mpy_bytes"] for module in found["modules"]} == files
     client = next(package for package in found["packages"] if package["package"] == "client")
-    assert client["mpy_bytes"] == sum(files[f"{name}.mpy"] for name in ("__init__", "state", "words"))
+    assert client["mpy_bytes"] == sum(files[f"{name}.mpy"] for name in flavours.files("client"))
     assert umq.main(["build", "--to", str(directory)]) == 0
     assert "bytecode, no native code: the same files for" in capsys.readouterr().out
 

@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from umq import __main__ as command_line
-from umq import contents, device
+from umq import contents
 from umq.deploy import command
-from umq.device import Device
+from umq.device.errors import CodeError
+from umq.device.prompt import Device
 
 _SECRET = "virtual-passphrase"
 # Leaves a few KB of the heap, in pieces.
@@ -59,7 +60,7 @@ def refused(board, configuration, *options):
 def everything(held, folder=""):
     """{path: hash} of all files on the board."""
     paths = []
-    with contextlib.suppress(device.CodeError):  # without a filesystem
+    with contextlib.suppress(CodeError):  # without a filesystem
         for name, is_folder, _ in held.entries(folder or "/"):
             paths += everything(held, f"{folder}/{name}") if is_folder else [f"{folder}/{name}"]
     return held.hashes(paths)

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from umq.deploy import deployment
-from umq.device import Device, DeviceError
+from umq.device.errors import DeviceError
+from umq.device.prompt import Device
 from umq.project import FIRMWARE
 
 _MAIN = "import part, other\nprint('runs', {version!r}, part.version, other.version, 'now')\n"

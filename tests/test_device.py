@@ -6,7 +6,9 @@ import tty
 import pytest
 import serial
 
-from umq import device
+from umq.device import errors, prompt
+from umq.device.errors import CodeError, DeviceError, Gone, Missing
+from umq.device.prompt import Device
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def silent_port():
 
 
 def refused(port):
-    with pytest.raises(device.DeviceError) as error, device.Device(port):
+    with pytest.raises(DeviceError) as error, Device(port):
         pass
     message = str(error.value)
     assert message.startswith(port) and "\n" not in message
@@ -52,12 +54,42 @@ def test_a_port_that_another_program_uses(silent_port):
 
 
 def test_a_board_that_is_silent(silent_port, monkeypatch):
-    monkeypatch.setattr(device, "_WAITS_S", (0.1, 0.2))
+    monkeypatch.setattr(prompt, "_WAITS_S", (0.1, 0.2))
     assert "the board does not answer" in refused(silent_port[0])
 
 
 def test_a_port_that_goes_away(silent_port, monkeypatch):
     port, close = silent_port
-    monkeypatch.setattr(device.Device, "_interrupt", lambda self: close())
-    with pytest.raises(device.Gone, match=f"{port}: the board is gone"), device.Device(port):
+    monkeypatch.setattr(Device, "_interrupt", lambda self: close())
+    with pytest.raises(Gone, match=f"{port}: the board is gone"), Device(port):
         pass
+
+
+def test_only_enoent_means_that_a_file_is_not_there(virtual_board):
+    board = virtual_board()
+    with Device(board.port) as held:
+        held.write("/file", b"file")
+        assert not held.exists("/nothing")
+        assert held.hashes(["/nothing"]) == {"/nothing": None}
+        for fails in (lambda: held.exists("/file/below"), lambda: held.make_folder("/file/below")):
+            with pytest.raises(CodeError, match="/file/below: a folder of this path is a file on the board") as error:
+                fails()
+            assert not isinstance(error.value, Missing)
+        held.make_folder("/folder")
+        with pytest.raises(CodeError, match="/folder: is a folder on the board"):
+            held.hashes(["/nothing", "/folder"])
+
+
+@pytest.mark.parametrize(
+    "exception, kind, words",
+    [
+        ("OSError: [Errno 2] ENOENT", Missing, "/a: there is no such file on the board"),
+        ("OSError: [Errno 5] EIO: /b", CodeError, "/a: the board's flash failed"),
+        ("OSError: 30", CodeError, "/a: the board's filesystem is read-only"),
+        ("OSError: [Errno 110] ETIMEDOUT", CodeError, "PORT: the board says OSError: [Errno 110] ETIMEDOUT"),
+        ("ValueError: 2", CodeError, "PORT: the board says ValueError: 2"),
+    ],
+)
+def test_what_an_error_of_a_file_means(exception, kind, words):
+    found = errors.of_file("PORT", "/a", CodeError("PORT", exception))
+    assert type(found) is kind and str(found).endswith(words)

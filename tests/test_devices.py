@@ -9,9 +9,10 @@ import pytest
 
 from emulation.rom import EmulatedRom
 from umq import __main__ as command_line
-from umq import device
-from umq.device import drives
+from umq import boards
+from umq.device import drives, prompt
 from umq.devices import ask
+from umq.errors import UserError
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def nothing(monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """MicroPython is not waited for long."""
-    monkeypatch.setattr(device, "_WAITS_S", (0.3, 0.3))
+    monkeypatch.setattr(prompt, "_WAITS_S", (0.3, 0.3))
 
 
 def _asked(capsys, path):
@@ -134,3 +135,10 @@ def test_with_nothing_there_it_says_what_to_look_for(monkeypatch, capsys):
     assert "The drive RP2350 is plugged in but not mounted: `udisksctl mount -b /dev/disk/by-label/RP2350`." in said
     assert command_line.main(["devices", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"ports": [], "drives": []}
+
+
+def test_a_drive_that_cannot_be_read_is_passed_over_and_named_when_it_is_meant(tmp_path):
+    (tmp_path / "INFO_UF2.TXT").mkdir()  # which root cannot read either
+    assert drives.listed([tmp_path]) == []
+    with pytest.raises(UserError, match="INFO_UF2.TXT cannot be read: Is a directory"):
+        drives.choose(boards.load("RPI_PICO_W"), tmp_path)

@@ -11,7 +11,8 @@ from emulation import ports
 from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
 from umq import boards, contents, filesystem
-from umq.device import CodeError, Device
+from umq.device.errors import CodeError
+from umq.device.prompt import Device
 from umq.doctor import on_board
 from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
 from umq.project import FIRMWARE

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from terminal import Terminal
-from umq.device import Device
+from umq.device.prompt import Device
 from umq.project import ROOT
 
 _README = ROOT / "README.md"

@@ -111,3 +111,23 @@ def test_whenever_the_power_goes_the_next_boot_ends_the_update(micropython, tmp_
     assert done.returncode == 0, done.stderr
     print(f"{done.stdout.strip()} cuts")
     assert int(done.stdout) > 5
+
+
+def test_a_switch_that_cannot_be_opened_is_told_and_one_that_is_not_there_is_not(micropython, tmp_path):
+    script = """
+import builtins, sys
+def fails(path):
+    raise OSError(int(sys.argv[2]))
+boot = open(sys.argv[1]).read()
+builtins.open = fails
+exec(boot, {})
+"""
+    (tmp_path / "script.py").write_text(script)
+    for errno, said in (
+        ("2", ""),
+        ("5", "boot: /.umq/switch cannot be opened (error 5): this may be half an update\n"),
+    ):
+        done = subprocess.run(
+            [*micropython, str(tmp_path / "script.py"), str(BOOT), errno], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")

@@ -11,7 +11,8 @@ import pytest
 from emulation import firmware as synthetic
 from umq import __main__ as command_line
 from umq import boards
-from umq.device import Device, drives, serial_ports
+from umq.device import drives, serial_ports
+from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.flash import by_drive, uf2
 

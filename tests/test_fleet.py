@@ -226,7 +226,7 @@ def test_no_secret_is_ever_shown(here, by_rom, capfd):
 _MISTAKES = {
     "port": (["--port", "/dev/ttyUSB0"], "--port says where to write to: say --flash too"),
     "node": (["--node", "barn"], "nodes.csv: has no node 'barn'"),
-    "common file": (["--config", "nowhere.json"], "nowhere.json: cannot be read: No such file"),
+    "common file": (["--config", "nowhere.json"], "nowhere.json: not found; `umq config` makes it"),
     "firmware": (["--firmware", "nodes.csv"], "nodes.csv line 2: this firmware does not go with RPI_PICO_W: it is no"),
     "folder": (["--out", "nodes.csv/out"], "nodes.csv/out/attic.uf2: cannot be written: nodes.csv/out is no folder"),
 }
@@ -249,7 +249,5 @@ def test_a_garbled_state_is_named_and_not_overwritten(here, capsys):
     assert _fleet() == 0
     (here / "out" / "fleet.json").write_text("{")
     assert _fleet("--flash") == 1
-    assert (
-        "umq: out/fleet.json cannot be read: delete it, and all nodes count as not flashed" in capsys.readouterr().err
-    )
+    assert "umq: out/fleet.json is damaged: delete it, and all nodes count as not flashed" in capsys.readouterr().err
     assert (here / "out" / "fleet.json").read_text() == "{"

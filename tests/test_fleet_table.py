@@ -112,5 +112,5 @@ def test_files_that_are_not_there_are_named(tmp_path):
     with pytest.raises(UserError, match="nowhere.csv: cannot be read: No such file"):
         table.read(tmp_path / "nowhere.csv")
     (tmp_path / "nodes.csv").write_text(_HEADER + _GOOD)
-    with pytest.raises(UserError, match="nowhere.json: cannot be read: No such file"):
+    with pytest.raises(UserError, match="nowhere.json: not found; `umq config` makes it"):
         table.read(tmp_path / "nodes.csv", tmp_path / "nowhere.json")

@@ -32,7 +32,7 @@ def test_a_firmware_for_another_chip(tmp_path):
 
 
 def test_a_firmware_that_does_not_boot(tmp_path, monkeypatch):
-    monkeypatch.setattr("umq.device._WAITS_S", (0.1,))
+    monkeypatch.setattr("umq.device.prompt._WAITS_S", (0.1,))
     file = tmp_path / "empty.uf2"
     file.write_bytes(uf2.build([(0x10000000, bytes(256))], 0xE48BFF56))
     board = Rp2040(file)

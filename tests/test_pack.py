@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from umq.build import pack
+from umq.build import flavours, pack
 from umq.errors import UserError
 from umq.project import LIB
 
@@ -42,7 +42,7 @@ def packed(tmp_path_factory):
 
 def test_what_is_packed_is_the_whole_library(packed):
     files = {path.stem for path in (packed / "umqtt_full").iterdir()}
-    together = {f"{name}.py" for name in pack.TOGETHER}
+    together = {f"{name}.py" for name in flavours.CLIENT.together}
     assert files == {name.removesuffix(".py") for name in _MODULES - together}
 
 
@@ -64,6 +64,19 @@ def test_two_modules_with_one_name_for_different_things_are_refused(monkeypatch,
     for name, value in (("one", 1), ("two", 2)):
         (tmp_path / f"{name}.py").write_text(f"from . import const\n\n_SIZE = const({value})\n")
     monkeypatch.setattr(pack, "_LIBRARY", tmp_path)
-    monkeypatch.setattr(pack, "TOGETHER", ("one", "two"))
     with pytest.raises(UserError, match="_SIZE"):
-        pack.one_source()
+        pack.one_source(("one", "two"), flavours.Flavour(("one", "two")))
+
+
+def test_the_tables_name_modules_that_there_are():
+    named = {module for package in flavours.PACKAGES for module in flavours.modules(package)}
+    named.update(module for modules in flavours.FLOORS.values() for module in modules)
+    assert {f"{module}.py" for module in named} <= _MODULES
+
+
+def test_the_bytes_of_a_floor_are_those_of_its_modules_packed(packed):
+    client = (packed / "umqtt_full" / "__init__.mpy").stat().st_size
+    robust = (packed / "umqtt_full" / "robust.mpy").stat().st_size
+    assert pack.floor_bytes(flavours.CLIENT.together) == client
+    assert pack.floor_bytes(("robust",)) == robust
+    assert pack.floor_bytes(flavours.FLOORS["ground"]) < client

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from umq import boards, contents, filesystem
-from umq.device import Device
+from umq.device.prompt import Device
 
 
 @pytest.fixture

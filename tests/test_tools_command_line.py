@@ -1,7 +1,9 @@
 """umq: its commands, and what it says to a mistake."""
 
+import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,18 @@ def test_a_users_mistake_is_a_line_and_not_a_traceback(monkeypatch, capsys):
     monkeypatch.setattr(setup, "run", fails)
     assert lab.main(["setup"]) == 1
     assert capsys.readouterr().err == "lab: the broker is missing\n"
+
+
+def test_what_users_install_imports_nothing_of_the_makers():
+    for path in (_TOOLS / "umq").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else names
+            makers = [name for name in names if name and name.split(".")[0] in ("lab", "emulation", "tests")]
+            assert not makers, f"{path} imports {makers}"
+
+
+def test_a_wheel_holds_umq_alone():
+    with open(_TOOLS.parent / "pyproject.toml", "rb") as file:
+        packages = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    assert packages == {"find": {"where": ["tools"], "include": ["umq*"]}}

@@ -55,7 +55,7 @@ def test_a_fault_has_the_same_words_here_and_on_the_board(content, micropython, 
         timeout=60,
     )
     with pytest.raises(UserError) as here:
-        settings.read("config.json")
+        settings.load("config.json")
     on_a_computer = str(here.value).replace("`umq config` makes it", "copy config.example.json to it and fill it in")
     assert on_a_computer == on_the_board.stdout.strip()
     assert _SECRET not in str(here.value)
@@ -67,10 +67,20 @@ def test_a_text_that_is_not_utf_8_is_named():
 
 
 def test_the_certificate_that_a_configuration_names_goes_with_it(tmp_path):
-    text = json.dumps(_GOOD | {"tls_ca": "ca.der"}).encode()
+    def carried(ca):
+        text = json.dumps(_GOOD | {"tls_ca": ca}).encode()
+        return contents.configuration(settings.check("config.json", text), tmp_path)
+
     with pytest.raises(UserError, match='^config.json: "tls_ca" names ca.der, but .* cannot be read: No such file'):
-        contents.configuration("config.json", text, tmp_path)
+        carried("ca.der")
     with pytest.raises(UserError, match='^config.json: "tls_ca" is ../ca.der: a board has no folder above its own$'):
-        contents.configuration("config.json", text.replace(b"ca.der", b"../ca.der"), tmp_path)
+        carried("../ca.der")
     (tmp_path / "ca.der").write_bytes(b"certificate")
-    assert contents.configuration("config.json", text, tmp_path) == {"config.json": text, "ca.der": b"certificate"}
+    files = carried("ca.der")
+    assert sorted(files) == ["ca.der", "config.json"] and files["ca.der"] == b"certificate"
+
+
+def test_the_settings_show_no_secret():
+    found = settings.check("config.json", json.dumps(_GOOD | {"wifi_passphrase": _SECRET}).encode())
+    assert found.config.wifi_passphrase == _SECRET
+    assert _SECRET not in f"{found!r} {found} {found.config!r}"

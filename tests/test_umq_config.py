@@ -52,7 +52,7 @@ def test_options_make_a_file_that_the_board_takes_and_nobody_else_reads(config):
     assert done.returncode == 0, done.stderr
     assert stat.S_IMODE(config.file.stat().st_mode) == 0o600
     assert [path.name for path in config.file.parent.iterdir()] == ["config.json"]
-    checked = settings.check("config.json", config.file.read_bytes())
+    checked = settings.load(config.file).config
     assert (checked.client_id, checked.interval_ms, checked.led_pin, checked.user) == ("greenhouse", 5000, "LED", "me")
 
 

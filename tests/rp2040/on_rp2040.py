@@ -11,7 +11,7 @@ import pytest
 from lab import heap
 from lab.rp2040 import Rp2040
 from umq.build import pack
-from umq.device import Device
+from umq.device.prompt import Device
 from umq.project import ROOT
 
 FIRMWARE = os.environ.get("FIRMWARE", "")

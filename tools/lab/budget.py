@@ -16,7 +16,7 @@ from pathlib import Path
 from emulation.ports import free_port
 from lab import board_scripts, budget_stream, certificates, mosquitto
 from umq import micropython
-from umq.build.pack import pack
+from umq.build import flavours, pack
 from umq.errors import UserError
 
 MESSAGES = (
@@ -43,7 +43,12 @@ class Limit:
 
 
 LIMITS = {
-    "mpy": Limit(16_000, 13_000),
+    # Bytes of .mpy, a floor of the library each.
+    "ground": Limit(6_500, 6_000),
+    "client without a transport": Limit(15_500, 13_000),
+    "TCP transport": Limit(2_000, 1_500),
+    "robust": Limit(1_300, 1_200),
+    # Bytes of heap on 32 bits.
     "import": Limit(23_000, 18_000),
     "client": Limit(3_000, 3_000),
     "journal import": Limit(6_000, 4_000),
@@ -111,7 +116,7 @@ def run(args):
     broken = 0
     with tempfile.TemporaryDirectory(prefix="umq-budget-") as directory:
         compiled = Path(directory) / "mpy"
-        files = pack(compiled)
+        files = pack.pack(compiled)
         figures, tables = [], {}
         if args.only in (None, "size"):
             figures += sizes(files)
@@ -140,10 +145,19 @@ def run(args):
 
 
 def sizes(files):
-    """The bytes of the blocking client, which is one file, and beside it those of every other module."""
+    """The bytes of each floor, of the blocking client, which is one file, and of every module beside it."""
     bytes_of = {file.stem: file.stat().st_size for file in files}
-    client = Figure(".mpy bytes of the blocking client", bytes_of.pop("__init__"), LIMITS["mpy"])
-    return [client, *(Figure(f".mpy bytes of {module} beside it", size) for module, size in bytes_of.items())]
+    floors = [
+        Figure(f".mpy bytes: {floor}", pack.floor_bytes(modules), LIMITS[floor])
+        for floor, modules in flavours.FLOORS.items()
+    ]
+    client = Figure(".mpy bytes of the blocking client", bytes_of.pop(flavours.CLIENT.file))
+    beside = [
+        Figure(f".mpy bytes of {module} beside it", size)
+        for module, size in bytes_of.items()
+        if module not in flavours.FLOORS
+    ]
+    return [*floors, client, *beside]
 
 
 def figures_table(figures):

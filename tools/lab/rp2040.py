@@ -13,7 +13,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from umq import boards, device
+from umq import boards
+from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.flash import uf2
 from umq.image import images
@@ -68,7 +69,7 @@ class Rp2040:
         # What it has to say from now on nobody reads; it must not wait for that.
         threading.Thread(target=self._process.stdout.read, daemon=True).start()
         try:
-            with device.Device(self.port):
+            with Device(self.port):
                 pass  # it has booted, and answers
         except BaseException:
             self.__exit__()

@@ -4,8 +4,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from umq import settings
-from umq.build import pack
+from umq.build import flavours, pack
 from umq.errors import UserError
 from umq.project import FIRMWARE, LIB
 
@@ -29,7 +28,7 @@ def program(mpy=True):
                 files[name.replace(".py", ".mpy")] = pack.compiled(name, source.decode())
     else:
         sources = (LIB / "umqtt_full").glob("*.py")
-        files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in sources if file.stem != pack.FOR_CPYTHON}
+        files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in sources if file.stem != flavours.FOR_CPYTHON}
         files |= node
     return dict(sorted(files.items()))
 
@@ -39,13 +38,13 @@ def starters():
     return {name: (FIRMWARE / name).read_bytes() for name in STARTERS}
 
 
-def configuration(name, text, folder):
-    """The configuration `text`, bytes, and the CA certificate that it names, as {path on the board: bytes}.
+def configuration(settings, folder):
+    """A node's configuration and the CA certificate that it names, as {path on the board: bytes}.
 
-    name: what an error calls the configuration; folder: where its tls_ca is looked for on this computer.
+    settings: an umq.settings.Settings; folder: where its tls_ca is looked for on this computer.
     """
-    ca = settings.check(name, text).tls_ca
-    files = {CONFIG: text}
+    name, ca = settings.name, settings.config.tls_ca
+    files = {CONFIG: settings.text}
     if ca:
         if ".." in ca.split("/"):
             raise UserError(f'{name}: "tls_ca" is {ca}: a board has no folder above its own')

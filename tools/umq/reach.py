@@ -100,8 +100,10 @@ def _password(user, password_file):
     if password_file is not None:
         try:
             return Path(password_file).read_text().splitlines()[0]
-        except (OSError, UnicodeDecodeError, IndexError):
-            raise UserError(f"{password_file} has no password in its first line, or cannot be read")
+        except OSError as error:
+            raise UserError(f"{password_file} cannot be read: {error.strerror}")
+        except (UnicodeDecodeError, IndexError):
+            raise UserError(f"{password_file} has no password in its first line")
     if PASSWORD_VARIABLE in os.environ:
         return os.environ[PASSWORD_VARIABLE]
     if not sys.stdin.isatty():

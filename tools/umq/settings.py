@@ -21,38 +21,59 @@ def rules():
     return module
 
 
-def read(path, has_wifi=True):
-    """The text of the configuration file at `path`, as bytes, once it is checked. UserError says what is wrong."""
-    path = Path(path)
+class Settings:
+    """A node's configuration, parsed and checked once. It has no repr of its own: secrets are never printed.
+
+    name     what an error calls it: the path of its file, or a row of a table
+    text     the bytes of its file
+    values   {key: value} as the file has them
+    config   the firmware's Config, in which a key that was left out has its default
+    """
+
+    def __init__(self, name, text, has_wifi):
+        self.name = str(name)
+        self.text = text
+        self.values = _parsed(name, text)
+        try:
+            self.config = rules().judge(self.name, self.values, has_wifi)
+        except rules().ConfigError as error:
+            raise UserError(str(error))
+
+
+def load(path, has_wifi=True):
+    """The Settings in the configuration file at `path`. UserError says what is wrong with it.
+
+    has_wifi: the node's board has Wi-Fi, so the keys for it are needed.
+    """
+    return Settings(path, _read(path), has_wifi)
+
+
+def check(name, text, has_wifi=True):
+    """The Settings in `text`, the bytes of a configuration file that an error calls `name`; else as load()."""
+    return Settings(name, text, has_wifi)
+
+
+def unchecked(path):
+    """What the configuration file at `path` holds, as a dict whose values may be wrong. UserError if it is no JSON
+    object."""
+    return _parsed(path, _read(path))
+
+
+def _read(path):
     try:
-        text = path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: not found; `umq config` makes it")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
-    check(path, text, has_wifi)
-    return text
 
 
-def check(name, text, has_wifi=True):
-    """The settings in `text`, the bytes of a configuration file, as the firmware's Config.
-
-    name: what an error calls the file; has_wifi: the node's board has Wi-Fi. UserError says what is wrong.
-    """
-    parse(name, text)
-    try:
-        return rules().check(name, text, has_wifi)
-    except rules().ConfigError as error:
-        raise UserError(str(error))
-
-
-def parse(name, text):
-    """What a configuration file of the bytes `text` holds, as a dict, unchecked. UserError if it is none."""
+def _parsed(name, text):
     try:
         found = json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
     except UnicodeDecodeError:
         raise UserError(f"{name}: is not UTF-8 text")
-    except json.JSONDecodeError as error:  # which knows the line here, as the stream's place does on a board
+    except json.JSONDecodeError as error:  # this json says the line; on a board the stream's position does
         raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
     if not isinstance(found, dict):
         raise UserError(f'{name}: must be one JSON object, {{"key": value, ...}}')
@@ -77,14 +98,6 @@ def value(key, word):
     kinds = row(key)[1]
     is_number = int in (kinds if isinstance(kinds, tuple) else (kinds,)) and word.removeprefix("-").isdecimal()
     return (int(word) if is_number else word) if word else None
-
-
-def parsed(path):
-    """The configuration file at `path` as a dict, its values unchecked."""
-    try:
-        return parse(path, Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}")
 
 
 def text(found):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from umq import boards
-from umq.build import pack, packages
+from umq.build import flavours, pack, packages
 from umq.errors import UserError
 from umq.project import BUILD, LIB
 
@@ -59,9 +59,10 @@ def build(directory):
         if pack.architecture(code):
             raise UserError(f"{file.stem} holds native code: build it for each of {', '.join(_architectures())}")
         sizes[f"umqtt_full/{file.name}"] = len(code)
-        sources = ("__init__", *pack.TOGETHER) if file.stem == "__init__" else (file.stem,)
+        is_client = file.stem == flavours.CLIENT.file
+        sources = ("__init__", *flavours.CLIENT.together) if is_client else (file.stem,)
         source_bytes = sum((LIB / "umqtt_full" / f"{source}.py").stat().st_size for source in sources)
-        name = "(client)" if file.stem == "__init__" else file.stem
+        name = "(client)" if is_client else file.stem
         modules.append({"module": name, "source_bytes": source_bytes, "mpy_bytes": len(code), "file": str(file)})
     made = []
     for name, text in packages.compiled_lists().items():

@@ -146,6 +146,8 @@ def _version(micropython):
     try:
         text = (micropython / "py" / "mpconfig.h").read_text(errors="replace")
         numbers = [re.search(rf"#define MICROPY_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR")]
-    except (OSError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, TypeError):
         raise UserError(f"{micropython} holds no MicroPython sources: `git clone` them, and name the folder")
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}")
     return tuple(map(int, numbers))

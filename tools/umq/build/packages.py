@@ -1,40 +1,29 @@
-"""The packages in which mip installs the library: which module is in which, and the lists that say so to mip.
+"""The lists by which mip installs the packages of the library; umq.build.flavours says what is in each package.
 
 mip knows no package of the same repository that another one needs, so each lists all that it needs. A list lies in the
-folder of its files, for a path with ".." in it is not understood everywhere that mip loads from.
+folder of its files, because some of the places from which mip loads do not understand a path with ".." in it.
 """
 
 import json
 import re
 
-from umq.build import pack
+from umq.build import flavours
 from umq.project import LIB
 
 _LIBRARY = LIB / "umqtt_full"
 
-CLIENT = ("__init__", *pack.TOGETHER, "error_texts", "repr_texts")
-# What each package has beside the client. asyncio and the broker's role get a line each when they are there.
-PACKAGES = {
-    "client": (),
-    "robust": ("robust",),
-    "secure": ("secure",),
-    "journal": ("durable", "journal", "recovery", "rtc", "segments"),
-    "stream": ("stream", "stream_file", "stream_in", "stream_parts"),
-}
-
 
 def lists():
-    """{file name: text} of the lists that belong beside the sources in lib/; the whole library's, at the project's
-    root, is "../package.json"."""
-    every = [source.stem for source in _LIBRARY.glob("*.py") if source.stem != pack.FOR_CPYTHON]
-    found = {f"{name}.json": _list([f"{module}.py" for module in CLIENT + more]) for name, more in PACKAGES.items()}
-    return found | {"../package.json": _list([f"{module}.py" for module in every], "lib/")}
+    """{file name: text} of the lists that belong beside the sources in lib/. That of the whole library lies at the
+    project's root, and its name is "../package.json"."""
+    every = sorted(source.stem for source in _LIBRARY.glob("*.py") if source.stem != flavours.FOR_CPYTHON)
+    found = {f"{name}.json": _list(flavours.modules(name), ".py") for name in flavours.PACKAGES}
+    return found | {"../package.json": _list(every, ".py", "lib/")}
 
 
 def compiled_lists():
-    """{file name: text} of the lists that belong beside the compiled library, in which one module is the client."""
-    beside = [module for module in CLIENT if module not in pack.TOGETHER]
-    return {f"{name}.json": _list([f"{module}.mpy" for module in (*beside, *more)]) for name, more in PACKAGES.items()}
+    """{file name: text} of the lists that belong beside the compiled library."""
+    return {f"{name}.json": _list(flavours.files(name), ".mpy") for name in flavours.PACKAGES}
 
 
 def version():
@@ -42,7 +31,7 @@ def version():
     return re.search(r'^__version__ = "(.*)"', (_LIBRARY / "__init__.py").read_text(), re.M)[1]
 
 
-def _list(files, folder=""):
-    paths = [f"umqtt_full/{file}" for file in sorted(files)]
+def _list(names, suffix, folder=""):
+    paths = [f"umqtt_full/{name}{suffix}" for name in names]
     urls = ",\n".join(f"    {json.dumps([path, folder + path])}" for path in paths)
     return f'{{\n  "version": {json.dumps(version())},\n  "urls": [\n{urls}\n  ]\n}}\n'

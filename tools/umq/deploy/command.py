@@ -11,7 +11,9 @@ import typer
 
 from umq import contents, settings
 from umq.deploy import deployment
-from umq.device import Device, DeviceError, serial_ports
+from umq.device import serial_ports
+from umq.device.errors import DeviceError
+from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.plain import plain
 from umq.project import CONFIG
@@ -56,7 +58,7 @@ def command(
     files = contents.starters() if rom else contents.program(mpy)
     if config or CONFIG.exists():
         config = config or CONFIG
-        files |= contents.configuration(str(config), settings.read(config), config.parent)
+        files |= contents.configuration(settings.load(config), config.parent)
     port = serial_ports.choose(port)
     with Device(port) as device:
         with _started_again_on_errors(device):

@@ -55,9 +55,9 @@ def command(
         umq config --show
     """
     if show:
-        _show(file)
+        _show(settings.load(file))
         return
-    found = settings.parsed(file) if file.exists() else {}
+    found = settings.unchecked(file) if file.exists() else {}
     options = {"client_id": name, "server": server, "user": user, "wifi_ssid": wifi}
     given = {key: value for key, value in options.items() if value is not None}
     given |= _led(board) | _assigned(set_ or [])
@@ -70,17 +70,16 @@ def command(
     if certificate:
         given["tls_ca"] = beside
     text = settings.text({key: value for key, value in (found | given).items() if value is not None})
-    settings.check(str(file), text)
+    checked = settings.check(file, text)
     if certificate:
         settings.write(file.parent / beside, certificate)
     settings.write(file, text)
-    _show(file)
+    _show(checked)
 
 
-def _show(file):
-    settings.read(file)
-    print(file)
-    for key, value in settings.parsed(file).items():
+def _show(found):
+    print(found.name)
+    for key, value in found.values.items():
         print(f"  {key:16} {'********' if key in settings.rules().SECRETS and value else value}")
 
 

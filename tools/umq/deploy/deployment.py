@@ -14,7 +14,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from umq import contents
-from umq.device import CodeError, DeviceError
+from umq.device.errors import DeviceError, Missing
 from umq.errors import UserError
 from umq.project import FIRMWARE
 
@@ -79,6 +79,7 @@ def plan(device, files, keep_configuration=False):
 
     keep_configuration: `files` holds none, so that what the board has stays.
     """
+    _room(device)
     _finish(device)
     listed = _listed(device)
     kept = {path: known for path, known in listed.items() if keep_configuration and not _is_code(path)}
@@ -119,10 +120,7 @@ def is_in_rom(device):
 
 def check_room(device, plan):
     """UserError unless what must be written fits beside what is there."""
-    facts = device.evaluate("__import__('os').statvfs('/')")
-    block, free = facts[0], facts[3]
-    if not block:
-        raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes it one")
+    block, free = _room(device)
     sizes = [len(plan.files[path]) for path in plan.upload()]
     sizes += [size for name, _, size in device.entries("/") if name in plan.foreign]
     needed = sum(-(-size // block) for size in sizes) + _SPARE_BLOCKS
@@ -161,6 +159,14 @@ def carry_out(device, plan, progress=None):
             raise DeviceError(f"{device.port}: {path} is not what it should be after the update: deploy again")
 
 
+def _room(device):
+    # The filesystem's bytes a block and its free blocks. UserError if there is no filesystem.
+    facts = device.evaluate("__import__('os').statvfs('/')")
+    if not facts[0]:
+        raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes it one")
+    return facts[0], facts[3]
+
+
 def _finish(device):
     device.run((FIRMWARE / "boot.py").read_text(), timeout_s=60)
 
@@ -169,7 +175,7 @@ def _listed(device):
     # {path: SHA-256} of what earlier deployments put there. A damaged list knows of less, so that less is removed.
     try:
         lines = device.read(f"/{contents.DEPLOYED}").decode("utf-8", "replace").splitlines()
-    except CodeError:
+    except Missing:
         return {}
     return {path: known for known, _, path in (line.partition(" ") for line in lines) if path}
 
@@ -177,7 +183,7 @@ def _listed(device):
 def _names(device, folder):
     try:
         return [name for name, *_ in device.entries(f"/{folder}")]
-    except CodeError:
+    except Missing:
         return []
 
 

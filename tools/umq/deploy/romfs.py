@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from umq import contents
-from umq.device import Device, DeviceError, serial_ports
+from umq.device import serial_ports
+from umq.device.errors import DeviceError
+from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.plain import plain
 

@@ -1,5 +1,7 @@
 """The drives that RP2 chips show in their boot mode (BOOTSEL): found by the INFO_UF2.TXT on them."""
 
+import contextlib
+import errno
 import glob
 import re
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ INFO = "INFO_UF2.TXT"
 CHIPS = {"RPI-RP2": ("rp2040", "Raspberry Pi RP2040"), "RP2350": ("rp2350", "Raspberry Pi RP2350")}
 
 _LABELS = Path("/dev/disk/by-label")
+_GONE = (errno.EIO, errno.ENODEV, errno.ENXIO)  # of a file on a drive that has just been pulled
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,23 @@ class Drive:
 
 def listed(folders=None):
     """The Drives that are mounted; folders: where to look instead of where this system mounts drives."""
-    drives = [read(path) for path in sorted(mounted() if folders is None else folders) if (path / INFO).is_file()]
-    return [drive for drive in drives if drive]
+    found = []
+    for folder in sorted(mounted() if folders is None else folders):
+        with contextlib.suppress(OSError):  # another user's drive, a card that cannot be read: none of ours
+            found.append(read(folder))
+    return [drive for drive in found if drive]
 
 
 def read(path):
-    """The Drive mounted at `path`, or None if it is none, or has just gone."""
+    """The Drive mounted at `path`, or None if it is none, or has just gone. OSError if it cannot be read."""
     try:
         text = (Path(path) / INFO).read_text(errors="replace")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
     fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*?)[ \t\r]*$", text, re.M))
     board_id = fields.get("Board-ID", "")
     mcu, what = CHIPS.get(board_id, (None, fields.get("Model") or board_id or "a UF2 boot loader"))
@@ -55,7 +65,7 @@ def mounted():
     folders = [Path(path) for pattern in places for path in glob.glob(pattern)]
     try:
         table = Path("/proc/mounts").read_text().splitlines()
-    except OSError:
+    except FileNotFoundError:  # macOS
         return folders
     for line in table:
         _, place, kind, *_ = line.split(" ")
@@ -84,7 +94,10 @@ def choose(board, wanted=None, folders=None):
     UserError: it is another chip's, or there are several.
     """
     if wanted:
-        drive = read(wanted)
+        try:
+            drive = read(wanted)
+        except OSError as error:
+            raise UserError(f"{wanted}: {INFO} cannot be read: {error.strerror}")
         if drive is None:
             raise UserError(f"{wanted} is no drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
         if drive.id != board.drive:

@@ -1,8 +1,21 @@
 """What can go wrong with a board, and what the board itself says went wrong."""
 
 import errno
+import re
 
 from umq.errors import UserError
+
+# The last line of a traceback: an errno with its name and perhaps a path, or an errno that MicroPython has no name for.
+_OS_ERROR = re.compile(r"OSError: (?:\[Errno (\d+)\](?: \w+: (.*))?|(\d+)$)")
+_WORDS = {
+    errno.ENOENT: "there is no such file on the board",
+    errno.EIO: "the board's flash failed",
+    errno.ENODEV: "the board has no filesystem",
+    errno.ENOTDIR: "a folder of this path is a file on the board",
+    errno.EISDIR: "is a folder on the board",
+    errno.ENOSPC: "no room is left on the board's filesystem",
+    errno.EROFS: "the board's filesystem is read-only",
+}
 
 
 class DeviceError(UserError):
@@ -21,17 +34,18 @@ class CodeError(DeviceError):
         self.exception = exception
 
 
-def in_words(exception):
-    """What an OSError means that the board ended with, `exception` being the traceback's last line; None if it is none
-    that is known."""
-    for name, words in (
-        ("ENOSPC", "no room is left on the board's filesystem"),
-        ("ENOENT", "there is no such file on the board"),
-        ("EROFS", "the board's filesystem is read-only"),
-        ("ENODEV", "the board has no filesystem"),
-        ("EIO", "the board's flash failed"),
-    ):
-        code = getattr(errno, name)
-        if exception.startswith(f"OSError: [Errno {code}]") or exception == f"OSError: {code}":
-            return words
-    return None
+class Missing(CodeError):
+    """There is no file or folder of that path on the board (ENOENT). No other error means that."""
+
+
+def of_file(port, path, error):
+    """The CodeError `error` in words and with the path, if it is an OSError that is known; else as it is.
+
+    path: the file or folder; None if the board names it in the exception.
+    """
+    match = _OS_ERROR.match(error.exception)
+    words = _WORDS.get(int(match[1] or match[3])) if match else None
+    if words is None:
+        return error
+    kind = Missing if words is _WORDS[errno.ENOENT] else CodeError
+    return kind(port, f"{path or match[2]}: {words}")

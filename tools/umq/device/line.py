@@ -40,9 +40,21 @@ def close_line(transport):
     transport.serial.close()  # now without its manners
 
 
+def lines(port, timeout_s=None, note=None):
+    """What the board at `port` prints, line by line, without disturbing it; for `timeout_s` seconds, or for ever.
+
+    A port that goes away, with a reset or a pulled cable, is waited for; `note(words)` is called when it goes and when
+    it is back.
+    """
+    port = str(port)
+    transport = open_line(port)
+    if note:
+        note(f"{port} is listened to")
+    yield from follow(port, transport, timeout_s, note)
+
+
 def follow(port, transport, timeout_s, note=None):
-    """What comes by the open line `transport` of `port`, line by line, for `timeout_s` seconds or, with None, for ever;
-    opened anew when it has been away, of which `note(words)` hears."""
+    """The same from the line `transport`, which is open already; it is opened anew when the port was away."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     begun = b""
     try:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from umq import device
+from umq.device import line as board_line
 from umq.device import serial_ports
 from umq.plain import plain
 
@@ -28,7 +28,7 @@ def command(
 
         umq logs --seconds 60 > minute.txt
     """
-    for line in device.lines(serial_ports.choose(port), seconds, _note):
+    for line in board_line.lines(serial_ports.choose(port), seconds, _note):
         time = f"{datetime.now():%H:%M:%S.%f} " if timestamps else ""
         print(time + plain(line, _LONGEST), flush=True)
 

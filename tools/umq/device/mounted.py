@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from umq.build import pack
-from umq.device import Device, serial_ports
+from umq.device import serial_ports
+from umq.device.prompt import Device
 from umq.project import LIB
 
 # mpremote as a program, but for what it says when the port goes away under it.

@@ -135,8 +135,10 @@ def _is_free(handle):
 
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:  # this system has no such lock for it
+        return True
     return True
 
 

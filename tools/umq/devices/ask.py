@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from umq import boards
-from umq.device import Device, DeviceError
+from umq.device.errors import DeviceError
+from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.flash import by_esptool
 

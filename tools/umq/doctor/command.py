@@ -58,7 +58,7 @@ def _examine_from_here(report, path):
     sides = []
 
     def read():
-        config = settings.check(str(path), settings.read(path))
+        config = settings.load(path).config
         report.hide(config.password, config.wifi_passphrase)
         sides.append((Here(config, reach.of_node(config, path.parent)), config))
         return f"{path} is valid"
@@ -71,7 +71,8 @@ def _examine_from_here(report, path):
 
 
 def _examine_board(report, port, is_asked_for):
-    from umq.device import Device, serial_ports
+    from umq.device import serial_ports
+    from umq.device.prompt import Device
     from umq.doctor import from_board, on_board
 
     board = on_board.BOARD

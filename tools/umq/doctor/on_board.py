@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 
 from umq import contents, settings
-from umq.device import CodeError
+from umq.device.errors import CodeError, Missing
 from umq.doctor.report import Doubtful, Failed
 from umq.plain import plain
 
@@ -22,7 +22,7 @@ def examine_contents(report, device):
     device.make_room()
     report.step(BOARD, VERSION, lambda: _version(device))
     report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
-    program = contents.program(mpy=device.exists(f"/{contents.LIBRARY}/__init__.mpy"))
+    program = contents.program(mpy=_is_compiled(device))
     library = {path: data for path, data in program.items() if path.startswith(f"{contents.LIBRARY}/")}
     node = {path: data for path, data in program.items() if path not in library}
     report.step(BOARD, LIBRARY, lambda: _library(device, library), [FILES])
@@ -30,6 +30,14 @@ def examine_contents(report, device):
     found = []
     report.step(BOARD, CONFIGURATION, lambda: _configuration(device, report, found), [FILES])
     return found[0] if found else None
+
+
+def _is_compiled(device):
+    # Is the library on the board compiled, or its sources?
+    try:
+        return device.exists(f"/{contents.LIBRARY}/__init__.mpy")
+    except CodeError:  # the step FILES has told of it
+        return True
 
 
 def _version(device):
@@ -110,9 +118,11 @@ def _configuration(device, report, found):
     has_wifi = device.evaluate("hasattr(__import__('network'), 'WLAN')")
     try:
         text = device.read("/" + contents.CONFIG)
-    except CodeError:
+    except Missing:
         raise Failed(f"there is no {contents.CONFIG}", "`umq config`, then `umq deploy`")
-    config = settings.check(f"{contents.CONFIG} on the board", text, has_wifi)
+    except CodeError as error:
+        raise Failed(f"cannot be read: {error.exception}", _NEW_FILESYSTEM)
+    config = settings.check(f"{contents.CONFIG} on the board", text, has_wifi).config
     report.hide(config.password, config.wifi_passphrase)
     if config.tls_ca and not device.exists("/" + config.tls_ca.lstrip("/")):
         raise Failed(f'"tls_ca" names {plain(config.tls_ca)}, which is not there', "`umq deploy` puts it there")

@@ -3,7 +3,8 @@
 import os
 import time
 
-from umq.device import Device, drives, serial_ports
+from umq.device import drives, serial_ports
+from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.flash import uf2
 from umq.flash.firmware import RP2_FLASH

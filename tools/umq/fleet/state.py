@@ -17,8 +17,10 @@ class State:
             self._flashed = dict(json.loads(self._path.read_text())["flashed"])
         except (FileNotFoundError, NotADirectoryError):
             self._flashed = {}
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(f"{path} cannot be read: delete it, and all nodes count as not flashed")
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}")
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is damaged: delete it, and all nodes count as not flashed")
 
     def is_done(self, client_id, data):
         """True if the node was flashed with an image of exactly these bytes."""

@@ -40,7 +40,7 @@ def read(path, base=None):
     the CSV file.
     """
     path = Path(path)
-    common = settings.parsed(base) if base else {}
+    common = settings.unchecked(base) if base else {}
     folder = Path(base or path).parent
     nodes, faults, seen = [], [], {}
     for line, row in _rows(path):
@@ -48,11 +48,10 @@ def read(path, base=None):
         try:
             if isinstance(row, str):
                 raise UserError(f"{name}: {row}")
-            text = settings.text(common | row)
-            found = settings.check(name, text)
+            found = settings.check(name, settings.text(common | row))
             for key in _OWN:
-                _refuse_second(name, key, getattr(found, key), line, seen)
-            nodes.append(Node(line, found.client_id, contents.configuration(name, text, folder)))
+                _refuse_second(name, key, getattr(found.config, key), line, seen)
+            nodes.append(Node(line, found.config.client_id, contents.configuration(found, folder)))
         except UserError as fault:
             faults.append(str(fault))
     if len(faults) == 1:

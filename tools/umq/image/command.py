@@ -37,9 +37,9 @@ def command(
         umq image ESP32_GENERIC_S3 --config greenhouse.json --flash-mb 16 --to greenhouse.bin
     """
     chosen = images.with_flash(boards.load(board), flash_mb)
-    text = settings.read(config)
-    node = settings.check(config, text).client_id
-    files = contents.listed(contents.program(mpy) | contents.configuration(config, text, config.parent))
+    found = settings.load(config)
+    node = found.config.client_id
+    files = contents.listed(contents.program(mpy) | contents.configuration(found, config.parent))
     image = images.make(chosen, files, firmware and images.read(firmware))
     to = to or BUILD / "images" / images.file_name(chosen, node)
     images.write(to, image.data)

@@ -94,8 +94,10 @@ def write(path, data):
     secrets. All of it or nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (FileExistsError, NotADirectoryError):
         raise UserError(f"{path}: cannot be written: {path.parent} is no folder and cannot become one")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {path.parent} cannot be made: {error.strerror}")
     settings.write(path, data)
 
 

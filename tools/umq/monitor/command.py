@@ -82,7 +82,7 @@ def _of_node(topic, options):
     # The broker of the node that is configured here, and what it and its like are under.
     if options or not CONFIG.exists():
         raise UserError("which broker? `umq monitor HOST`, or let `umq config` write firmware/config.json")
-    config = settings.check(str(CONFIG), settings.read(CONFIG, has_wifi=False), has_wifi=False)
+    config = settings.load(CONFIG, has_wifi=False).config
     root = _ROOT if config.topic.startswith("nodes/") else config.topic
     return reach.of_node(config, CONFIG.parent), topic or root
 

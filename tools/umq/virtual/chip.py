@@ -81,9 +81,12 @@ class Chip:
             raise UserError(f"{image} cannot be the flash: {error.strerror}")
         try:
             fcntl.flock(self._image, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._image.close()
             raise UserError(f"{image} is the flash of a virtual board that runs: choose another file, or end that one")
+        except OSError as error:
+            self._image.close()
+            raise UserError(f"{image} cannot be the flash: it cannot be locked: {error.strerror}")
         written = self._image.tell()
         if written not in (0, size):
             self._image.close()

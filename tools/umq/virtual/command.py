@@ -75,7 +75,7 @@ def command(
 def _network(config):
     if config is None:
         return DEFAULT_SSID, DEFAULT_PASSPHRASE
-    found = settings.parsed(config)
+    found = settings.unchecked(config)
     if "wifi_ssid" not in found:
         raise UserError(f'{config} has no "wifi_ssid": give the name of the Wi-Fi network there')
     return found["wifi_ssid"], found.get("wifi_passphrase")

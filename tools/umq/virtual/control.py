@@ -23,8 +23,10 @@ def tell(port, words):
             connection.connect(str(_place(port)))
             connection.sendall(" ".join(words).encode() + b"\n")
             answer = connection.makefile(encoding="utf-8", newline="\n").read()
-        except OSError:
+        except (FileNotFoundError, ConnectionRefusedError):
             raise UserError(f"no virtual board is running at {port}: `umq virtual` starts one and prints its port")
+        except OSError as error:
+            raise UserError(f"the virtual board at {port} cannot be told: {error.strerror or error}")
     outcome, _, text = answer.partition("\n")
     if outcome != "ok":
         raise UserError(text)

@@ -1,0 +1,64 @@
+"""Which modules of the library belong to which file, package and floor: this is the only place that says so.
+
+The packer, the lists of packages for mip, `umq deploy` and `make budget` all work from these tables. A new module of
+lib/umqtt_full gets its line here; one that has none is a file of its own in the compiled library, and in no package
+but the whole one.
+"""
+
+from dataclasses import dataclass
+
+# Makes up for what CPython lacks: not on a board.
+FOR_CPYTHON = "_cpython"
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """A client or a broker that the packer makes into one file.
+
+    together   the modules of that file, each after those that it needs
+    beside     the modules that it imports only when they are needed; they stay files of their own
+    file       the name of the file
+    """
+
+    together: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    file: str = "__init__"
+
+
+_GROUND = ("errors", "topics", "codec", "store", "session", "link")  # knows neither client nor broker
+_TRANSPORT = "transport"
+
+# The blocking client.
+CLIENT = Flavour(
+    together=(*_GROUND, "codec_client", "protocol", "base", _TRANSPORT, "client"),
+    beside=("error_texts", "repr_texts"),
+)
+
+# What mip installs: a flavour, and the modules that a package adds to it.
+PACKAGES = {
+    "client": (CLIENT, ()),
+    "robust": (CLIENT, ("robust",)),
+    "secure": (CLIENT, ("secure",)),
+    "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
+    "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
+}
+
+# Parts of the library whose size `make budget` limits, each on its own: the modules are packed as a flavour's are.
+FLOORS = {
+    "ground": _GROUND,
+    "client without a transport": tuple(module for module in CLIENT.together if module != _TRANSPORT),
+    "TCP transport": (_TRANSPORT,),
+    "robust": ("robust",),
+}
+
+
+def modules(package):
+    """The modules of a package, sorted by name, as they are in lib/umqtt_full."""
+    flavour, more = PACKAGES[package]
+    return sorted({"__init__", *flavour.together, *flavour.beside, *more})
+
+
+def files(package):
+    """The files of a package as the packer makes them, sorted by name: a flavour's modules are one."""
+    flavour, more = PACKAGES[package]
+    return sorted({flavour.file, *flavour.beside, *more})

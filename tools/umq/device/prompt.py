@@ -1,0 +1,279 @@
+"""A board held at its prompt: the one way in which umq talks to boards, over mpremote's transport.
+
+Every error of the port, of mpremote and of the board becomes a DeviceError of one line here.
+"""
+
+import ast
+import contextlib
+import io
+import struct
+from binascii import b2a_base64
+
+from umq.device.errors import CodeError, DeviceError, Gone, Missing, of_file
+from umq.device.line import LOOK_S, READ_S, close_line, follow, open_line
+
+_WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is just being reset, or takes its leave of a broker, hears a later Ctrl-C
+_PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
+_ROOM = 24 * 1_024  # bytes of heap that all commands of this file have enough of
+_HASHED = 24  # files that one command hashes, for the same reason
+
+_SILENT = (
+    "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash` first"
+)
+_STOPPED = "the board stopped answering: press its reset button and try again"
+
+# What every command may use; _feed() feeds the watchdog that the node started, which nobody can stop any more.
+_PRELUDE = """
+import gc, sys
+def _feed():
+    getattr(sys.modules.get("board"), "feed", gc.collect)()
+gc.collect()
+"""
+
+# A soft reset forgets the watchdog, which goes on: any period that all chips allow will do.
+_FEED_ANEW = """
+import machine
+class _Watchdog:
+    feed = machine.WDT(timeout=8000).feed
+sys.modules["board"] = _Watchdog
+"""
+
+_HASHES = """
+import binascii, hashlib
+_buffer = memoryview(bytearray(512))
+def _hash(path):
+    _feed()
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.sha256()
+            while size := file.readinto(_buffer):
+                found.update(_buffer[:size])
+    except OSError as error:
+        if error.errno != 2:  # ENOENT
+            raise OSError(error.errno, path)
+        return None
+    return binascii.hexlify(found.digest()).decode()
+"""
+
+
+class Device:
+    """The board at `port`, held at its prompt: `with Device(port) as device`.
+
+    Whatever it was doing is interrupted; it is not reset, and its variables and modules stay as they were. Afterwards
+    it stays at its prompt, unless it was reset().
+    """
+
+    def __init__(self, port):
+        self.port = str(port)
+        self._transport = None
+
+    def __enter__(self):
+        self._transport = open_line(self.port)
+        try:
+            self._interrupt()
+            try:
+                self._run(_PRELUDE, READ_S)
+            except CodeError:  # no memory, not even for that
+                self._forget()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self._transport is not None:
+            with contextlib.suppress(OSError):
+                self._transport.exit_raw_repl()
+        self._close()
+
+    def run(self, code, timeout_s=20):
+        """Run the text `code` on the board; return what it printed, as text.
+
+        timeout_s: how long it may be silent. DeviceError: it raised (CodeError), or did not end. If it takes more than
+        a second or two it must call _feed() at times, for the node's watchdog; that, `gc` and `sys` are there.
+        """
+        return self._run(f"_feed()\n{code}", timeout_s)
+
+    def _run(self, code, timeout_s):
+        with self._errors(_STOPPED):
+            said, raised = self._transport.exec_raw(code.encode(), timeout=timeout_s)
+        if raised:
+            raise CodeError(self.port, raised.decode("utf-8", "replace").strip().splitlines()[-1])
+        return said.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def evaluate(self, expression):
+        """The value of `expression`, of a kind that Python can write down: number, text, bytes, tuple, list, dict."""
+        said = self.run(f"print(repr({expression}))").strip()
+        try:
+            return ast.literal_eval(said)
+        except (ValueError, SyntaxError):
+            raise DeviceError(f"{self.port}: the board answered {said[-80:]!r} to {expression}")
+
+    def has_watchdog(self):
+        """Is there a watchdog that the node has started? It runs on, and resets the board unless it is fed."""
+        # What feeds it belongs to it; without one it is a plain function (firmware/board.py).
+        return self.evaluate("'bound' in str(getattr(sys.modules.get('board'), 'feed', None))")
+
+    def make_room(self):
+        """If the program that was interrupted has left little of the heap, have it forgotten: by a soft reset."""
+        try:
+            is_needed = int(self.run("gc.collect()\nprint(gc.mem_free())")) < _ROOM
+            has_watchdog = self.has_watchdog()
+        except CodeError:
+            is_needed, has_watchdog = True, True
+        if is_needed:
+            self._forget(has_watchdog)
+
+    def _forget(self, has_watchdog=True):
+        # Where that is not known there is one: the node starts one unless told otherwise.
+        with self._errors(_STOPPED), contextlib.redirect_stdout(io.StringIO()):
+            self._transport.enter_raw_repl(soft_reset=True)
+        self._run(_PRELUDE + (_FEED_ANEW if has_watchdog else ""), READ_S)
+
+    # Files. Paths are the board's, from its root.
+
+    def read(self, path):
+        """The bytes of a file."""
+        code = (
+            "import binascii\nwith open(%r, 'rb') as f:\n while b := f.read(384): print(binascii.hexlify(b).decode())"
+        )
+        with self._naming(path):
+            return bytes.fromhex(self.run(code % path))
+
+    def write(self, path, data, progress=None):
+        """Make or overwrite a file with the bytes `data`; `progress(bytes)` is called as they go over. It is not
+        atomic: cut short, it leaves a part."""
+        with self._naming(path):
+            opened = f"import binascii\n_file = open({path!r}, 'wb')\n_text = binascii.a2b_base64\n"
+            try:
+                for at in range(0, max(len(data), 1), _PIECE):
+                    piece = data[at : at + _PIECE]
+                    closed = "\n_file.close()" if at + _PIECE >= len(data) else ""
+                    self.run(f"{opened}_file.write({_as_code(piece)}){closed}")
+                    opened = ""
+                    if progress:
+                        progress(len(piece))
+            except CodeError:
+                with contextlib.suppress(DeviceError):  # it has said what is wrong
+                    self.run("_file.close()")
+                raise
+
+    def entries(self, path="/"):
+        """What is in a folder: a list of (name, is_folder, size in bytes)."""
+        with self._naming(path):
+            found = self.evaluate(f"list(__import__('os').ilistdir({path!r}))")
+        return [(entry[0], bool(entry[1] & 0x4000), entry[3] if len(entry) > 3 else 0) for entry in found]
+
+    def exists(self, path):
+        """True if there is a file or folder of that path."""
+        try:
+            with self._naming(path):
+                self.run(f"__import__('os').stat({path!r})")
+        except Missing:
+            return False
+        return True
+
+    def remove(self, path):
+        """Remove a file, or an empty folder."""
+        with self._naming(path):
+            self.run(f"import os\n(os.rmdir if os.stat({path!r})[0] & 0x4000 else os.remove)({path!r})")
+
+    def rename(self, path, new_path):
+        """Rename a file; one that had the new name is replaced."""
+        with self._naming(path):
+            self.run(f"__import__('os').rename({path!r}, {new_path!r})")
+
+    def make_folder(self, path):
+        """Make a folder, and those above it; no matter if it is there."""
+        parts = path.strip("/").split("/")
+        folders = ["/" + "/".join(parts[: n + 1]) for n in range(len(parts))]
+        code = (
+            "import os\nfor _folder in %r:\n try: os.stat(_folder)\n"
+            " except OSError as error:\n  if error.errno != 2: raise\n  os.mkdir(_folder)"
+        )
+        with self._naming(path):
+            self.run(code % (folders,))
+
+    def hashes(self, paths):
+        """{path: its SHA-256 in hexadecimal, or None where there is no such file}, computed on the board."""
+        paths = list(paths)
+        said = self.run(_HASHES).split()
+        for at in range(0, len(paths), _HASHED):
+            code = f"for _path in {paths[at : at + _HASHED]!r}: print(_hash(_path))"
+            with self._naming():
+                said += self.run(code, timeout_s=60).split()
+        return {path: None if found == "None" else found for path, found in zip(paths, said, strict=True)}
+
+    # Resets
+
+    def reset(self):
+        """Reset the board as its button does, also after an error. Only lines() is of use from now on."""
+        self._interrupt()
+        with self._errors(_STOPPED):
+            self._transport.exec_raw_no_follow(b"import machine\nmachine.reset()")
+
+    def to_boot_mode(self):
+        """Leave MicroPython for the chip's boot mode, in which it takes firmware. This object is of no use any more."""
+        with self._errors(_STOPPED):
+            self._transport.exec_raw_no_follow(b"import machine\nmachine.bootloader()")
+
+    def lines(self, timeout_s=None):
+        """After reset(): what the board prints, line by line, for `timeout_s` seconds or, with None, for ever.
+
+        A port that goes with the reset, as that of a chip with USB of its own does, is waited for.
+        """
+        transport, self._transport = self._transport, None
+        yield from follow(self.port, transport, timeout_s)
+
+    def _interrupt(self):
+        serial, silent = self._transport.serial, None
+        for wait_s in _WAITS_S:
+            try:
+                # It prints what it did not expect.
+                with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
+                    serial.timeout = LOOK_S
+                    self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
+                    if silent:
+                        # The attempts before are answered too, now that it listens.
+                        while serial.read(1):
+                            pass
+                        self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
+                    serial.timeout = READ_S
+                return
+            except Gone:
+                raise
+            except DeviceError as error:
+                silent = error
+        raise silent or DeviceError(f"{self.port}: {_SILENT}")
+
+    @contextlib.contextmanager
+    def _errors(self, what):
+        # All that mpremote and pyserial may raise.
+        from mpremote.transport import TransportError
+
+        if self._transport is None:
+            raise DeviceError(f"{self.port}: the board was reset, or left alone")
+        try:
+            yield
+        except (TransportError, struct.error, IndexError):
+            raise DeviceError(f"{self.port}: {what}")
+        except OSError:  # pyserial's errors are among them
+            raise Gone(f"{self.port}: the board is gone (was the cable pulled?)")
+
+    @contextlib.contextmanager
+    def _naming(self, path=None):
+        # An OSError on the board, in words and with the path; None if the board names it.
+        try:
+            yield
+        except CodeError as error:
+            raise of_file(self.port, path, error)
+
+    def _close(self):
+        if self._transport is not None:
+            transport, self._transport = self._transport, None
+            close_line(transport)
+
+
+def _as_code(piece):
+    # Whichever is shorter: source text as it stands, bytecode in base64.
+    return min(repr(piece), f"_text({b2a_base64(piece, newline=False)!r})", key=len)
