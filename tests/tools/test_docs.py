@@ -91,8 +91,8 @@ def test_every_call_of_a_client_is_described():
     text = (ROOT / "docs" / "client.md").read_text()
     calls = [name for name, value in inspect.getmembers(MQTTClient, callable) if name[0] != "_"]
     assert len(calls) > 15
-    missing = [name for name in calls if f"{name}(" not in text]
-    assert missing == ["set_callback"], missing  # umqtt.simple's own, for programs that have it already
+    # What the library's own modules call to extend a client needs no description.
+    assert {name for name in calls if f"{name}(" not in text} <= {"extend", "progress"}
 
 
 def test_every_key_of_the_configuration_is_described():

@@ -48,10 +48,19 @@ def test_without_the_option_nothing_is_written(page):
     assert page.read_text() == _TEXT
 
 
-def test_a_broken_limit_leaves_the_document(page, capsys):
+def test_a_broken_limit_is_written_too_and_the_status_says_it(page):
     assert document.run(_command("| BROKEN |", status=1), "wear", _args("--into", page)) == 1
+    assert page.read_text() == _TEXT.replace("old", "| BROKEN |")
+
+
+def test_a_command_that_fails_leaves_the_document(page):
+    def run(args):
+        print("| half |")
+        raise UserError("the broker is gone")
+
+    with pytest.raises(UserError, match="the broker is gone"):
+        document.run(types.SimpleNamespace(run=run), "wear", _args("--into", page))
     assert page.read_text() == _TEXT
-    assert capsys.readouterr().err == f"lab: {page} is left as it was\n"
 
 
 @pytest.mark.parametrize(

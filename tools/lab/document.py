@@ -23,7 +23,7 @@ def add_argument(parser):
 
 
 def run(command, name, args):
-    """command.run(args); if all was measured and its status is 0, its output goes into the document too -> status.
+    """command.run(args); when it has come to its end, all that it printed goes into the document too -> its status.
 
     UserError, before anything is measured, if the document has no block of this name or a part only is to be measured.
     """
@@ -35,9 +35,6 @@ def run(command, name, args):
     printed = io.StringIO()
     with contextlib.redirect_stdout(_Both(sys.stdout, printed)):
         status = command.run(args)
-    if status:
-        print(f"lab: {args.into} is left as it was", file=sys.stderr)
-        return status
     text = _read(args.into)  # a person may have changed it while the command measured
     start, end = block(text, name, args.into)
     new = args.into.with_name(args.into.name + ".new")
