@@ -42,7 +42,7 @@ class StreamProtocol(Protocol):
         self._once = None  # the source of a stream of QoS 0
         self._reading = _NONE  # the slot whose payload is being written
         self._unread = 0  # bytes of the payload that the source has still to give
-        self._source = self._readable = None
+        self._source = self._readable = self._readinto = None
         self._waited_ms = 0  # when progress() was last told
         self.patient = False  # does the call under way last as long as bytes move?
         self.inward = None  # the way in, once it is loaded
@@ -141,6 +141,7 @@ class StreamProtocol(Protocol):
                 self._readable = open(source, "rb")
             else:
                 self._readable = source if hasattr(source, "readinto") else self.call(source)
+            self._readinto = self._readable.readinto
         except Exception as e:
             raise self._failed(e)
 
@@ -151,7 +152,7 @@ class StreamProtocol(Protocol):
         self.progress(self.last_sent)
         self.out = chunk = self._chunk
         try:
-            n = self.call(self._readable.readinto, chunk)
+            n = self.call(self._readinto, chunk)
             if not n:
                 raise ValueError("ended %d bytes early" % self._unread)
             if not 0 < n <= len(chunk):
@@ -170,7 +171,7 @@ class StreamProtocol(Protocol):
         opened = readable is not self._source
         self._reading = _NONE
         self._unread = 0
-        self._source = self._readable = None
+        self._source = self._readable = self._readinto = None
         if opened and hasattr(readable, "close"):
             readable.close()
 
