@@ -294,7 +294,7 @@ def _(desk):
     return ["build", "--to", desk.file("lib", b"")]
 
 
-@case("an image in place of what is no file")
+@case("an image in place of what is not a file")
 def _(desk):
     os.mkfifo(desk.folder / "pipe")
     keys = {"client_id": "greenhouse", "server": "broker", "wifi_ssid": "home"}
@@ -380,7 +380,7 @@ def _(desk):
 @case("a port without the right to use it")
 def _(desk):
     desk.patch.setattr(os, "access", lambda path, mode: mode != os.R_OK | os.W_OK)
-    desk.patch.setattr(serial_ports, "_who_may", lambda path: "`sudo usermod -aG dialout $USER`, then log in anew")
+    desk.patch.setattr(serial_ports, "_who_may", lambda path: "`sudo usermod -aG dialout $USER`, then log in again")
     return _at(desk, desk.terminal())
 
 
@@ -449,7 +449,7 @@ def _(desk):
     return _onto(desk)
 
 
-@case("RP2: a folder that is no drive")
+@case("RP2: a folder that is not a drive")
 def _(desk):
     return _onto(desk, "--drive", str(desk.folder))
 

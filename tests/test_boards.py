@@ -52,7 +52,7 @@ _FAULTS = {
     "missing": ({"mcu": _DROP, "led_pin": _DROP}, ['"mcu" is missing', '"led_pin" is missing']),
     "kind": ({"vendor": 5, "led_lit": True}, ['"vendor" is 5', '"led_lit" is True']),
     "unknown": ({"colour": "red"}, ['"colour" is not known']),
-    "number": ({"firmware.offset": "here"}, ["\"firmware.offset\" is 'here', which is no number"]),
+    "number": ({"firmware.offset": "here"}, ["\"firmware.offset\" is 'here', which is not a number"]),
     "object": ({"filesystem": []}, ['"filesystem" is []']),
     "method": ({"firmware.method": "magic"}, ["\"firmware.method\" is 'magic' and must be one of esptool, uf2, none"]),
     "architecture": ({"arch": "z80"}, ["\"arch\" is 'z80' and must be one of"]),

@@ -107,7 +107,7 @@ def test_files_of_somebody_else_are_left_or_kept_when_told_to(virtual_board, con
     line = refused(board, configuration)
     assert "main.py" in line and "--replace keeps them as main.py.old" in line and "boot.py" not in line
 
-    assert "main.py: what was there is main.py.old now" in deploy(board, configuration, "--replace")
+    assert "main.py: the old file is main.py.old now" in deploy(board, configuration, "--replace")
     with Device(board.port) as held:
         assert (held.read("/main.py.old"), held.read("/data/mine.txt")) == (b"print('mine')\n", b"mine")
         # What was deployed and then changed on the board is somebody's work too.

@@ -40,12 +40,12 @@ def test_a_port_that_is_not_there():
 
 def test_a_file_that_is_no_port(tmp_path):
     (tmp_path / "file").touch()
-    assert "is no serial port" in refused(str(tmp_path / "file"))
+    assert "is not a serial port" in refused(str(tmp_path / "file"))
 
 
 def test_a_port_without_rights(silent_port, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root has them all
-    assert "may not be opened by you" in refused(silent_port[0])
+    assert "you have no permission" in refused(silent_port[0])
 
 
 def test_a_port_that_another_program_uses(silent_port):

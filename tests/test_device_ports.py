@@ -62,13 +62,13 @@ def test_a_port_in_use_is_refused(terminal):
 def test_a_port_without_rights_says_how_to_get_them(terminal, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     refused = _refusal(terminal, [])
-    assert f"{terminal} may not be opened by you: `sudo usermod -aG " in refused
+    assert f"{terminal} cannot be opened: you have no permission: `sudo usermod -aG " in refused
 
 
 def test_what_is_no_port_is_refused(tmp_path):
     file = tmp_path / "firmware.bin"
     file.touch()
-    assert _refusal(str(file), []) == f"{file} is no serial port"
+    assert _refusal(str(file), []) == f"{file} is not a serial port"
 
 
 def test_ports_are_listed_with_what_is_behind_them(terminal):

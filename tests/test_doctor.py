@@ -140,7 +140,7 @@ def test_a_user_who_may_not_listen(users_broker, doctor, monkeypatch):
 
 def test_an_authority_that_is_not_trusted(tls_broker, certificates, doctor):
     outcome = doctor(ca=certificates.other_ca_der, server="localhost", port=tls_broker.port, tls_ca="ca.der")
-    is_so(outcome, "TLS", "verify failed", "give the CA that signed it")
+    is_so(outcome, "TLS", "verify failed", "give the CA that did")
 
 
 def test_a_certificate_for_another_name(need, tmp_path, certificates, doctor):
@@ -155,7 +155,7 @@ def test_a_certificate_for_another_name(need, tmp_path, certificates, doctor):
 
 def test_tls_where_none_is_spoken_and_none_where_it_is(broker, tls_broker, certificates, doctor):
     outcome = doctor(ca=certificates.ca_der, port=broker.port, tls_ca="ca.der")
-    is_so(outcome, "TLS", "no TLS is spoken there")
+    is_so(outcome, "TLS", "that port does not speak TLS")
     is_so(doctor(port=tls_broker.port), "CONNECT", "closed the connection", "does it want TLS")
 
 

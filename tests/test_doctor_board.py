@@ -184,7 +184,7 @@ def test_a_broker_that_wants_another_password(tmp_path, doctor):
 def test_an_authority_that_is_not_trusted(tls_broker, certificates, doctor):
     ca = {"ca.der": certificates.other_ca_der.read_bytes()}
     outcome = doctor(ca, server="localhost", port=tls_broker.port, tls_ca="ca.der")
-    is_so(outcome, "TLS", "not correctly signed", "give the CA that signed it")
+    is_so(outcome, "TLS", "not correctly signed", "give the CA that did")
 
 
 def test_a_certificate_for_another_name(tmp_path, certificates, doctor):
@@ -199,7 +199,7 @@ def test_a_certificate_for_another_name(tmp_path, certificates, doctor):
 
 def test_tls_where_none_is_spoken(broker, certificates, doctor):
     ca = {"ca.der": certificates.ca_der.read_bytes()}
-    is_so(doctor(ca, server="localhost", port=broker.port, tls_ca="ca.der"), "TLS", "no TLS is spoken there")
+    is_so(doctor(ca, server="localhost", port=broker.port, tls_ca="ca.der"), "TLS", "that port does not speak TLS")
 
 
 def test_a_filesystem_that_is_nearly_full(broker, doctor):

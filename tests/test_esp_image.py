@@ -45,7 +45,7 @@ def test_every_bit_of_a_program_and_of_the_table_counts():
 
 def test_what_is_no_whole_image_is_named():
     whole = synthetic.esp32("esp32s3", 0)
-    assert "is no program for an ESP32 chip: it begins with 0x55" in _refusal(b"UF2\n" + whole, 0)
+    assert "is not a program for an ESP32 chip: it begins with 0x55" in _refusal(b"UF2\n" + whole, 0)
     assert _refusal(b"", 0) == "it is truncated: its boot loader is missing"
     assert "take the whole firmware, not a program alone (.app-bin)" in _refusal(whole[0x10000:], 0)
     # Written to where another chip's boot loader lies, nothing is in its place.

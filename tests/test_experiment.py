@@ -103,7 +103,7 @@ def test_the_console_is_followed_over_resets_and_a_pulled_cable(virtual_board, t
         held.write("/main.py", b"print('up', 'and', 'running', '\\x1b[31m')\n")
         held.reset()
     with Terminal("logs", "--port", link, "--timestamps") as terminal:
-        terminal.wait_for("is listened to")
+        terminal.wait_for("listening to")
         board.reset()
         said = terminal.wait_for("up and running")
         assert said.splitlines()[-1].count(":") == 2

@@ -112,11 +112,11 @@ def test_what_is_cut_missing_or_no_firmware_is_neither_kept_nor_trusted(lock, se
     assert f"broke off after 5,000 of {len(_DATA):,} bytes" in _refusal(server.address)
     server.cut = None
     server.files[_FILE] = b"<html>Hotel Wi-Fi: please log in</html>"
-    assert "it is no UF2 file" in _refusal(server.address)
+    assert "it is not a UF2 file" in _refusal(server.address)
     server.files[_FILE] = synthetic.rp2(0xE48BFF59)
     assert "it is for RP2350, Arm" in _refusal(server.address)
     server.files.clear()
-    assert "cannot be had: 404" in _refusal(server.address)
+    assert "cannot be downloaded: 404" in _refusal(server.address)
     assert "cannot be reached" in _refusal("no address at all")
     assert _locked(lock) == {}
     assert list((tmp_path / "cache").iterdir()) == []

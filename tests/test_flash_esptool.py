@@ -113,7 +113,7 @@ def test_a_flash_too_small_is_one_clear_line(image, capsys):
 def test_without_a_chip_at_the_port_it_is_one_clear_line(image, capsys, tmp_path):
     for port, words in (
         ("/dev/ttyNONE", "there is no port /dev/ttyNONE"),
-        (str(tmp_path), "is no serial port"),
+        (str(tmp_path), "is not a serial port"),
         ("socket://127.0.0.1:1", "esptool gave up: Could not open socket://127.0.0.1:1"),
     ):
         status, said = _flash(capsys, "ESP32_GENERIC", "--port", port, "--firmware", image("ESP32_GENERIC"))

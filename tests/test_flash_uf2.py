@@ -95,7 +95,7 @@ def test_the_only_drive_is_found(drive, image, ports, capsys, monkeypatch):
     assert [one.name for one in other.iterdir()] == ["INFO_UF2.TXT"]
     monkeypatch.setattr(drives, "mounted", lambda: [folder, drive(PICO, "second")])
     assert (
-        "several boards are in boot mode: choose one by --drive"
+        "several boards are in boot mode: choose one with --drive"
         in _flash(capsys, PICO.name, "--firmware", image(PICO))[1]
     )
     monkeypatch.setattr(drives, "mounted", lambda: [other])
@@ -188,8 +188,8 @@ _WRONG = {
     "another family": (synthetic.rp2(PICO2.family), "it is for RP2350, Arm (0xe48bff59), and the board is RP2040"),
     "the RISC-V variant": (synthetic.rp2(0xE48BFF5A), "it is for RP2350, RISC-V"),
     "truncated": (synthetic.rp2(PICO.family)[:-512], "it is truncated"),
-    "garbled": (synthetic.rp2(PICO.family).replace(b"UF2\nWQ]\x9e", b"UF2\nWQ]\x9f", 2)[512:], "it is no UF2 file"),
-    "an ESP32 file": (synthetic.esp32("esp32", 0x1000), "it is no UF2 file"),
+    "garbled": (synthetic.rp2(PICO.family).replace(b"UF2\nWQ]\x9e", b"UF2\nWQ]\x9f", 2)[512:], "it is not a UF2 file"),
+    "an ESP32 file": (synthetic.esp32("esp32", 0x1000), "it is not a UF2 file"),
     "not from the beginning": (
         uf2.build([(synthetic.RP2_FLASH + 0x1000, b"x")], PICO.family),
         "it begins at 0x10001000, where neither the flash nor the board's files begin",
@@ -222,7 +222,7 @@ def test_another_chips_drive_and_what_is_no_drive_are_refused(drive, image, port
     assert "is the drive of another chip: Raspberry Pi RP2350, and RPI_PICO_W has rp2040" in said
     status, said = _flash(capsys, PICO.name, "--drive", tmp_path, "--firmware", image(PICO))
     assert status == 1
-    assert "is no drive of a board in boot mode: it has no INFO_UF2.TXT" in said
+    assert "is not a drive of a board in boot mode: it has no INFO_UF2.TXT" in said
 
 
 def test_no_board_at_all_says_how_to_put_one_into_boot_mode(image, ports, capsys, monkeypatch):

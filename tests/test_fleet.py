@@ -227,8 +227,8 @@ _MISTAKES = {
     "port": (["--port", "/dev/ttyUSB0"], "--port says where to write to: say --flash too"),
     "node": (["--node", "barn"], "nodes.csv: has no node 'barn'"),
     "common file": (["--config", "nowhere.json"], "nowhere.json: not found; `umq config` makes it"),
-    "firmware": (["--firmware", "nodes.csv"], "nodes.csv line 2: this firmware does not go with RPI_PICO_W: it is no"),
-    "folder": (["--out", "nodes.csv/out"], "nodes.csv/out/attic.uf2: cannot be written: nodes.csv/out is no folder"),
+    "firmware": (["--firmware", "nodes.csv"], "nodes.csv line 2: this firmware does not fit RPI_PICO_W: it is not"),
+    "folder": (["--out", "nodes.csv/out"], "nodes.csv/out/attic.uf2: cannot be written: nodes.csv/out is not a folder"),
 }
 
 

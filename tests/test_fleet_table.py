@@ -91,10 +91,13 @@ def test_two_nodes_that_would_speak_under_one_topic_are_refused(tmp_path):
 _BAD_FILES = {
     "empty": ("", "line 1 must name the columns.*: there is no column 'client_id'"),
     "only a header": (_HEADER, "has no rows"),
-    "no header": (f"attic,b,home,u,{_SECRET},,\n", "line 1 must name .*: column 1 is no key; column 2 is no key;"),
-    "a misspelt column": ("client_id,pasword\n", r"column 2 is no key \(is 'password' meant\?\)$"),
+    "no header": (
+        f"attic,b,home,u,{_SECRET},,\n",
+        "line 1 must name .*: column 1 is not a key; column 2 is not a key;",
+    ),
+    "a misspelt column": ("client_id,pasword\n", r"column 2 is not a key \(is 'password' meant\?\)$"),
     "a column twice": ("client_id,port,port\n", "column 'port' is there twice"),
-    "semicolons": ("client_id;password\n", "column 1 is no key"),
+    "semicolons": ("client_id;password\n", "column 1 is not a key"),
     "an open quote": (_HEADER + f'attic,b,home,u,"{_SECRET}\n', "line 2: is not CSV"),
     "another encoding": (b"client_id\n\xe4\n", "is not UTF-8 text; save it as CSV in UTF-8"),
 }

@@ -141,7 +141,7 @@ def test_files_for_another_size_of_flash_are_not_written(with_firmware, programs
         assert main(["flash", board.name, *told]) == 1
     assert rom.flash == b"\xff" * (16 << 20)
     assert capsys.readouterr().err == (
-        f"umq: the chip at {rom.url} has 16 MB of flash, and the files are for 8 MB: make the image anew with "
+        f"umq: the chip at {rom.url} has 16 MB of flash, and the files are for 8 MB: make the image again with "
         "--flash-mb 16\n"
     )
 
@@ -244,7 +244,7 @@ _WRONG_FIRMWARE = {
     "a program alone": ("ESP32_GENERIC", synthetic_firmware.program("esp32", 9_000), "it is truncated"),
     "truncated": ("ESP32_GENERIC", _esp32()[:-1], "it is truncated: "),
     "empty": ("ESP32_GENERIC", b"", "it is truncated: its boot loader is missing"),
-    "no firmware": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "its boot loader is no program"),
+    "no firmware": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "its boot loader is not a program"),
     "filesystem elsewhere": (
         "ESP32_GENERIC",
         _esp32(rows=(*_ROWS, ("vfs", 1, 0x81, 0x310000, 0xF0000))),
@@ -261,7 +261,7 @@ _WRONG_FIRMWARE = {
         "it ends at 0x200004, 4 bytes into the filesystem, which begins at 0x200000",
     ),
     "family": ("RPI_PICO_W", synthetic_firmware.rp2(0xE48BFF59), "it is for RP2350, Arm (0xe48bff59), and the"),
-    "no UF2": ("RPI_PICO_W", _esp32(), "it is no UF2 file"),
+    "no UF2": ("RPI_PICO_W", _esp32(), "it is not a UF2 file"),
     "truncated UF2": ("RPI_PICO2_W", synthetic_firmware.rp2(0xE48BFF59)[:-512], "it is truncated: "),
     "UF2 into the filesystem": (
         "RPI_PICO_W",
@@ -281,7 +281,7 @@ def test_firmware_that_is_not_for_the_board_is_refused(name, firmware, words, co
     assert main(["image", name, *told]) == 1
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1
-    assert said.err.startswith(f"umq: this firmware does not go with {name}: {words}")
+    assert said.err.startswith(f"umq: this firmware does not fit {name}: {words}")
     assert to.read_bytes() == b"an older one"
 
 
@@ -298,7 +298,7 @@ _MISTAKES = {
     "no folder": (
         ["VIRTUAL", "--to", "/dev/null/image"],
         {},
-        "/dev/null/image: cannot be written: /dev/null is no folder",
+        "/dev/null/image: cannot be written: /dev/null is not a folder",
     ),
 }
 

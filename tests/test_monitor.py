@@ -422,15 +422,15 @@ def test_every_mistake_is_one_line(tmp_path, need, monitor, certificates):
             ([at, f"--password-file={password}"], "give --user too"),
             ([at, "--user=me", f"--password-file={tmp_path / 'nowhere'}"], "cannot be read"),
             ([over_tls], "does it want TLS there"),
-            ([over_tls, "--tls"], "give the CA that signed it"),
-            ([over_tls, f"--ca={certificates.other_ca_pem}"], "give the CA that signed it"),
+            ([over_tls, "--tls"], "give the CA that did"),
+            ([over_tls, f"--ca={certificates.other_ca_pem}"], "give the CA that did"),
             ([over_tls, f"--ca={password}"], "no CA certificate"),
             ([over_tls, f"--ca={tmp_path / 'nowhere'}"], "cannot be read"),
-            ([at, "--tls"], "no TLS is spoken there"),
+            ([at, "--tls"], "that port does not speak TLS"),
             ([at + "0000"], "must be 1 to 65535"),
-            (["mqtt://here"], "is no broker's address"),
+            (["mqtt://here"], "is not a broker's address"),
             (["a..b"], "a..b:1883: "),
-            ([at, "--topic=a#"], "is no topic filter"),
+            ([at, "--topic=a#"], "is not a topic filter"),
         ):
             one = monitor(*arguments)
             assert one.until_ended() == 1, (arguments, one.output)

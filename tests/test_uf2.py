@@ -49,12 +49,12 @@ def test_the_extra_first_block_of_rp2350_files_is_passed_over():
 def test_every_cut_of_a_file_is_refused():
     whole = bytes(_file())
     for length in range(0, len(whole)):
-        assert _refusal(whole[:length]).startswith("it is truncated" if length >= 512 else "it is no UF2 file")
+        assert _refusal(whole[:length]).startswith("it is truncated" if length >= 512 else "it is not a UF2 file")
     uf2.parse(whole)
 
 
 _WRONG = {
-    "no file": (0, 4, 7, "it is no UF2 file"),
+    "no file": (0, 4, 7, "it is not a UF2 file"),
     "mark of a start": (2, 4, 7, "its block 2 is garbled"),
     "mark of an end": (2, 508, 7, "its block 2 is garbled"),
     "no family": (3, 8, 0, "its block 3 does not say for which chip"),

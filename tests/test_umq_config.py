@@ -114,7 +114,7 @@ def test_a_ca_goes_beside_the_file_in_the_form_that_boards_want(config, certific
     assert beside.read_bytes() == pem.public_bytes(Encoding.DER)
     assert config.written()["tls_ca"] == "config-ca.der"
     assert config(*_NEEDED, "--tls-ca", str(beside)).returncode == 0
-    assert "is no certificate" in refused(config, "--tls-ca", str(config.file))
+    assert "is not a certificate" in refused(config, "--tls-ca", str(config.file))
     assert "cannot be read" in refused(config, "--tls-ca", "nothing-there")
 
 

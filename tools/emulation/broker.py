@@ -1,20 +1,19 @@
-"""A small MQTT 3.1.1 broker in memory, strict with its clients and at a test's command.
+"""A small MQTT 3.1.1 broker in memory, which judges its clients strictly and misbehaves on command.
 
-It is a peer for the transports of `link.py` and lives on their clock. Its codec is its own: nothing here
-comes from the library under test.
+It is a peer for the transports of `link.py` and runs on their clock. It has a codec of its own: it uses nothing of the
+library under test.
 
-Strict: every breach of the standard by a client is written down in `violations`, and check() fails on them.
-At a test's command: see `drop`, `repeat`, `wrong_id`, `instead`, `delay`, `cut` for what the broker sends;
-`ignore` and `cut_on` for what it gets; `reject`, `forget`, `stop`, `start`, `publish` and `say`.
+Judgement: `violations` lists every breach of the standard by a client, and check() fails if there is one. Commands:
+`drop`, `repeat`, `wrong_id`, `instead`, `delay` and `cut` change the packets that the broker sends; `ignore` and
+`cut_on` those that it receives; and see `reject`, `forget`, `stop`, `start`, `publish` and `say`.
 
-Its account, by which lost and doubled messages can be counted: `taken` has each message that a client handed
-over, once it is this broker's; `given` each one of QoS 1 and 2 that it routed to a client, and how far that has
-come; `unrouted` those of QoS 2 that it had acknowledged and then forgot with their session.
+Lost and doubled messages can be counted: `taken` has each message that the broker took over from a client; `given`
+each message of QoS 1 and 2 that it routed to a client, with its state; `unrouted` those of QoS 2 that it had
+acknowledged and then forgot with their session.
 
-What it leaves out: authentication (`refuse` says no to anybody), limits on size and number, messages that
-expire, bridges, `$SYS`, any transport but the emulated ones. A message matching several filters of one
-client is sent once, at the highest QoS granted, unless `each_filter` is set. To a client away it keeps QoS 1
-and 2 only.
+It leaves out: authentication (`refuse` refuses every client), limits on size and number, messages that expire,
+bridges, `$SYS`, any transport but the emulated ones. A message that matches several filters of one client is sent
+once, at the highest QoS granted, unless `each_filter` is set. For a client that is away it keeps only QoS 1 and 2.
 """
 
 from errno import ECONNREFUSED
@@ -134,18 +133,18 @@ def is_text(data):
     """Well-formed UTF-8 without U+0000 and surrogates [MQTT-1.5.3-1] [MQTT-1.5.3-2]."""
     at = 0
     while at < len(data):
-        c = data[at]
+        byte = data[at]
         at += 1
-        if 0 < c < 0x80:
+        if 0 < byte < 0x80:
             continue
-        more = 1 if 0xC2 <= c < 0xE0 else 2 if 0xE0 <= c < 0xF0 else 3 if 0xF0 <= c < 0xF5 else 0
+        more = 1 if 0xC2 <= byte < 0xE0 else 2 if 0xE0 <= byte < 0xF0 else 3 if 0xF0 <= byte < 0xF5 else 0
         rest = data[at : at + more]
         if not more or len(rest) < more:
             return False
         for one in rest:
             if one & 0xC0 != 0x80:
                 return False
-        point = (c & (0x3F >> more)) << 6 | rest[0] & 0x3F  # the upper bits tell overlong forms
+        point = (byte & (0x3F >> more)) << 6 | rest[0] & 0x3F  # the upper bits tell overlong forms
         if more == 2 and (point < 0x20 or 0x360 <= point < 0x380):
             return False
         if more == 3 and not 0x10 <= point < 0x110:
@@ -158,8 +157,8 @@ def good_filter(topic_filter):
     if not topic_filter:
         return False
     levels = topic_filter.split(b"/")
-    for i, level in enumerate(levels):
-        if b"#" in level and (level != b"#" or i != len(levels) - 1):
+    for depth, level in enumerate(levels):
+        if b"#" in level and (level != b"#" or depth != len(levels) - 1):
             return False
         if b"+" in level and level != b"+":
             return False
@@ -171,10 +170,10 @@ def matches(topic_filter, topic):
     if topic[:1] == b"$" and topic_filter[:1] in (b"#", b"+"):
         return False
     wanted, levels = topic_filter.split(b"/"), topic.split(b"/")
-    for i, want in enumerate(wanted):
+    for depth, want in enumerate(wanted):
         if want == b"#":
             return True
-        if i >= len(levels) or want not in (b"+", levels[i]):
+        if depth >= len(levels) or want not in (b"+", levels[depth]):
             return False
     return len(wanted) == len(levels)
 
@@ -186,11 +185,11 @@ class _Cursor:
         self._body = body
         self._at = 0
 
-    def take(self, n):
-        if self._at + n > len(self._body):
+    def take(self, size):
+        if self._at + size > len(self._body):
             raise Malformed("a field runs past the packet's end")
-        self._at += n
-        return self._body[self._at - n : self._at]
+        self._at += size
+        return self._body[self._at - size : self._at]
 
     def byte(self):
         return self.take(1)[0]
@@ -225,7 +224,7 @@ class _Cursor:
             raise Malformed("bytes after the last field")
 
 
-# ---- what the broker knows
+# ---- the broker's state
 
 
 class _Out:
@@ -245,7 +244,7 @@ class _Out:
 
 
 class Session:
-    """What outlives a connection [MQTT-4.1.0-1]."""
+    """A session: the state that outlives a connection [MQTT-4.1.0-1]."""
 
     def __init__(self, client_id, clean):
         self.client_id = client_id
@@ -260,7 +259,7 @@ class Session:
 
 
 class Connect:
-    """What a CONNECT said."""
+    """The contents of a CONNECT."""
 
     def __init__(self, client_id, clean_session, keepalive, will, user, password):
         self.client_id = client_id
@@ -327,7 +326,7 @@ class Broker:
         self._stopped = False
         self._made_up = 0
 
-    # ---- at a test's command
+    # ---- commands of a test
 
     def check(self):
         """Fail if a client broke the standard, or left its connection open after DISCONNECT."""
@@ -343,7 +342,7 @@ class Broker:
         return len([one for one in self.taken if one[1] == payload])
 
     def publish(self, topic, payload, qos=0, retain=False):
-        """A message from somebody else."""
+        """Publish a message that no client sent."""
         self._route(topic, payload, qos, retain)
 
     def say(self, data):
@@ -352,7 +351,7 @@ class Broker:
             self._send_now(link, data)
 
     def expect_answer(self, data):
-        """Take the packets in data, which a test sends in its own way, for sent."""
+        """Count the packets in data as sent: a test sends them in its own way."""
         for link in self.links:
             self._note_all(link, data)
 
@@ -412,11 +411,11 @@ class Broker:
         self._trick(kind, times, skip, cut_now)
 
     def ignore(self, kind, times=1, skip=0):
-        """The next packets of this kind go unheard."""
+        """Ignore the next packets of this kind."""
         self._on_receipt.append([kind, skip, times, lambda link: None])
 
     def cut_on(self, kind, number=None, times=1, skip=0):
-        """End the connection when a packet of this kind has come, unheard."""
+        """Ignore the next packet of this kind and end its connection."""
         self._on_receipt.append([kind, skip, times, lambda link: self._end(link, number)])
 
     # ---- as a peer
@@ -440,8 +439,8 @@ class Broker:
                 link.buffer = link.buffer[one[2] :]
                 self._packet(link, one[0], one[1])
                 one = split(link.buffer)
-        except Malformed as e:
-            self._violation(e.args[0])
+        except Malformed as breach:
+            self._violation(breach.args[0])
             self._end(link)
 
     def closed(self, wire):
@@ -449,7 +448,7 @@ class Broker:
         if link is not None:
             self._leave(link)
 
-    # ---- what comes in
+    # ---- receiving
 
     def _packet(self, link, head, body):
         kind = head & 0xF0
@@ -598,7 +597,7 @@ class Broker:
             self._send(link, ack_packet(PUBREC, packet_id))
 
     def _note_unanswered(self, link, packet_id, message):
-        """Remember it in the order of the first deliveries: what is resent comes before what is still to be resent."""
+        """Note it in the order of the first deliveries: resent messages come before those still to be resent."""
         unanswered = link.session.unanswered
         still_to_come = link.left_over[link.resent_at + 1 :]
         place = 0
@@ -727,7 +726,7 @@ class Broker:
             self.taken.append(message)
         self._route(*message)
 
-    # ---- what goes out
+    # ---- sending
 
     def _route(self, topic, payload, qos, retain):
         if retain:
@@ -736,7 +735,7 @@ class Broker:
             else:
                 self.retained.pop(topic, None)
         for session in list(self.sessions.values()):
-            granted = [g for f, g in session.subscriptions.items() if matches(f, topic)]
+            granted = [granted_qos for filter_, granted_qos in session.subscriptions.items() if matches(filter_, topic)]
             if granted and not self.each_filter:
                 granted = [max(granted)]
             for one in granted:
@@ -754,7 +753,7 @@ class Broker:
             self._send(link, publish_packet(topic, payload, 0, retain))
 
     def _resume_outgoing(self, link):
-        """Everything in flight again, in its order [MQTT-4.4.0-1], then what has waited."""
+        """Resend everything in flight, in its order [MQTT-4.4.0-1], then send the messages that have waited."""
         for one in list(link.session.outgoing):
             if link.over:
                 return
@@ -785,7 +784,7 @@ class Broker:
         self._send(link, publish_packet(one.topic, one.payload, one.qos, one.retain, dup, one.packet_id))
 
     def _send(self, link, data):
-        """Send one packet, or what the test wants in its place."""
+        """Send one packet, or the packets that the test put in its place."""
         if link.over:
             return
         for one in _matching(self._tricks, data[0] & 0xF0, link, data) or [data]:
@@ -885,7 +884,7 @@ _NOTHING = b""
 
 
 def _count_down(counts, key):
-    """One less of this -> was there one?"""
+    """Count down by one -> was there one?"""
     left = counts.pop(key, 0) - 1
     if left > 0:
         counts[key] = left
@@ -893,7 +892,7 @@ def _count_down(counts, key):
 
 
 def _matching(tricks, kind, link, *arguments):
-    """Play the first trick for this kind of packet, if its turn has come -> what it gives, or None.
+    """Apply the first trick for this kind of packet, if its turn has come -> its packets, or None.
 
     An empty list of packets becomes [_NOTHING], so that it differs from no trick at all.
     """

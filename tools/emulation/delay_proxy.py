@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that holds back every byte for a while, each way: a long line for a test or a measurement."""
+"""A TCP proxy on loopback that delays every byte, in both directions, as a long line does."""
 
 import contextlib
 import queue
@@ -7,14 +7,14 @@ import threading
 import time
 
 _CHUNK = 65536
-_CLOSED = None  # what is queued behind the last bytes
+_CLOSED = None  # is queued behind the last bytes
 
 
 class DelayProxy:
     """Passes connections on to 127.0.0.1:`port`, each byte `seconds` late in either direction.
 
-    Order and bytes stay as they are and nothing limits the throughput: whatever comes is taken at once and kept for
-    as long as it is delayed. A context manager; `.port` is where it listens on 127.0.0.1.
+    Bytes keep their order and throughput is not limited: the proxy reads all bytes at once and keeps them for the
+    delay. A context manager; `.port` is where it listens on 127.0.0.1.
     """
 
     def __init__(self, port, seconds):
@@ -44,7 +44,7 @@ class DelayProxy:
             try:
                 far = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
-                near.close()  # as a server would that is not there: the client sees its connection end
+                near.close()  # there is no server: the client sees its connection end
                 continue
             self._sockets |= {near, far}
             for source, sink in ((near, far), (far, near)):
@@ -54,7 +54,7 @@ class DelayProxy:
                 threading.Thread(target=self._pass_on, args=(line, sink), daemon=True).start()
 
     def _take(self, source, line):
-        """Put all that comes from `source` into `line`, each piece with the time when it may go on."""
+        """Put all bytes from `source` into `line`, each piece with the time at which it is due."""
         data = True
         while data:
             try:
@@ -64,7 +64,7 @@ class DelayProxy:
             line.put((time.monotonic() + self._seconds, data or _CLOSED))
 
     def _pass_on(self, line, sink):
-        """Send what `line` holds to `sink`, each piece when its time has come; at its end close that direction."""
+        """Send the pieces in `line` to `sink` when they are due; at the end close that direction."""
         while True:
             due, data = line.get()
             wait = due - time.monotonic()

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that does to connections what bad networks do to them, each at the byte it is told."""
+"""A TCP proxy on loopback that disturbs connections as bad networks do, each at a given byte."""
 
 import asyncio
 import collections
@@ -15,17 +15,17 @@ from emulation.ports import free_port
 
 _CHUNK = 65536
 
-# What can happen to a connection once so many bytes have passed one way:
+# The faults of a connection after a number of bytes in one direction:
 RESET = "reset"  # it is cut at both ends with RST
 FIN = "fin"  # it is cut at both ends with FIN, in good order
-BLACKHOLE = "blackhole"  # whatever comes is taken and goes nowhere, for a while; then it is cut with RST
-# and before that, half way there:
+BLACKHOLE = "blackhole"  # its bytes vanish for a while; then it is cut with RST
+# and before that, at half of the bytes:
 STALL = "stall"  # that direction stands still for a while
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to happen to one connection. The default: nothing."""
+    """The faults of one connection; by default none."""
 
     fault: str = ""
     upward: bool = True  # are the bytes from client to server counted, or those back?
@@ -42,12 +42,12 @@ def random_plans(seed):
     dice = random.Random(seed)
 
     def plan():
-        # Small pieces or a delay; both together take too long.
+        # Either small pieces or a delay, because both together take too long.
         manners = [{}] * 5 + [{"piece": 1}, {"piece": dice.randint(2, 100)}, {"delay_s": dice.uniform(0, 0.003)}]
         return Plan(
             fault=dice.choices((RESET, FIN, BLACKHOLE), (50, 46, 4))[0],
             upward=dice.random() < 0.5,
-            # As likely within a connection's first bytes as among the later ones.
+            # The fault is as likely among a connection's first bytes as among the later ones.
             after=int(math.exp(dice.uniform(0, math.log(40_000)))) - 1,
             hold_s=dice.uniform(0.05, 1),
             stall_s=dice.choice((0,) * 19 + (dice.uniform(0, 0.4),)),
@@ -59,7 +59,7 @@ def random_plans(seed):
 
 
 class FaultProxy:
-    """Passes connections on to 127.0.0.1:`port`; plan() is called for each, and says what is to happen to it.
+    """Passes connections on to 127.0.0.1:`port`; plan() is called for each, and returns its Plan.
 
     A context manager; `.port` is where it listens on 127.0.0.1, and `.counts` says how often something happened: each
     fault by its name, "connections", "in pieces", "refusing" (for a while), "server away". tap(data) is called with the

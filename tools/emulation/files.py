@@ -1,6 +1,6 @@
 """Files in memory for a journal, which a test can damage, cut short, fill up and count.
 
-What it leaves out: what becomes of unflushed bytes when the power goes (the simulator's flash has that).
+It leaves out the loss of unflushed bytes in a power cut, which the simulator's flash has.
 """
 
 from errno import EIO, ENOENT
@@ -11,8 +11,8 @@ ENOSPC = 28  # MicroPython's errno does not name it
 
 
 class Files:
-    """names: content, a bytearray each. fail: every write, flush and new file raises this errno. bad: by name, from
-    which byte on it cannot be read. capacity: how many bytes fit. flushes, opened: how many there were."""
+    """A filesystem. names: {name: content, a bytearray}. fail: the errno that every write, flush and new file raises.
+    bad: {name: the byte from which on it cannot be read}. capacity: how many bytes fit. flushes, opened: counts."""
 
     def __init__(self):
         self.names = {}
@@ -48,13 +48,13 @@ class _File:
         self._at = at + (len(self._content) if whence == 2 else 0)
         return self._at
 
-    def readinto(self, buf, n=-1):
-        n = len(buf) if n < 0 else n
-        found = self._content[self._at : self._at + n]
+    def readinto(self, buf, size=-1):
+        size = len(buf) if size < 0 else size
+        found = self._content[self._at : self._at + size]
         if self._at + len(found) > self._files.bad.get(self._name, 1 << 28):
             raise OSError(EIO)
-        for i in range(len(found)):
-            buf[i] = found[i]
+        for at in range(len(found)):
+            buf[at] = found[at]
         self._at += len(found)
         return len(found)
 

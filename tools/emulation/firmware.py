@@ -1,4 +1,4 @@
-"""Firmware that no chip would run but that is built as MicroPython's is: for tests of what checks and writes it."""
+"""Firmware files that are built as MicroPython's are, though no chip would run them: for tests of umq flash."""
 
 import functools
 import hashlib
@@ -19,7 +19,7 @@ def program(chip, size, segments=3, hashed=True):
     for number in range(segments):
         piece = random.Random(size + number).randbytes(size // segments // 4 * 4)
         data += struct.pack("<II", 0x3F400000 + (number << 16), len(piece)) + piece
-        checksum ^= functools.reduce(lambda a, b: a ^ b, piece)
+        checksum ^= functools.reduce(lambda left, right: left ^ right, piece)
     data += bytes(15 - len(data) % 16) + bytes([checksum])
     return data + hashlib.sha256(data).digest() if hashed else data
 

@@ -5,14 +5,14 @@ program: a `Script`, a `Sink`, or the broker of `broker.py`. Time passes only in
 look-up or a test that says so), straight to the next event, so that hours cost nothing. A client that waits
 for what can never happen fails its test instead of hanging.
 
-What may go wrong is laid out in a `Plan` for each connection, or done while the test runs: bytes arrive in
-any pieces, writes are taken in part or not at all, either direction breaks at any byte, a peer falls silent
-or stops reading, a connection is refused or takes its time.
+A `Plan` for each connection says what goes wrong, or the test does it while it runs: bytes arrive in any pieces,
+writes are accepted in part or not at all, either direction breaks at any byte, a peer falls silent or stops reading, a
+connection is refused or takes long.
 
-With `strict=True` the rules that TLS needs are watched: a write that would block comes again with the same
-bytes and the same length, and nobody waits for bytes before a read has said that it would block.
+With `strict=True` it checks the rules that TLS needs: a write that would block is repeated with the same bytes and the
+same length, and the client waits for bytes only after a read that would block.
 
-What it leaves out: the time that code takes (only waiting costs any), loss and reordering below TCP, TLS
+It leaves out: the time that code takes (only waiting takes time), loss and reordering below TCP, TLS
 itself (with `tls=True` only its manner of holding bytes back), names and addresses, a half-closed
 connection, more than one connection at a time for a transport, and every limit on memory.
 """
@@ -20,7 +20,7 @@ connection, more than one connection at a time for a transport, and every limit 
 import sys
 from errno import EBADF, ECONNREFUSED, ECONNRESET, ETIMEDOUT
 
-NO_ERRNO = 0  # where a Plan wants an error number: an OSError without one
+NO_ERRNO = 0  # in place of an error number in a Plan: an OSError without one
 
 _EPIPE = 32  # MicroPython's errno does not name it
 _TICKS_MASK = 0x3FFFFFFF  # ticks_ms() wraps at 2**30, as on a 32-bit board
@@ -42,7 +42,7 @@ def error(number):
 
 
 class Clock:
-    """Simulated time in ms, and what is to happen in it.
+    """Simulated time in ms, with the events to come.
 
     start: what ticks_ms() says at first. limit_ms: a test that lasts longer has failed.
     """
@@ -134,7 +134,7 @@ class _Sizes:
 
 
 class Plan:
-    """How one connection goes. Counts are bytes of that connection; what is not named goes well.
+    """The faults of one connection. Counts are bytes of that connection; without a fault everything goes well.
 
     lookup_ms, lookup_error  the look-up of the name blocks so long, then fails with this number
     open_ms, open_error      connecting takes so long, then fails with this number
@@ -249,10 +249,10 @@ class Wire:
             raise error(self._error)
         if not self._inbox:
             return b"" if self._ended else None
-        n = _up_to(self.plan.cut_in, self.count_in, min(most, len(self._inbox)))
-        taken = bytes(self._inbox[:n])
-        self._inbox = self._inbox[n:]
-        self.count_in += n
+        size = _up_to(self.plan.cut_in, self.count_in, min(most, len(self._inbox)))
+        taken = bytes(self._inbox[:size])
+        self._inbox = self._inbox[size:]
+        self.count_in += size
         return taken
 
     def put(self, data, most):
@@ -266,16 +266,16 @@ class Wire:
         if self._ended:  # the first write after the end goes nowhere, and brings the reset
             self._error = _EPIPE
             return most
-        n = _up_to(plan.stop_out, self.count_out, _up_to(plan.cut_out, self.count_out, most))
-        if n == 0:
+        size = _up_to(plan.stop_out, self.count_out, _up_to(plan.cut_out, self.count_out, most))
+        if size == 0:
             return None
-        heard = _up_to(plan.mute_out, self.count_out, n)
-        self.count_out += n
+        heard = _up_to(plan.mute_out, self.count_out, size)
+        self.count_out += size
         if heard:
             peer = self._transport.peer
             data = data[:heard]
             self._later(0, lambda: peer.received(self, data))
-        return n
+        return size
 
     def writable(self):
         if self._error is not None or self._ended:
@@ -437,10 +437,10 @@ class Emulated:
             return None
         self._gone = not data
         self._idle_calls = 0
-        n = len(data)
-        buf[:n] = data
+        size = len(data)
+        buf[:size] = data
         self.read_calls += 1
-        return n
+        return size
 
     def write(self, buf, off, n):
         """Take bytes for the peer from buf[off:off + n]: how many, or None when it would block; OSError."""
@@ -521,7 +521,7 @@ class Emulated:
             self.wait(end - self.clock.now)
 
     def silence(self):
-        """From now on nothing arrives on this connection, either way, and nobody is told."""
+        """From now on no byte arrives on this connection, in either direction, and neither end is told."""
         wire = self._wire
         wire.plan = wire.plan.copy()
         wire.plan.mute_in = wire.arrived()
@@ -618,7 +618,7 @@ class Emulated:
 
 
 class Sink:
-    """A peer that takes everything and says nothing. With `greeting` it says that at once."""
+    """A peer that takes everything and sends nothing but, at once, `greeting`."""
 
     def __init__(self, greeting=b""):
         self.greeting = greeting
@@ -637,7 +637,7 @@ class Sink:
 
 
 class Closed:
-    """A peer at whose address nobody listens."""
+    """A peer at whose address no server listens."""
 
     def opened(self, wire):
         raise error(ECONNREFUSED)
@@ -647,7 +647,7 @@ class Script:
     """A peer that expects these bytes and answers those, in turn, over all its connections.
 
     Each step is (expected, answer): when exactly the expected bytes have come, the answer is sent. An answer
-    may be bytes, None, or a function that gets the wire. What comes after the last step fails.
+    may be bytes, None, or a function that gets the wire. Bytes after the last step fail.
     """
 
     def __init__(self, *steps):
@@ -667,7 +667,7 @@ class Script:
         self.ended += 1
 
     def check(self):
-        """Fail if the client has not said all that was expected."""
+        """Fail if the client has not sent all bytes that were expected."""
         if self.steps or self._heard:
             raise Failure("the script still expects %r; heard %r" % (self.steps, self._heard))
 

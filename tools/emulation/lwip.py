@@ -1,6 +1,6 @@
 """A transport in memory that behaves as sockets do on a Pico W (MicroPython's rp2 port, lwIP).
 
-What was measured there, and a client has to survive:
+Measured there, and a client must survive it:
 
 - The peer closes: reads give what is pending, then 0 for ever; writes go on to report success.
 - The peer resets: unread bytes are gone, reads and writes give 104. A closed port gives 104 as well.
@@ -12,10 +12,10 @@ What was measured there, and a client has to survive:
   had in it for 10 s. With Nagle's algorithm small writes share a segment and a full buffer says so (None).
   Without it, or when another socket has the room, a write stalls for 10 s, reports success and has lost its
   bytes. So may any write on demand: stall_next_write().
-- An OSError raised where no heap is to be had has no errno: lose_errno.
+- An OSError that is raised without free heap has no errno: lose_errno.
 - At most five sockets.
 
-What it leaves out, beside what `link.py` leaves out: Wi-Fi itself, retransmission and its growing
+It leaves out, beside what `link.py` leaves out: Wi-Fi itself, retransmission and its growing
 intervals (acknowledged bytes go at once, others stay until the link is back), window sizes, a blocking read
 that loses what it had when it times out (a client must not use one), DNS but for its failures, and the time
 and heap that these calls take on the board.
@@ -42,7 +42,7 @@ _HELD_MS = 10_000  # how long a closed socket keeps its unacknowledged bytes in 
 
 
 class Board:
-    """What all the sockets of one board share."""
+    """The state that all sockets of one board share."""
 
     def __init__(self):
         self.sockets = 0
@@ -59,7 +59,7 @@ class Board:
 
 
 class LwIP(Emulated):
-    """An Emulated transport with lwIP's manners. Give its online() to the client as `online=`.
+    """An Emulated transport that behaves as lwIP does. Give its online() to the client as `online=`.
 
     board: shared with other transports. nodelay: Nagle's algorithm is off.
     """
@@ -109,8 +109,8 @@ class LwIP(Emulated):
         try:
             if not super().ready():
                 return False
-        except OSError as e:
-            self._refuse(_ECONNRESET if e.errno == ECONNREFUSED else e.errno)
+        except OSError as failure:
+            self._refuse(_ECONNRESET if failure.errno == ECONNREFUSED else failure.errno)
         self._begin()
         return True
 
@@ -147,7 +147,7 @@ class LwIP(Emulated):
             stalls = True
         if stalls:
             return self._stall(buf, off, n)
-        if wire.ended_by_peer():  # success, and nobody hears it
+        if wire.ended_by_peer():  # success, but the peer gets nothing
             self._watch_write(bytes(memoryview(buf)[off : off + n]))
             self.write_calls += 1
             return n
@@ -182,7 +182,7 @@ class LwIP(Emulated):
         self._link = True
 
     def die_in_silence(self):
-        """Nothing passes any more, either way, and the board does not know it."""
+        """No byte passes any more, in either direction, and the board does not know it."""
         self.stop_acknowledging()
         wire = self._wire
         wire.plan.mute_in = wire.arrived()
@@ -253,15 +253,15 @@ class LwIP(Emulated):
     def _in_its_manner(self, call, *arguments):
         try:
             return call(*arguments)
-        except OSError as e:
-            self._raise(e.errno)
+        except OSError as failure:
+            self._raise(failure.errno)
 
     def _raise(self, number):
         raise error(NO_ERRNO if self.lose_errno else number)
 
 
 def _is_address(host):
-    for c in host:
-        if c not in "0123456789.":
+    for character in host:
+        if character not in "0123456789.":
             return False
     return True

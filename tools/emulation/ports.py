@@ -3,9 +3,9 @@
 import random
 import socket
 
-# Below the ranges from which systems number their outgoing connections (Linux: 32768 and up; macOS: 49152 and up).
-# Inside them a client that tries again and again while its server is down can be given the server's own port:
-# it then talks to itself, and the server cannot come back.
+# Below the ranges from which systems take the ports of outgoing connections (Linux: 32768 and up; macOS: 49152 and up).
+# Inside these ranges a client that connects again and again while its server is down can be given the server's own
+# port: it then talks to itself, and the server cannot come back.
 _FIRST, _LAST = 20000, 29999
 
 

@@ -1,16 +1,16 @@
 """The boot loader in the ROM of an ESP32, ESP32-S3 or ESP32-C3, as far as esptool needs it to write and verify a flash.
 
-On a TCP socket (`rom.url`) or a pty (`rom.path`), for `esptool --no-stub`. What it has: the framing (SLIP) with its
+On a TCP socket (`rom.url`) or a pty (`rom.path`), for `esptool --no-stub`. It has: the framing (SLIP) with its
 checksums; SYNC, READ_REG, WRITE_REG, SPI_ATTACH, SPI_SET_PARAMS, FLASH_BEGIN, FLASH_DATA, FLASH_END, CHANGE_BAUDRATE,
 SPI_FLASH_MD5, GET_SECURITY_INFO where the chip has it; the flash's own id behind the SPI registers. A flash behaves as
 NOR does: erased in sectors to 0xff, and a write only ever clears bits.
 
-What it leaves out: running code (esptool's stub, so compressed and fast transfers, whole-chip erase), reading the flash
+It leaves out: running code (esptool's stub, so compressed and fast transfers, whole-chip erase), reading the flash
 back (MD5 answers for it; a test reads `rom.flash`), efuses (all read 0), flash encryption, secure boot, real time, baud
 rates, and DTR and RTS: it is in the loader from the start, and stays there.
 
-Faults befall the bytes that come from the host: those numbered in `lose` never arrive, and with byte `hang_up` the line
-is gone for good, as with a pulled cable; entered again, the chip is plugged in again, with what its flash then holds.
+Faults happen to bytes from the host: those numbered in `lose` never arrive, and at byte `hang_up` the line is gone for
+good, as with a pulled cable. Entered again, the chip is plugged in again, with the contents that its flash then has.
 """
 
 import contextlib
@@ -30,8 +30,8 @@ _SECTOR = 4096
 
 _OK, _BAD_MESSAGE, _FAILED, _BAD_CHECKSUM = b"\0\0", b"\1\5", b"\1\6", b"\1\7"
 
-# What tells the chips apart: the chip id, or on the ESP32 a word in its ROM; and where the registers of the flash's SPI
-# lie. The ESP32's crystal is judged by the divider of its UART.
+# The differences between the chips: the chip id, or on the ESP32 a word in its ROM; and the address of the registers of
+# the flash's SPI. The ESP32's crystal is judged by the divider of its UART.
 _ESP32 = {0x40001000: 0x00F01D83, 0x3FF40014: 40_000_000 // 115_200}
 _CHIPS = {
     "esp32": (None, _ESP32, 0x3FF42000, 0x24, 0x80),
@@ -64,7 +64,7 @@ class EmulatedRom:
         if self._on_pty:
             self._line, self._other_end = pty.openpty()
             tty.setraw(self._other_end)
-            # A link goes with the line. The pty's own name may be another's the moment after.
+            # A link goes away with the line. The pty's own name may be given to another pty at once.
             self.path = os.path.join(tempfile.mkdtemp(prefix="emulated-rom-"), "port")
             os.symlink(os.ttyname(self._other_end), self.path)
         else:
@@ -84,7 +84,7 @@ class EmulatedRom:
                 if select.select([self._line], [], [], 0.05)[0]:
                     connection, _ = self._line.accept()
                     with connection, contextlib.suppress(ConnectionError):
-                        self._talk(connection.fileno(), lambda c=connection: c.recv(65536), connection.sendall)
+                        self._talk(connection.fileno(), lambda line=connection: line.recv(65536), connection.sendall)
 
     def _serve_pty(self):
         self._talk(self._line, lambda: os.read(self._line, 65536), lambda data: os.write(self._line, data))
@@ -123,7 +123,7 @@ class EmulatedRom:
                     frame.append(byte)
 
     def _answer(self, frame):
-        # To a frame that is cut short the ROM says nothing.
+        # The ROM does not answer a frame that is cut short.
         if len(frame) < 8:
             return b""
         direction, command, size, checksum = struct.unpack_from("<BBHI", frame)

@@ -1,11 +1,11 @@
 """The modules socket, select and time of a Pico W, emulated under the library's own transport.
 
 `Net` stands for all three; its sockets are `LwIP` links of `lwip.py`. With it the real
-`umqtt_full.transport.Transport` runs on such a board: non-blocking connects that poll tells the end of,
-look-ups that fail, take 6.5 s or never come back, five sockets.
+`umqtt_full.transport.Transport` runs on such a board: non-blocking connects whose end poll() tells,
+look-ups that fail, take 6.5 s or never return, five sockets.
 
-What it leaves out: TLS, more than one registered socket at a time, names that have several addresses, and every
-option of a socket (setting one is written down, and does nothing).
+It leaves out: TLS, more than one registered socket at a time, names that have several addresses, and every
+option of a socket (a setting is noted, and has no effect).
 """
 
 import select
@@ -146,7 +146,7 @@ class _Socket:
         net = self._net
         if self._link is not None:
             self._link.wait(ms, bool(events & net.POLLOUT), bool(events & net.POLLIN))
-            return events  # woken for nothing is always allowed
+            return events  # a poll may always wake for nothing
         if self._done_at is None or self._done_at > net.clock.now + ms:
             net.clock.advance(ms)
             return 0
@@ -179,7 +179,7 @@ class _Poll:
         self._sockets[sock] = events
 
     def unregister(self, sock):
-        self._sockets.pop(sock, None)  # what is not registered is no error on MicroPython
+        self._sockets.pop(sock, None)  # a socket that is not registered is not an error on MicroPython
 
     def ipoll(self, ms=-1):
         if len(self._sockets) > 1:
@@ -191,8 +191,8 @@ class _Poll:
         return []
 
 
-# What the library's transport takes from its surroundings, and what it finds there on such a board. _NODELAY is what
-# it concluded from sys when it was imported.
+# The names that the library's transport uses, as they are on such a board. It derives _NODELAY from sys when it is
+# imported.
 _SURROUNDINGS = ("socket", "select", "time", "_NODELAY")
 
 
@@ -200,9 +200,9 @@ def with_transport_on(net, function):
     """Call function(Transport) while the library's own transport runs on this network."""
     before = [getattr(transport, name) for name in _SURROUNDINGS]
     try:
-        for i, found in enumerate((net, net, net, False)):
-            setattr(transport, _SURROUNDINGS[i], found)
+        for number, found in enumerate((net, net, net, False)):
+            setattr(transport, _SURROUNDINGS[number], found)
         return function(transport.Transport)
     finally:
-        for i, name in enumerate(_SURROUNDINGS):
-            setattr(transport, name, before[i])
+        for number, name in enumerate(_SURROUNDINGS):
+            setattr(transport, name, before[number])

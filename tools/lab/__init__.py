@@ -1,1 +1,1 @@
-"""What sets up, drives, tests and measures the library on this computer. `make` is its usual way in."""
+"""The makers' tools: they set up, drive, test and measure the library on this computer. `make` calls them."""

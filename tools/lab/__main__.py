@@ -1,4 +1,4 @@
-"""The command line of the workshop: python -m lab COMMAND ..."""
+"""The command line of the makers' tools: python -m lab COMMAND ..."""
 
 import argparse
 import importlib
@@ -13,11 +13,11 @@ _COMMANDS = {
     "demo": "run the firmware here, through a real broker, and watch it",
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
-    "heap": "heap of the code by where it is run from, and of messages on an emulated RP2040",
-    "simulate": "the library in a simulated world, with faults of every kind, from seeds",
+    "heap": "heap of the code, by the place that it runs from, and of messages on an emulated RP2040",
+    "simulate": "the library in a simulated world, where seeds choose faults of every kind",
     "soak": "two nodes exchange messages through a real broker while everything between them breaks",
     "wear": "what a message with the journal costs flash, and how long the flash lasts",
-    "types": "pyright over everything, with MicroPython's own standard library for what runs on it",
+    "types": "pyright over all code, with MicroPython's own standard library for the code of boards",
     "statements": "the table of the standard's statements and the tests that show them",
 }
 # These print tables, which a document can take.
@@ -44,7 +44,7 @@ def _run(argv):
     name = argv[0]
     if name not in _COMMANDS:
         raise UserError(f"there is no command {name!r}: choose one of {', '.join(_COMMANDS)}")
-    # Only the command that was asked for is imported: none waits for another's modules.
+    # Only the command that was asked for is imported, so that none waits for another's modules.
     command = importlib.import_module(f"lab.{name}")
     parser = argparse.ArgumentParser(prog=f"python -m lab {name}", description=_COMMANDS[name])
     command.add_arguments(parser)

@@ -1,8 +1,8 @@
 """make bench: messages a second of this library on MicroPython, as a ratio to bare sockets that send the same bytes.
 
-All is measured in one run against one Mosquitto, round by round: in each round every program measures every cell once,
-one after the other, so that a machine that grows slower is slower for all. A ratio is the median of the ratios of the
-rounds; the other libraries that a registry has run beside ours.
+Everything is measured in one run against one Mosquitto, round by round. In each round every program measures every cell
+once, one after the other, so that a machine that grows slower is slower for all. A ratio is the median of the ratios of
+the rounds. Other libraries from a package registry run beside this one.
 """
 
 import os
@@ -26,10 +26,10 @@ _TOPIC = b"bench/topic/20-bytes"
 _PAYLOAD = b"0123456789abcdef" * 4
 _CLIENT_ID = b"bench"  # as in measure.py
 _ONE_WAY_S = 0.010
-# Beyond the seconds that a measurement is to take: start, connect, preparations, the last acknowledgements.
+# Seconds beyond those of a measurement: start, connect, preparations, the last acknowledgements.
 _GRACE_S = 30
 
-# Messages wait for a receiver without bound, those of QoS 0 too; a log would slow the broker down.
+# Any number of messages may wait for a receiver, also at QoS 0. A log would slow the broker down.
 _BROKER = "max_queued_messages 0\nqueue_qos0_messages true\nlog_type none"
 
 
@@ -42,12 +42,12 @@ class Cell:
     qos: int
     window: int  # of unacknowledged messages; 0: receiving
     messages: int  # at most
-    far: bool = False  # behind the delay
-    times: int = 1  # how often that is done for one measurement
+    far: bool = False  # is the broker behind the delay?
+    times: int = 1  # how many runs make one measurement
 
     @property
     def waits(self):
-        """Does each message wait for the answer to the last, and for little else?"""
+        """Does each message wait mostly for the answer to the one before?"""
         return self.qos > 0 and self.window == 1 and not self.far
 
 
@@ -59,8 +59,8 @@ CELLS = (
     Cell("pub2-w16", "pub2, window 16", 2, 16, 40_000),
     Cell("recv0", "recv0", 0, 0, 200_000),
     Cell("recv1", "recv1", 1, 0, 50_000),
-    # Mosquitto sends all that is queued without waiting for PUBCOMP and then searches it at each acknowledgement: with
-    # many messages we would measure that.
+    # Mosquitto sends its whole queue without waiting for PUBCOMP, and searches the queue at each acknowledgement. With
+    # many messages that search would be measured.
     Cell("recv2", "recv2", 2, 0, 1_000, times=10),
     Cell("pub1-20ms", "pub1, 20 ms", 1, 1, 5_000, far=True),
     Cell("pub1-w16-20ms", "pub1, window 16, 20 ms", 1, 16, 5_000, far=True),
@@ -79,7 +79,7 @@ _CAN = {
 
 @dataclass
 class Program:
-    """What is measured: a module of scripts/bench, and what it needs on its path."""
+    """A program to measure: a module of scripts/bench, and the folder that it needs on its path."""
 
     name: str
     module: str
@@ -149,7 +149,7 @@ def _ratio(rates, program, cell):
     measured = rates.get((program.name, cell.name))
     if not measured:
         return "-"
-    # Each to the bare sockets of its own round.
+    # Each is divided by the bare sockets of its own round.
     ratio = statistics.median(one / raw for one, raw in zip(measured, rates[RAW.name, cell.name], strict=True))
     return f"{ratio:.2f}" if ratio >= 0.02 else f"{ratio:.4f}"
 
@@ -181,7 +181,7 @@ class _Bench:
         except UserError as error:
             if program in (RAW, OURS):
                 raise
-            # A library that fails somewhere is left out altogether, and its row says why.
+            # A library that fails in one cell is left out of the table, and a line says why.
             program.trouble = str(error)
             for key in [key for key in rates if key[0] == program.name]:
                 del rates[key]
@@ -219,7 +219,7 @@ class _Bench:
         try:
             printed, _ = process.communicate(timeout=self._seconds + _GRACE_S)
         except subprocess.TimeoutExpired:
-            raise UserError(f"{program.name} did not come to an end in cell {cell.name}")
+            raise UserError(f"{program.name} did not end in cell {cell.name}")
         finally:
             process.kill()
             process.wait()
@@ -235,7 +235,7 @@ class _Bench:
 
 
 def _peers(wanted):
-    """The other libraries as programs; one that cannot be had says so."""
+    """The other libraries as programs; `trouble` says why one cannot be downloaded."""
     programs = []
     for peer in bench_peers.PEERS:
         program = Program(f"{peer.name} {peer.version}", peer.module, _CAN[peer.name])
@@ -249,7 +249,7 @@ def _peers(wanted):
 
 
 def _chosen(all_of_them, wanted, what):
-    """Those whose name is in `wanted`, all if that is None."""
+    """The items whose names are in `wanted`; all if that is None."""
     if wanted is None:
         return list(all_of_them)
     for name in wanted:

@@ -1,11 +1,11 @@
-"""Which processor does what while we measure: the broker one, the program under test another.
+"""Places broker and program on processors of their own during a measurement.
 
-Left to itself the system moves both about, at times onto one processor, and a round trip then takes anything between
-10 and 100 microseconds. A board and its broker never share a processor, so here they do not either.
+Without that the system moves both about, at times onto one processor, and a round trip takes between 10 and 100
+microseconds. A board and its broker never share a processor, so they do not share one here.
 
-And a processor that has nothing to do goes to sleep. Where one message waits for the answer to the last, waking both
-would take most of the time; there a loop of the lowest priority keeps them awake. It runs only when nothing else wants
-to. Where messages stream nobody sleeps for long, and the loops would only be in the way.
+A processor that has nothing to do goes to sleep. If each message waits for the answer to the one before, waking both
+processors would take most of the time, so a loop of the lowest priority keeps them awake; it runs only when nothing
+else wants to. If messages stream, no processor sleeps for long, and the loops would only be in the way.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ while os.getppid() == parent:
 
 
 class Cpus:
-    """A context manager. Where the system cannot place processes, or has one processor only, it does nothing."""
+    """A context manager. If the system cannot place processes, or has only one processor, it does nothing."""
 
     def __init__(self):
         self._all = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
@@ -48,7 +48,7 @@ class Cpus:
             loop.wait()
 
     def keep_awake(self, awake):
-        """Begin or cease to keep both processors from sleeping."""
+        """Start (True) or stop (False) keeping both processors awake."""
         for loop in self._loops:
             loop.send_signal(signal.SIGCONT if awake else signal.SIGSTOP)
 
@@ -71,4 +71,4 @@ class Cpus:
     def __str__(self):
         if self.apart:
             return "broker and program on a processor each"
-        return "processors as the system gives them"
+        return "processors as the system chooses"

@@ -1,6 +1,6 @@
-"""The MQTT libraries for MicroPython that a package registry has, fetched to be measured beside ours.
+"""Fetches other MQTT libraries for MicroPython from a package registry, to measure them beside this one.
 
-They are pinned by hash, kept in a folder that git ignores, and no part of this project.
+They are pinned by hash and kept in a folder that git ignores. They are not part of this project.
 """
 
 import os
@@ -26,7 +26,7 @@ class Peer:
     name: str
     version: str
     module: str
-    # What makes it up: (name in the registry, version, SHA-256 of the file, the package folder in it).
+    # Its packages: (name in the registry, version, SHA-256 of the file, folder of the package in the file).
     parts: tuple
 
 
@@ -78,17 +78,17 @@ PEERS = (
 
 
 def fetch(peer):
-    """Return the folder to put on MicroPython's path for `peer`; UserError when it cannot be had."""
+    """Return the folder to put on MicroPython's path for `peer`; UserError if it cannot be downloaded."""
     folder = _KEPT_IN / f"{peer.name}-{peer.version}"
     if folder.is_dir():
         return folder
     _KEPT_IN.mkdir(parents=True, exist_ok=True)
-    # Moved into place when whole, so that a fetch cut short is not taken for one.
+    # It is moved into place once it is whole, so that a fetch that was cut short leaves nothing.
     with tempfile.TemporaryDirectory(dir=_KEPT_IN) as temporary:
         whole = Path(temporary) / "whole"
         for number, part in enumerate(peer.parts):
             package = _download(*part, scratch=Path(temporary) / str(number))
-            # umqtt.robust comes with a link to umqtt.simple that leads nowhere outside its own repository.
+            # umqtt.robust has a link to umqtt.simple that is broken outside its own repository.
             shutil.copytree(package, whole / package.name, ignore=_links, dirs_exist_ok=True)
         whole.rename(folder)
     return folder
@@ -118,6 +118,6 @@ def _download(name, version, sha256, package, scratch):
         zipfile.ZipFile(wheel).extractall(scratch / "unpacked")
     found = [path for path in scratch.rglob(package) if path.is_dir()]
     if not found:
-        last_words = (says.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise UserError(f"{name} {version} cannot be had: {last_words}")
+        last_words = (says.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
+        raise UserError(f"{name} {version} cannot be downloaded: {last_words}")
     return found[0]

@@ -1,6 +1,6 @@
-"""The other end of the receiving cells: fills a session on the broker, so that the broker alone sends while we measure.
+"""Fills a session on the broker before a receiving cell is measured, so that only the broker sends meanwhile.
 
-A publisher that sent meanwhile would share the broker with the receiver and be the slower of the two.
+A publisher that sent meanwhile would share the broker with the receiver, and be the slower of the two.
 """
 
 import socket
@@ -9,12 +9,12 @@ import struct
 from umq.errors import UserError
 
 _TIMEOUT_S = 60
-# How many messages are on their way before their acknowledgements are read; of QoS 2 Mosquitto takes no more at once.
+# Messages that are sent before their acknowledgements are read. At QoS 2 Mosquitto accepts no more at once.
 _BATCH = 20
 
 
 class Sender:
-    """Speaks to the broker on `port`, with packets built here."""
+    """A bare MQTT client for the broker on `port`."""
 
     def __init__(self, port, topic, payload):
         self._port = port
@@ -22,7 +22,7 @@ class Sender:
         self._payload = payload
 
     def forget(self, client_id):
-        """End the session of `client_id`, with whatever the broker keeps for it."""
+        """End the session of `client_id`, with all that the broker keeps for it."""
         with self._connect(client_id, clean_session=True):
             pass
 
@@ -34,23 +34,23 @@ class Sender:
             if _read(sock, 5) != b"\x90\x03\x00\x01" + bytes([qos]):
                 raise UserError(f"the broker did not grant a subscription at QoS {qos}")
             sock.sendall(b"\xe0\x00")
-            sock.recv(1)  # it closes when it has seen the DISCONNECT
+            sock.recv(1)  # the broker closes after the DISCONNECT
         with self._connect(b"", clean_session=True) as sock:
             for done in range(0, messages, _BATCH):
                 self._publish(sock, qos, min(_BATCH, messages - done))
             sock.sendall(b"\xc0\x00")
-            _read(sock, 2)  # its answer comes when the broker has read all before it
+            _read(sock, 2)  # the broker answers once it has read everything before it
 
     def _publish(self, sock, qos, count):
-        ids = [struct.pack(">H", i + 1) for i in range(count)]
+        packet_ids = [struct.pack(">H", number + 1) for number in range(count)]
         topic = _string(self._topic)
         if qos == 0:
             sock.sendall(_packet(0x30, topic + self._payload) * count)
             return
-        sock.sendall(b"".join(_packet(0x30 | qos << 1, topic + i + self._payload) for i in ids))
+        sock.sendall(b"".join(_packet(0x30 | qos << 1, topic + packet_id + self._payload) for packet_id in packet_ids))
         _read(sock, 4 * count)
         if qos == 2:
-            sock.sendall(b"".join(b"\x62\x02" + i for i in ids))
+            sock.sendall(b"".join(b"\x62\x02" + packet_id for packet_id in packet_ids))
             _read(sock, 4 * count)
 
     def _connect(self, client_id, *, clean_session):
@@ -71,10 +71,10 @@ def _packet(head, body):
     return bytes([head, len(body)]) + body  # none here is longer than 127 bytes
 
 
-def _read(sock, n):
+def _read(sock, size):
     data = b""
-    while len(data) < n:
-        more = sock.recv(n - len(data))
+    while len(data) < size:
+        more = sock.recv(size - len(data))
         if not more:
             raise UserError("the broker closed a connection while it was being filled")
         data += more

@@ -14,7 +14,7 @@ _TIMEOUT_S = 120
 def run(library, script, *arguments, bits=64, heap="2m"):
     """Run a script of scripts/budget with its arguments and so much heap; return the lines that it prints.
 
-    library: the folder that holds umqtt_full. UserError if it fails, ending in its last line.
+    library: the folder that holds umqtt_full. UserError, with the script's last line, if it fails.
     """
     what = f"{script} {arguments[0]} on {bits}-bit MicroPython"
     try:
@@ -28,7 +28,7 @@ def run(library, script, *arguments, bits=64, heap="2m"):
             timeout=_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"{script} {' '.join(map(str, arguments))} did not come to an end on {bits}-bit MicroPython")
+        raise UserError(f"{script} {' '.join(map(str, arguments))} did not end on {bits}-bit MicroPython")
     lines = says.stdout.strip().splitlines() or ["it printed nothing"]
     if says.returncode:
         raise UserError(f"{what} failed: {lines[-1]}")

@@ -1,7 +1,7 @@
-"""make budget: what the library costs on MicroPython, in heap and in .mpy bytes, against its limits.
+"""make budget: the size of the library in .mpy bytes and its heap on MicroPython, against their limits.
 
-The library is measured as `make mpy` packs it for boards: on 32 bits, which is what boards have, and on 64; through a
-real Mosquitto, over TCP and over TLS. The exit status is not 0 when a limit is broken.
+The library is measured as `make mpy` packs it for boards, on 32 bits, as on boards, and on 64 bits; through a real
+Mosquitto, over TCP and over TLS. The exit status is 1 if a limit is broken.
 """
 
 import os
@@ -36,14 +36,14 @@ BROKEN = "BROKEN"
 
 @dataclass(frozen=True)
 class Limit:
-    """The most bytes that a figure may be, and what it should be."""
+    """The most bytes that a figure may have, and the number to aim for."""
 
     most: int
     aim: int
 
 
 LIMITS = {
-    # Bytes of .mpy, a floor of the library each.
+    # Bytes of .mpy, by the floors of umq.build.flavours.
     "ground": Limit(6_500, 6_000),
     "client without a transport": Limit(15_500, 13_000),
     "TCP transport": Limit(2_000, 1_500),
@@ -75,10 +75,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Heap:
-    """What messages of one kind cost on one MicroPython: a cell of the second table."""
+    """The heap that messages of one kind cost on one MicroPython: a cell of the second table."""
 
     net: int = 0  # bytes more in use after all of them
-    allocated: int = 0  # in between; -1: not known
+    allocated: int = 0  # allocated meanwhile; -1: not known
     locked: str = "passes"  # under heap_lock(), or what went wrong
     trouble: str = ""  # why there is no figure
     must_be_there: bool = True
@@ -195,7 +195,7 @@ def _markdown(rows):
 
 
 class _Bench:
-    """A broker with two doors, TLS and plain, and a MicroPython for 32 and for 64 bits on which scripts run."""
+    """A broker with two listeners, TLS and plain TCP, and MicroPython for 32 and 64 bits, on which scripts run."""
 
     def __init__(self, directory, compiled):
         self._directory = directory
@@ -203,8 +203,8 @@ class _Bench:
         self._shown = {""}  # the tracebacks of failures under heap_lock(), each shown once
         self._certificates = certificates.make(directory / "certificates")
         self._plain_port = free_port()
-        plain_door = f"listener {self._plain_port} 127.0.0.1\nlog_type none"
-        self._broker = mosquitto.Mosquitto(directory / "broker", tls=self._certificates, extra=plain_door)
+        plain_listener = f"listener {self._plain_port} 127.0.0.1\nlog_type none"
+        self._broker = mosquitto.Mosquitto(directory / "broker", tls=self._certificates, extra=plain_listener)
         # Boards have 32 bits, so a figure for them may be missing only where that MicroPython cannot run or was not
         # fetched, and in CI not at all.
         self._in_ci = os.environ.get("CI") == "true" and (platform.system(), platform.machine()) == ("Linux", "x86_64")
@@ -237,12 +237,12 @@ class _Bench:
 
     def messages(self):
         """Heap of each kind of message on each MicroPython, over TCP and over TLS."""
-        doors = {"TCP": (self._plain_port, "-"), "TLS": (self._broker.port, self._certificates.ca_der)}
+        listeners = {"TCP": (self._plain_port, "-"), "TLS": (self._broker.port, self._certificates.ca_der)}
         return {
-            (kind, f"{bits}-bit {door}"): self._heap(bits, kind, port, ca, self._plain_port)
+            (kind, f"{bits}-bit {listener}"): self._heap(bits, kind, port, ca, self._plain_port)
             for kind in MESSAGES
             for bits in (32, 64)
-            for door, (port, ca) in doors.items()
+            for listener, (port, ca) in listeners.items()
         }
 
     def journals(self):
@@ -290,7 +290,7 @@ class _Bench:
         try:
             net, allocated, locked, *compactions = self._run(bits, script, kind, *arguments)
         except UserError as error:
-            # What it says after its name, which is the same for many.
+            # Without the script's name, because many kinds of messages may fail alike.
             return Heap(trouble=str(error).partition(" failed: ")[2] or str(error), must_be_there=self._must_have(bits))
         return Heap(int(net), int(allocated), locked, compactions=int(compactions[0]) if compactions else 1)
 

@@ -1,6 +1,6 @@
 """The part of make budget that sends a payload far larger than the heap through a client, each way at each QoS.
 
-On the broker it waits as a retained message; at its other end is the same library on CPython, with room for all of it.
+The payload waits on the broker as a retained message. The other end is the same library on CPython.
 """
 
 import hashlib
@@ -11,13 +11,16 @@ from umq.errors import UserError
 from umq.project import add_library
 
 SIZE = 1 << 20  # bytes
-HEAPS = {32: "64k", 64: "128k"}  # by the MicroPython's bits, as boards have them and as much for its larger words
+HEAPS = {
+    32: "64k",
+    64: "128k",
+}  # by the bits of MicroPython: as on small boards, and twice that for words of twice the size
 _TOPIC = "budget/large"
 _TIMEOUT_MS = 30_000
 
 
 def peaks(library, port, directory, bits):
-    """-> for each way and QoS, as words: the most heap in use meanwhile in bytes, or in words what went wrong."""
+    """{the way and the QoS, in words: the most heap in use meanwhile in bytes, or what went wrong in words}"""
     payload = os.urandom(SIZE)
     file = directory / "large"
     file.write_bytes(payload)

@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS: one that is right, and what is needed to be wrong in each way."""
+"""Certificates for tests of TLS: one that is right, and those that are wrong in one way each."""
 
 import datetime
 import ipaddress
@@ -15,7 +15,7 @@ _DAYS = 30
 
 @dataclass(frozen=True)
 class Certificates:
-    """Paths of files. PEM is what Mosquitto and CPython read, DER what MicroPython reads.
+    """Paths of files. Mosquitto and CPython read PEM, MicroPython reads DER.
 
     To serve the certificate with the wrong name:
     `dataclasses.replace(these, cert_pem=these.wrong_name_cert_pem, key_pem=these.wrong_name_key_pem)`.
@@ -80,7 +80,7 @@ def _server(name, alternative_names, authority):
 
 
 def _certificate(subject, issuer, key, issuer_key):
-    """What every certificate has, its two key identifiers included: strict checkers ask for them."""
+    """The parts that every certificate has. Strict checkers ask for the two key identifiers."""
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()

@@ -1,8 +1,8 @@
-"""`python -m lab demo`: a node on MicroPython, a real broker, and everything that may happen between them, shown live.
+"""`python -m lab demo`: a node on MicroPython, a real broker, and the faults between them, shown live.
 
-The node is firmware/ on MicroPython's unix port. The side that watches and commands it is the same library,
-umqtt_full, on CPython. Every step waits for what it wants to see, and for nothing else; what it did not see in time
-is said in the summary, and the exit status is 1.
+The node is firmware/ on MicroPython's unix port. A client of the same library, umqtt_full, on CPython watches and
+commands it. Every step waits only for the event that it wants to see. If an event does not come in time, the summary
+names it and the exit status is 1.
 """
 
 import contextlib
@@ -31,14 +31,14 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Run the demo; 0 when everything was seen, 1 when not, 130 when interrupted."""
+    """Run the demo. Return 0 if everything was seen, 1 if not, 130 if it was interrupted."""
     firmware = Path(args.firmware)
     if not (firmware / "main.py").is_file():
         raise UserError(f"{firmware} has no main.py to boot: give the node's directory with --firmware")
-    add_library()  # our side uses the very library that the node does
+    add_library()  # the watcher uses the same library as the node
     screen = Screen()
     checks = Checks(screen)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM cleans up as Ctrl-C does
     try:
         with contextlib.ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umq-demo-")))
@@ -53,7 +53,7 @@ def run(args):
 
 
 class _NotSeen(Exception):
-    """What was waited for did not happen; the words say what."""
+    """An event did not come in time; the text names it."""
 
 
 class _Demo:
@@ -79,7 +79,7 @@ class _Demo:
         self._watcher.close()
 
     def _start(self):
-        self._screen.title("1. the broker, and our side of it")
+        self._screen.title("1. the broker, and the watcher")
         self._screen.say("broker", f"mosquitto with persistence on 127.0.0.1:{self._broker.port}")
         self._watcher = Watcher(self._broker.port, self._screen)
 
@@ -104,7 +104,7 @@ class _Demo:
         for text in ("ping", "led on", "interval 150", "read", "make tea"):
             self._watcher.command(text)
             self._until_answered([text], f"the answer to {text!r}")
-        answers = {a["command"]: a for a in map(json.loads, self._watcher.messages["answer"])}
+        answers = {answer["command"]: answer for answer in map(json.loads, self._watcher.messages["answer"])}
         self._checks.require(
             answers["ping"]["ok"] and answers["read"]["result"]["led"] is True and not answers["make tea"]["ok"],
             "commands at QoS 2 and their answers; an unknown one is answered with an error",
@@ -114,8 +114,8 @@ class _Demo:
     def _restart(self):
         self._screen.title("5. the broker is stopped and started again")
         before = len(self._watcher.messages["status"])
-        commands = [f"ping outage-{i}" for i in range(_COMMANDS_DURING_OUTAGE + 1)]
-        self._watcher.command(commands[0])  # the stop catches it wherever it is by then
+        commands = [f"ping outage-{number}" for number in range(_COMMANDS_DURING_OUTAGE + 1)]
+        self._watcher.command(commands[0])  # the broker stops while it is under way
         self._broker.stop()
         self._screen.say("broker", "stopped (SIGTERM)")
         self._until_said("link lost", 1, "the node noticing that the link is lost")
@@ -146,10 +146,10 @@ class _Demo:
 
     def _return(self):
         self._screen.title("7. commands to a dead node wait in the broker for its session")
-        commands = [f"ping dead-{i}" for i in range(1, _COMMANDS_TO_DEAD_NODE + 1)]
+        commands = [f"ping dead-{number}" for number in range(1, _COMMANDS_TO_DEAD_NODE + 1)]
         for text in commands:
             self._watcher.command(text)
-        self._watcher.messages["summary"].clear()  # a new life counts from 1
+        self._watcher.messages["summary"].clear()  # a new run counts from 1
         self._start_node()
         self._until_answered(commands, "answers to the commands that waited")
         self._until(lambda: len(self._watcher.numbers("summary")) >= 2, "summaries of the new life")
@@ -165,7 +165,7 @@ class _Demo:
         self._no_summary_lost("of the new life")
         self._exactly_once(self._watcher.commands, "commands at QoS 2 in all")
 
-    # What the steps are made of
+    # Parts of the steps
 
     def _start_node(self):
         config_path = self._directory / "config.json"
@@ -187,7 +187,7 @@ class _Demo:
         self._screen.say("demo", f"{self._firmware.name}/main.py on MicroPython, process {self._node.process_id}")
 
     def _until(self, condition, what, node_may_end=False, step_s=_STEP_S):
-        """Work the network and show the node's words until condition() holds."""
+        """Serve the network and show the node's lines until condition() holds."""
         deadline = time.monotonic() + step_s
         while True:
             node_has_ended = self._node.has_ended()  # before its last words are read
@@ -208,12 +208,12 @@ class _Demo:
         self._until(lambda: set(commands) <= set(self._watcher.answers()), what)
 
     def _until_said(self, words, times, what):
-        """Until the node has printed `words` so many times more than it had."""
+        """Wait until the node has printed `words` so many more times."""
         before = sum(words in line for line in self._node.words)
         self._until(lambda: sum(words in line for line in self._node.words) >= before + times, what)
 
     def _retained_status(self, expected):
-        """A client that comes later is told the status at once."""
+        """Check that a client that connects later gets the status at once."""
         from umqtt_full import MQTTClient
 
         statuses = []

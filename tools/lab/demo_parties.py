@@ -1,4 +1,4 @@
-"""The two sides of the demo's broker: the node, a process of MicroPython's, and we, who watch and command it."""
+"""The two clients of the demo's broker: the node, a process of MicroPython, and the watcher, which commands it."""
 
 import collections
 import contextlib
@@ -13,7 +13,7 @@ from umq import micropython
 from umq.project import LIB
 
 TOPIC = "nodes/demo"
-SLICE_MS = 20  # how long the network is waited for before the node's own words are looked at again
+SLICE_MS = 20  # how long to wait for the network before the node's lines are read again
 _KINDS = ("status", "birth", "telemetry", "summary", "answer")
 
 
@@ -32,7 +32,7 @@ class Node:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # a Ctrl-C is ours; we stop the node ourselves
+            start_new_session=True,  # a Ctrl-C reaches the demo alone, which then stops the node
         )
         self.process_id = self._process.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -77,7 +77,7 @@ class Node:
 
 
 class Watcher:
-    """Our side: a client of the same broker that sees everything the node says, and commands it."""
+    """A client of the same broker that receives all messages of the node, and sends it commands."""
 
     def __init__(self, port, screen):
         from umqtt_full import MQTTClient
@@ -88,7 +88,7 @@ class Watcher:
         self._is_connected = True
         self._client = MQTTClient("demo-watcher", "127.0.0.1", port, keepalive=10, max_packet=2048, inflight=16)
         self._client.on_message = self._got
-        # A persistent session, so that nothing of QoS 1 and 2 passes us by while the broker is away.
+        # A persistent session, so that no message of QoS 1 or 2 is missed while the broker is away.
         self._client.connect(clean_session=False)
         self._client.subscribe([(f"{TOPIC}/{kind}", 2) for kind in _KINDS])
 
@@ -100,19 +100,19 @@ class Watcher:
         self._screen.say("got", f"{kind:9} {flags:8} {payload}")
 
     def poll(self):
-        """Work the network for a moment; connect again when the link is lost."""
+        """Serve the network for a moment; connect again if the link is lost."""
         try:
             if not self._is_connected:
                 self._client.reconnect(timeout_ms=1_000)
                 self._is_connected = True
-                self._screen.say("demo", "our side is connected again")
+                self._screen.say("demo", "the watcher is connected again")
             self._client.poll(SLICE_MS)
         except OSError:
             self._is_connected = False
             self._client.transport.wait(SLICE_MS)
 
     def command(self, text):
-        """Send a command at QoS 2; kept by our own store while the broker is away."""
+        """Send a command at QoS 2; the watcher's store keeps it while the broker is away."""
         self._screen.say("we", f"command   QoS 2    {text}")
         self.commands.append(text)
         self._client.publish(f"{TOPIC}/command", text, qos=2, wait=False)

@@ -1,4 +1,4 @@
-"""What the demo shows: lines as it goes, and in the end what was seen."""
+"""The demo's output: lines while it runs, and a summary at the end."""
 
 import os
 import sys
@@ -35,7 +35,7 @@ class Screen:
 
 
 class Checks:
-    """What was seen, and what was not."""
+    """The events that were seen, and those that were not."""
 
     def __init__(self, screen):
         self._screen = screen

@@ -1,8 +1,7 @@
-"""make heap: what the code of library and node costs in heap, by where it is run from; and what a message does on an
-RP2040.
+"""make heap: the heap of the code of library and node, by the place that it runs from; and of a message on an RP2040.
 
-Measured on MicroPython's unix port for 32 bits and, with firmware for it, on an emulated RP2040. There the client has
-no network (RPI_PICO has none): an empty module stands in for the socket's, and a wire that answers for the broker.
+Measured on MicroPython's unix port for 32 bits and, with firmware for it, on an emulated RP2040. RPI_PICO has no
+network, so there an empty module stands in for `socket`, and a transport that answers by itself for the broker.
 """
 
 import subprocess
@@ -21,7 +20,7 @@ WAYS = (SOURCES, COMPILED, IN_ROMFS, FROZEN)
 _PARTS = ("client", "journal beside it", "node beside both")
 _SCRIPTS = Path(__file__).with_name("scripts") / "budget"
 _MEASURING = ("heap_message", "heap_wire")
-# On an emulated chip, fewer than in make budget.
+# Fewer messages than in make budget, because an emulated chip is slow.
 _COUNT = 40
 _KINDS = [kind for kind in MESSAGES if kind in ("ping", "receive-2-alternating") or len(kind.split("-")) == 2]
 
@@ -77,7 +76,7 @@ def unix(bits=32):
 
 
 def board_files():
-    """What every measurement needs on a board's filesystem."""
+    """The files that every measurement needs on a board's filesystem."""
     scripts = {name + ".mpy": pack.compiled(name + ".py", (_SCRIPTS / f"{name}.py").read_text()) for name in _MEASURING}
     return {"socket.py": b"", **scripts}
 

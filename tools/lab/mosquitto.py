@@ -1,4 +1,4 @@
-"""A Mosquitto broker of one's own: on loopback, with its files in one directory, started and stopped at will."""
+"""A private Mosquitto broker on loopback, with its files in one directory; it is started and stopped at will."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from emulation.ports import free_port
 from umq.errors import UserError
 
-# Debian and Homebrew keep servers where an ordinary user's PATH does not look.
+# Debian and Homebrew keep servers in folders that are not on an ordinary user's PATH.
 _SERVER_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/opt/homebrew/opt/mosquitto/sbin"]
 _START_SECONDS = 15
 _STOP_SECONDS = 15
@@ -36,7 +36,7 @@ class Mosquitto:
     persistence  keep sessions and retained messages over stop() and start()
     nodelay      TCP_NODELAY on its connections
     tls          a lab.certificates.Certificates: TLS instead of plain TCP
-    users        {"name": "password"}: nobody else may connect; None lets everybody in
+    users        {"name": "password"}: only these may connect; None: no password is needed
     extra        more lines for mosquitto.conf
     """
 
@@ -67,11 +67,11 @@ class Mosquitto:
                 if time.monotonic() < deadline:
                     continue
             self.kill()
-            last_words = " / ".join(self.log().strip().splitlines()[-2:]) or "it said nothing"
+            last_words = " / ".join(self.log().strip().splitlines()[-2:]) or "it printed nothing"
             raise UserError(f"mosquitto did not start on port {self.port}: {last_words}")
 
     def stop(self):
-        """End it in good order (SIGTERM), so that it saves what it keeps, and wait until it has gone."""
+        """End it in good order (SIGTERM), so that it saves its sessions, and wait until it has ended."""
         if self._process is None:
             return
         self._process.terminate()
@@ -111,8 +111,8 @@ class Mosquitto:
     def _write_config(self, persistence, nodelay, users, extra):
         yes_no = {True: "true", False: "false"}
         lines = [
-            # Started by root it would become the user `mosquitto`, who may not read or write in this directory;
-            # started by anybody else it ignores this line.
+            # Started by root it would become the user `mosquitto`, which has no rights in this directory. Started by
+            # another user it ignores this line.
             "user root",
             "log_dest stderr",
             "log_type all",

@@ -1,7 +1,7 @@
 """MicroPython's rp2 port on an emulated RP2040: rp2040py runs the firmware's own machine code.
 
-Left out: the second core, Wi-Fi (a firmware for RPI_PICO has none), and the time that things take: an emulated second
-lasts longer here or shorter, and flash is written at once.
+It leaves out the second core, Wi-Fi (a firmware for RPI_PICO has none) and timing: an emulated second lasts longer or
+shorter, and flash is written at once.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from umq.flash import uf2
 from umq.image import images
 
 _RP2040 = 0xE48BFF56
-# Of RPI_PICO, in MicroPython's ports/rp2: 1408 KB at the end of 2 MB.
+# RPI_PICO's, as in MicroPython's ports/rp2: 1408 KB at the end of 2 MB.
 _FILESYSTEM = boards.Filesystem(0xA0000, 1408 * 1024, 4096, 256)
 _BOOT_S = 120
 _PORT = re.compile(r"PTY REPL listening on (\S+)")
@@ -29,7 +29,7 @@ _PORT = re.compile(r"PTY REPL listening on (\S+)")
 class Rp2040:
     """An RPI_PICO with the firmware of a UF2 file: `with Rp2040(firmware, files) as board`; `board.port` is its port.
 
-    files: {path: bytes} on its filesystem when it starts. UserError if the file is no firmware for it.
+    files: {path: bytes} on its filesystem when it starts. UserError if the file is not firmware for it.
     """
 
     def __init__(self, firmware, files=None):
@@ -65,8 +65,10 @@ class Rp2040:
         timer.cancel()
         if not self.port:
             self.__exit__()
-            raise UserError(f"{self._firmware} does not start: {(said.strip().splitlines() or ['silence'])[-1]}")
-        # What it has to say from now on nobody reads; it must not wait for that.
+            raise UserError(
+                f"{self._firmware} does not start: {(said.strip().splitlines() or ['it printed nothing'])[-1]}"
+            )
+        # Read its further output and drop it, so that it never waits for a reader.
         threading.Thread(target=self._process.stdout.read, daemon=True).start()
         try:
             with Device(self.port):

@@ -1,4 +1,4 @@
-"""Makes sure of what pip cannot install: a Mosquitto broker, and MicroPython where it has no wheel."""
+"""Makes sure of the programs that pip cannot install: Mosquitto, and MicroPython if there is no wheel of it."""
 
 import os
 import shutil
@@ -32,13 +32,13 @@ def ensure_mosquitto():
             raise missing
     print("umqtt_full: mosquitto is missing, installing it:", " && ".join(map(" ".join, commands)), flush=True)
     for command in commands:
-        # `apt-get update` may fail over a source that has nothing to do with us: what counts is the end.
+        # `apt-get update` may fail over an unrelated source: only the last result counts.
         subprocess.run(command, stdout=subprocess.DEVNULL)
     mosquitto.find()
 
 
 def _install_commands():
-    """The commands that install mosquitto here, none where that is for the user to do."""
+    """The commands that install mosquitto here; none if the user must do it."""
     if shutil.which("brew"):
         return [["brew", "install", "mosquitto"]]
     if not shutil.which("apt-get"):
@@ -51,7 +51,7 @@ def _install_commands():
 
 
 def _sudo_works():
-    """Whether sudo lets us; where somebody sits at the terminal it may ask for the password."""
+    """Does sudo work? On a terminal it may ask for the password."""
     if not shutil.which("sudo"):
         return False
     ask = ["sudo", "--validate"] if sys.stdin.isatty() else ["sudo", "--non-interactive", "true"]

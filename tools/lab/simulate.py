@@ -1,8 +1,9 @@
-"""make simulate: the library in a world of its own, with a simulated clock, network, flash and broker; see
-lab/simulator.
+"""make simulate: the library in a world of its own, with a simulated clock, network, flash and broker
+(lab/simulator).
 
-Each seed is a story: what an application does and what befalls its node. After it everything must have come through as
-the standard promises. A seed that fails is told again with --replay, shortened to the steps that matter.
+Each seed makes a story: the steps of an application and the faults that happen to its node. At its end every message
+must have arrived as the standard promises. --replay runs the story of a seed again; one that fails is shortened to the
+steps that matter.
 """
 
 import contextlib
@@ -18,16 +19,16 @@ from umq.project import LIB, ROOT
 
 _TOOLS = ROOT / "tools"
 _CHUNK = 50  # seeds that a process takes at once
-_SECONDS = 30  # that a story may last; it should take milliseconds
-_SHOWN = 10  # of the violations
+_SECONDS = 30  # limit for a story, which should take milliseconds
+_SHOWN = 10  # violations in a report
 
 
 def add_arguments(parser):
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--seeds", type=_number, default=2000, metavar="N", help="how many stories (2000)")
-    what.add_argument("--exhaustive", action="store_true", help="instead every cut, and every pair of two, one by one")
-    what.add_argument("--replay", type=int, metavar="SEED", help="tell the story of this seed, shortened if it fails")
-    what.add_argument("--mutants", action="store_true", help="show that the simulator finds faults, by making some")
+    what.add_argument("--exhaustive", action="store_true", help="instead try every cut, and every pair of two cuts")
+    what.add_argument("--replay", type=int, metavar="SEED", help="run the story of this seed; shorten it if it fails")
+    what.add_argument("--mutants", action="store_true", help="show that the simulator finds faults made in the library")
     parser.add_argument("--first", type=int, default=0, metavar="F", help="the first seed (0)")
     parser.add_argument("--jobs", type=_number, default=os.cpu_count() or 1, metavar="J", help="processes at once")
     parser.add_argument("--json", action="store_true", help="the counts as JSON")
@@ -57,7 +58,7 @@ def run(args):
 
 
 class Report:
-    """What was tried and what came of it."""
+    """The schedules that were tried, and their results."""
 
     def __init__(self):
         self.schedules = 0
@@ -68,8 +69,8 @@ class Report:
 
     def add(self, schedules, counts, violations):
         self.schedules += schedules
-        for name, n in counts.items():
-            self.counts[name] = self.counts.get(name, 0) + n
+        for name, count in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
         self.violations += violations
 
     def as_dict(self):
@@ -84,7 +85,7 @@ class Report:
     def as_text(self):
         lines = [f"{name:42} {store:18} {cuts:7} {schedules:7,}" for name, store, cuts, schedules in self.tables]
         width = max(map(len, self.counts), default=0)
-        lines += [f"{name:{width}}  {n:>12,}" for name, n in sorted(self.counts.items())]
+        lines += [f"{name:{width}}  {count:>12,}" for name, count in sorted(self.counts.items())]
         for what, words in self.violations[:_SHOWN]:
             lines.append(f"VIOLATION, {what}: {'; '.join(words)}")
         if len(self.violations) > _SHOWN:
@@ -94,7 +95,7 @@ class Report:
 
 
 def seeds(first, number, jobs=1, lib=LIB, progress=None, enough=None):
-    """Tell the stories of these seeds -> Report. enough: stop after so many violations."""
+    """Run the stories of these seeds -> Report. enough: stop after so many violations."""
     chunks = [(at, min(_CHUNK, first + number - at)) for at in range(first, first + number, _CHUNK)]
     report = Report()
     with _workers(jobs, lib) as each:
@@ -108,11 +109,11 @@ def seeds(first, number, jobs=1, lib=LIB, progress=None, enough=None):
 
 
 def exhaustive(jobs=1, lib=LIB, progress=None, enough=None, few=False):
-    """Every cut of a set of exchanges -> Report. few: without those that tell little beside the others."""
+    """Every cut of a set of exchanges -> Report. few: leave out those that add little to the others."""
     report = Report()
     with _workers(jobs, lib) as each:
         numbers = each(_number_of_tasks, [few])
-        for table, *one in each(_run_task, [(few, n) for n in range(next(iter(numbers)))]):
+        for table, *one in each(_run_task, [(few, number) for number in range(next(iter(numbers)))]):
             report.tables.append(table)
             report.add(*one)
             if progress:
@@ -125,9 +126,9 @@ def exhaustive(jobs=1, lib=LIB, progress=None, enough=None, few=False):
 
 @contextlib.contextmanager
 def _workers(jobs, lib):
-    """Gives map(function, arguments), whose results come as they are done, in processes that have imported the library
-    from the folder `lib`."""
-    # Fresh processes: this one, or a test, may have imported another library already.
+    """Yields map(function, arguments), whose results come in the order in which they are ready. It runs in processes
+    that import the library from the folder `lib`."""
+    # New processes: this one may have imported another copy of the library already.
     with multiprocessing.get_context("spawn").Pool(jobs, _prepare, [str(lib)]) as pool:
         yield pool.imap_unordered
 
@@ -135,7 +136,7 @@ def _workers(jobs, lib):
 def _prepare(lib):
     # In a worker, once
     sys.dont_write_bytecode = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
     _find_modules(lib)
 
 
@@ -181,8 +182,8 @@ def _tell_seeds(chunk):
         except _Hangs:
             violations.append((f"seed {seed}", [f"it runs for more than {_SECONDS} s"]))
             continue
-        for name, n in outcome.counts.items():
-            counts[name] = counts.get(name, 0) + n
+        for name, count in outcome.counts.items():
+            counts[name] = counts.get(name, 0) + count
         if outcome.wrong:
             violations.append((f"seed {seed}", outcome.wrong))
     return number, counts, violations
@@ -199,8 +200,8 @@ def _number_of_tasks(few):
 
 def _run_task(which):
     # In a worker -> the row of the table, and what Report.add() takes
-    few, n = which
-    task = _tasks(few)[n]
+    few, number = which
+    task = _tasks(few)[number]
     name, store, function = task[:3]
     count = _simulator("exhaustive").run(task)
     violations = [(f"{name}, {store}: {steps[0]}", wrong) for _, steps, wrong in count.wrong]

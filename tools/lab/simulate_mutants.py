@@ -1,5 +1,5 @@
-"""make simulate ARGS=--mutants: can the simulator find faults? Each one of mutants/table.py is made in a copy of
-the library and then hunted for by seeds and exhaustive runs. What came of it is written to tests/mutants/RESULT.md too.
+"""make simulate ARGS=--mutants: can the simulator find faults? Each fault of mutants/table.py is made in a copy of
+the library, and the simulator looks for it with seeds and exhaustive runs. tests/mutants/RESULT.md keeps the result.
 """
 
 import re
@@ -22,7 +22,7 @@ _ROW = re.compile(r"\.{4,}")  # payloads are filled up with dots
 
 
 def run(jobs):
-    """Hunt all of them, `jobs` at once, and print the table; return 1 if one was not found."""
+    """Look for every mutant, `jobs` at once, and print the table; return 1 if one was not found."""
     mutants = table()
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(hunt, mutants))
@@ -55,7 +55,7 @@ def make(mutant, folder):
 
 
 def hunt(mutant, seeds=_SEEDS):
-    """(found by, after how many stories, what was wrong); "nothing" if nothing was."""
+    """(found by, after how many stories, what was wrong); found by "nothing" if it was not found."""
     with tempfile.TemporaryDirectory(prefix="umq-mutant-") as folder:
         make(mutant, Path(folder))
         command = [sys.executable, str(_FOLDER / "hunt.py"), folder, str(seeds)]
@@ -65,7 +65,7 @@ def hunt(mutant, seeds=_SEEDS):
             return "hanging", 0, f"no end within {_TIMEOUT_S} s"
     last = (says.stdout.splitlines() or [""])[-1]
     if says.returncode or last.count("\t") != 2:
-        words = (says.stderr.strip().splitlines() or ["no word"])[-1]
+        words = (says.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         return "a crash", 0, words
     by, stories, words = last.split("\t")
     return by, int(stories), words

@@ -1,15 +1,15 @@
 """make soak: two nodes exchange numbered messages through a real Mosquitto, while everything between them breaks.
 
 Each node (scripts/soak/node.py) publishes at QoS 1 and 2 to the other, on the library's client with its journal. Each
-has a proxy of its own before the broker, which cuts, swallows, stalls, splits and refuses; the nodes are killed and
-started again on their journals; the broker is stopped in good order (killed, Mosquitto forgets) and started again. At
-the end every message is counted: none at QoS 1 and 2 may be lost, none at QoS 2 may have come twice, and all arrive in
-order.
+has a proxy of its own before the broker, which cuts, swallows, stalls, splits and refuses. The nodes are killed and
+started again on their journals. The broker is stopped in good order (after a kill Mosquitto forgets) and started again.
+At the end every message is counted: none at QoS 1 and 2 may be lost, none at QoS 2 may arrive twice, and all must
+arrive in order.
 
-Two kinds of repeats at QoS 2 are known and counted apart. A node that is killed between the start of a callback and the
-note in its journal that it was handed over is given the message again, with `dup` set: no receiver can know better. And
-Mosquitto 2.0.11, started again, may send the PUBLISH of a message again though its PUBREL had gone out, which
-[MQTT-4.3.3-1] forbids: the proxy reads along, and only a repeat of which it has seen just that is counted so.
+Two kinds of repeats at QoS 2 are known and counted apart. If a node is killed after a callback began and before its
+journal noted that the message was handed over, it gets the message again, with `dup` set: no receiver can prevent that.
+After a restart Mosquitto 2.0.11 may send the PUBLISH of a message again whose PUBREL had gone out, which [MQTT-4.3.3-1]
+forbids. The proxy reads all packets, and only a repeat for which it has seen exactly this is counted so.
 """
 
 import collections
@@ -65,7 +65,7 @@ def _minutes(text):
     return float(text)
 
 
-_number.__name__ = _minutes.__name__ = "positive number"  # as argparse calls them in its errors
+_number.__name__ = _minutes.__name__ = "positive number"  # their names in argparse's errors
 
 
 def run(args):
@@ -73,7 +73,7 @@ def run(args):
     argv = _RUNTIMES[args.runtime]()
     messages = args.messages or (10**9 if args.minutes else 100_000)
     seed = random.randrange(10**6) if args.seed is None else args.seed
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM cleans up as Ctrl-C does
     with contextlib.ExitStack() as stack:
         if args.folder:
             args.folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def run(args):
                 raise UserError(f"{args.folder} is not empty: name a new folder with --folder")
             folder = args.folder.resolve()
         else:
-            # In memory where that can be had: the journals flush after each message.
+            # In memory if possible, because the journals flush after each message.
             memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umq-soak-", dir=memory)))
         soak = Soak(stack, folder, argv, args.durable, messages, seed)
@@ -97,7 +97,7 @@ def run(args):
 
 
 class Soak:
-    """Two nodes, their proxies, the broker between them, and the account of what was said and what came."""
+    """Two nodes, their proxies, the broker between them, and the account of messages sent and received."""
 
     def __init__(self, stack, folder, argv, durable, messages, seed):
         self._dice = random.Random(seed)
@@ -130,8 +130,8 @@ class Soak:
         return self._dice.uniform(0.2, 1.8) * messages
 
     def run(self, minutes=None):
-        """Until all is said and has come, or nothing more comes -> the seconds it took."""
-        # Both are subscribed before anything is said.
+        """Run until all messages were sent and received, or none arrives any more -> the seconds it took."""
+        # Both subscribe before the first message is sent.
         for node in self._nodes:
             node.start(self._broker.port, "end")
             node.wait_for_end()
@@ -173,10 +173,10 @@ class Soak:
 
     def _break_something(self):
         done = self.done()
-        for i, node in enumerate(self._nodes):
+        for index, node in enumerate(self._nodes):
             moved = sum(flow.said if flow.sender is node else flow.came for flow in self._flows)
-            if moved >= self._kill_at[i]:
-                self._kill_at[i] = moved + self._soon(_MESSAGES_A_KILL)
+            if moved >= self._kill_at[index]:
+                self._kill_at[index] = moved + self._soon(_MESSAGES_A_KILL)
                 node.kill()
                 for flow in self._flows:
                     flow.read()
@@ -193,7 +193,7 @@ class Soak:
         return sum(flow.came for flow in self._flows)
 
     def report(self):
-        """What happened and what came of it: {words: number}."""
+        """{an event or result in words: how many}"""
         counts = sum((proxy.counts for proxy in self._proxies), collections.Counter())
         total = sum((flow.counts() for flow in self._flows), collections.Counter())
         return {
@@ -233,7 +233,7 @@ class Soak:
 
 
 class _Progress:
-    """A line on a terminal; nothing elsewhere."""
+    """A line on a terminal; without a terminal nothing."""
 
     def __init__(self):
         self._is_terminal = sys.stdout.isatty()

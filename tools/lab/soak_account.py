@@ -1,13 +1,13 @@
-"""The soak's account of every message: what was said, what came, and what the broker did against the standard."""
+"""The soak's account of every message: sent, received, and sent again by the broker against the standard."""
 
 import collections
 
-# So many messages may be on their way to a node. Each new connection sends those again that it has not acknowledged.
+# The most messages under way to a node. Each new connection resends those that the node has not acknowledged.
 BACKLOG = 64
 
 
 class Flow:
-    """The messages from one node to the other: what was said, and what came of it.
+    """The messages from one node to the other: sent and received.
 
     `words` are the BrokersWords to the receiver.
     """
@@ -15,24 +15,24 @@ class Flow:
     def __init__(self, sender, receiver, messages, words):
         self.sender = sender
         self.receiver = receiver
-        self.said = 0  # taken by publish()
-        self.came = 0  # different ones
+        self.said = 0  # messages that publish() accepted
+        self.came = 0  # different messages received
         self._messages = messages
         self._words = words
-        self._next = 0  # the number that the sender says next
+        self._next = 0  # the number of the sender's next message
         self._unknown = set()
         self._full = 0
         self._times = collections.Counter()  # how often each number came
         self._last = {1: -1, 2: -1}  # the highest number that came, at each QoS
         self._newest = None  # the message noted last
-        self._at_risk = collections.Counter()  # the newest one at a kill may come again with dup, once a kill
-        self._repeats = []  # (number, QoS) of what came again, but for those that were at risk:
+        self._at_risk = collections.Counter()  # numbers: how often each may come again with dup, once for each kill
+        self._repeats = []  # (number, QoS) of repeats, without those at risk
         self._window = 0
         self._disorder = []
         self._damaged = []
 
     def read(self):
-        """Take the nodes' new notes into account -> did it get any further?"""
+        """Read the nodes' new notes -> was there progress?"""
         before = self._next + self.came
         for record in self.sender.sent.new():
             number, mark = int(record[:9]), record[10:11]
@@ -74,12 +74,12 @@ class Flow:
             self._at_risk[self._newest[0]] += self._newest[1] == 2
 
     def let_go_on(self):
-        """Tell the sender how far it may go."""
+        """Tell the sender up to which number it may publish."""
         on_their_way = self.said - self.came
         self.sender.order(str(min(self._messages + len(self._unknown), self._next + max(0, BACKLOG - on_their_way))))
 
     def enough(self):
-        """The time is over: what is said is said."""
+        """The time is over: send no more messages."""
         self._messages = min(self._messages, self._next - len(self._unknown))
 
     def is_said(self):
@@ -109,10 +109,10 @@ class Flow:
         )
 
     def _lost(self):
-        return [n for n in range(self._next) if n not in self._unknown and not self._times[n]]
+        return [number for number in range(self._next) if number not in self._unknown and not self._times[number]]
 
     def _doubled(self):
-        """-> the numbers at QoS 2 that came again, and how many more came again by the broker's own breach."""
+        """-> the numbers at QoS 2 that came again, and how many others the broker repeated against the standard."""
         breaches = self._words.breaches.copy()
         doubled = []
         for number, qos in self._repeats:
@@ -124,7 +124,7 @@ class Flow:
         return doubled, sum(qos == 2 for _, qos in self._repeats) - len(doubled)
 
     def violations(self):
-        who = f"{self.sender.name} to {self.receiver.name}"
+        direction = f"{self.sender.name} to {self.receiver.name}"
         broken = {
             "lost": self._lost(),
             "doubled at QoS 2": self._doubled()[0],
@@ -132,14 +132,14 @@ class Flow:
             "damaged": self._damaged,
         }
         return [
-            f"{who}: {len(numbers)} {what}: {', '.join(map(str, numbers[:20]))}"
+            f"{direction}: {len(numbers)} {what}: {', '.join(map(str, numbers[:20]))}"
             for what, numbers in broken.items()
             if numbers
         ]
 
 
 class BrokersWords:
-    """What the broker says to one node, over all its connections: listen() is a tap for a FaultProxy."""
+    """The broker's packets to one node, over all its connections: listen() is a tap for a FaultProxy."""
 
     def __init__(self):
         # number: how often it was published again, as the same packet, after its PUBREL
@@ -174,11 +174,11 @@ class BrokersWords:
 
 
 def _first_packet(data):
-    """-> (first byte, body, length in all), or None when not all of it is there."""
+    """-> (first byte, body, length in all), or None if it is not complete."""
     size = 0
-    for i in range(1, len(data)):
-        size |= (data[i] & 127) << 7 * (i - 1)
-        if data[i] < 128:
-            end = i + 1 + size
-            return (data[0], bytes(data[i + 1 : end]), end) if end <= len(data) else None
+    for at in range(1, len(data)):
+        size |= (data[at] & 127) << 7 * (at - 1)
+        if data[at] < 128:
+            end = at + 1 + size
+            return (data[0], bytes(data[at + 1 : end]), end) if end <= len(data) else None
     return None

@@ -1,4 +1,4 @@
-"""A node of the soak: a process that runs scripts/soak/node.py, is killed, and runs again."""
+"""A node of the soak: a process that runs scripts/soak/node.py. It is killed and started again."""
 
 import collections
 import itertools
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from umq.project import LIB
 
-QUIET_S = 30  # without news for so long, nothing more is to be expected
-# How many messages of QoS 2 a node's journal has room for. With an open window the broker sends all it has at once, and
-# after a restart those again whose PUBCOMP had not yet come.
+QUIET_S = 30  # after so long without news, no more is expected
+# Room for messages of QoS 2 in a node's journal. With an open window the broker sends its whole queue at once, and
+# after a restart it resends those without a PUBCOMP.
 _RECEIVED = 224
 _NODE = Path(__file__).with_name("scripts") / "soak" / "node.py"
 
@@ -53,7 +53,7 @@ class Node:
         self._printed = folder / "printed"
 
     def start(self, port=None, orders="0"):
-        """Start it, towards its proxy or straight to the port."""
+        """Start it, connected to its proxy or, if given, to `port`."""
         self.order(self._ordered if self._ordered not in ("", "end") else orders)
         life = next(self._lives)
         options = {**self._options, "port": port or self._port, "life": life, "seed": self._seed + life}
@@ -69,7 +69,7 @@ class Node:
         self._process.stdin.close()
 
     def order(self, orders):
-        """Up to which number it may publish, or "end"."""
+        """Order it to publish up to a number, or to "end"."""
         if orders != self._ordered:
             self._ordered = orders
             written = self._folder / "orders.new"
@@ -82,26 +82,26 @@ class Node:
         self.kills += 1
 
     def is_alive(self):
-        """If it is not, though nobody killed it, that is trouble."""
+        """Is it running? If it ended by itself, that is noted as trouble."""
         if self._process.poll() is None:
             return True
         self._fail("ended by itself")
         return False
 
     def wait_for_end(self):
-        """It was ordered to end: everything of it must be finished by then."""
+        """Wait for its end, which was ordered. No message may be unfinished then."""
         try:
             self._process.wait(timeout=QUIET_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            self._fail("does not come to its end")
+            self._fail("does not end")
             return
         if self._process.returncode or self._last_words() != "unfinished 0":
-            self._fail("did not come to a good end")
+            self._fail("did not end well")
 
     def broken(self):
-        """What it says went wrong, and what is wrong with it."""
+        """The faults that it printed, and the faults in how it ran."""
         lines = collections.Counter(line for line in self._lines() if line.startswith("broken"))
         return [f"{self.name}: {line} ({times} times)" for line, times in lines.items()] + self._trouble
 
@@ -118,7 +118,7 @@ class Node:
         return self._printed.read_text(errors="replace").splitlines()
 
     def _last_words(self):
-        return (self._lines() or ["it said nothing"])[-1]
+        return (self._lines() or ["it printed nothing"])[-1]
 
     def __enter__(self):
         return self

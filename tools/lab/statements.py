@@ -1,7 +1,7 @@
-"""python -m lab statements: tests/STATEMENTS.md, the standard's statements and the tests that show each.
+"""python -m lab statements: writes tests/STATEMENTS.md, the standard's statements and the tests that show each.
 
-A test names the statements that it shows by their ids in its docstring, such as [MQTT-3.1.0-1]. What they say, and why
-some have no test, is in tests/statements.tsv.
+A test names the statements that it shows in its docstring, by ids such as [MQTT-3.1.0-1]. tests/statements.tsv has the
+statements in words, and for those without a test the reason.
 """
 
 import ast
@@ -13,11 +13,11 @@ from umq.project import ROOT
 TESTS = ROOT / "tests"
 _ID = re.compile(r"\[MQTT-[\d.-]+\]")
 _HEAD = """\
-# What MQTT 3.1.1 demands of a client, and the tests that show it
+# The statements of MQTT 3.1.1 that bind a client, and the tests that show them
 
-Made by `python -m lab statements` from `statements.tsv`, where the statements are put in short words of our own, and
-from the ids in the docstrings of the tests; `make test` fails when it is out of date. What binds brokers alone is left
-out. The files in `both/` run on CPython and on 64-bit and 32-bit MicroPython.
+`python -m lab statements` makes this page from `statements.tsv`, which has the statements in short words, and from the
+ids in the docstrings of the tests. `make test` fails if the page is out of date. Statements that bind only brokers are
+left out. The files in `both/` run on CPython and on 64-bit and 32-bit MicroPython.
 
 | Statement | In short | Shown by |
 |---|---|---|

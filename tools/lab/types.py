@@ -1,7 +1,7 @@
-"""Types: pyright over what runs on a computer, and over what runs on MicroPython, as an ESP32 and as a Pico W have it.
+"""make types: pyright over the code for computers, and over the code for MicroPython as on an ESP32 and on a Pico W.
 
-What runs on a computer is checked as pyproject.toml says, the rest as firmware/pyrightconfig.json does. MicroPython's
-standard library differs from CPython's; stubs of it are fetched once into build/typings, a folder for each port.
+pyproject.toml configures the first, firmware/pyrightconfig.json the others. MicroPython's standard library differs from
+CPython's: stubs of it are fetched once into build/typings, a folder for each port.
 """
 
 import importlib.util
@@ -66,13 +66,13 @@ def _is_there(folder, requirement):
 
 def _fetch(folder, requirements):
     _TYPINGS.mkdir(parents=True, exist_ok=True)
-    # Moved into place when whole, so that a fetch cut short is not taken for one.
+    # They are moved into place once they are whole, so that a fetch that was cut short leaves nothing.
     with tempfile.TemporaryDirectory(dir=_TYPINGS) as temporary:
         whole = Path(temporary) / "whole"
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         says = subprocess.run([*pip, "--target", str(whole), *requirements], capture_output=True, text=True)
         if says.returncode:
-            reason = (says.stderr.strip().splitlines() or ["pip says nothing"])[-1].removeprefix("ERROR: ")
+            reason = (says.stderr.strip().splitlines() or ["pip printed nothing"])[-1].removeprefix("ERROR: ")
             raise UserError(f"MicroPython's type stubs cannot be fetched, which needs the network once: {reason}")
         if folder.exists():
             folder.rename(Path(temporary) / "old")
@@ -80,7 +80,7 @@ def _fetch(folder, requirements):
 
 
 def _on_boards(port):
-    # The configuration for this port; what firmware/ itself has is for editors, and an ESP32.
+    # The configuration for this port. The one in firmware/ is for editors, and for an ESP32.
     config = _TYPINGS / f"{port}.json"
     config.write_text(json.dumps({"extends": str(_ON_BOARDS), "stubPath": port, "typeshedPath": port}))
     return config

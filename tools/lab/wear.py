@@ -1,7 +1,8 @@
-"""make wear: what a message with the journal costs flash, under LittleFS as on a board, and how long the flash lasts.
+"""make wear: how much a message with the journal wears the flash, under LittleFS as on a board, and how long it lasts.
 
-Counted is what LittleFS asks of the chip: blocks of 4096 bytes erased, pages programmed, bytes written. The chip is in
-memory (scripts/budget/flash.py), the broker a Mosquitto on loopback, a message of 64 bytes on a topic of 20.
+It counts the requests of LittleFS to the chip: blocks of 4096 bytes erased, pages programmed, bytes written. The chip
+is emulated in memory (scripts/budget/flash.py), the broker is a Mosquitto on loopback, a message has 64 bytes on a
+topic of 20.
 """
 
 import tempfile
@@ -17,9 +18,9 @@ _COUNT = 300  # as in scripts/budget/wear.py
 KINDS = {"publish-1": "publish QoS 1", "publish-2": "publish QoS 2", "receive-2": "receive QoS 2"}
 DURABLE = ("message", "poll", "never")
 TOGETHER = (1, 10)
-CHIPS = {"ESP32": 32, "RP2": 256}  # the pages that LittleFS programs there, in bytes
+CHIPS = {"ESP32": 32, "RP2": 256}  # bytes of a page that LittleFS programs
 
-# What makers promise of a block, and how many are free on a board with 1 MB of free flash.
+# The erases that makers promise for a block, and the free blocks of a board with 1 MB of free flash.
 _ERASES_A_BLOCK = 100_000
 _FREE_BLOCKS = 256
 _MINUTES_A_YEAR = 365 * 24 * 60
@@ -49,14 +50,14 @@ def run(args):
 
 @dataclass(frozen=True)
 class Wear:
-    """What so many messages did to flash."""
+    """The wear of the flash by all measured messages."""
 
     erases: int
     programs: int
     written: int
 
     def until_worn(self):
-        """How many messages the free flash lasts for; LittleFS spreads what it writes over all that is free."""
+        """For how many messages the free flash lasts; LittleFS spreads its writes over all free blocks."""
         return _FREE_BLOCKS * _ERASES_A_BLOCK * _COUNT // max(1, self.erases)
 
 

@@ -13,8 +13,8 @@ _FLEET = "Many boards"
 _NODES = "Nodes at work"
 _HERE = "On this computer"
 
-# Each command is a module whose function command() typer reads. Only the one that was asked for is imported: none waits
-# for another's modules.
+# Each command is a module whose function command() typer reads. Only the command that was asked
+# for is imported, so that none waits for another's modules.
 _COMMANDS = {
     "devices": (_BOARD, "devices.command", "List the boards that are plugged in, and whether they are in boot mode."),
     "flash": (_BOARD, "flash.command", "Put MicroPython onto a board, and verify it."),
@@ -71,7 +71,7 @@ def _umq():
 
 def main(argv=None):
     """Run the command that `argv` names; return the exit status. A mistake of the user's is one line: 1 for a
-    UserError, 2 for a word or an option that makes no sense."""
+    UserError, 2 for a word or an option that umq does not know."""
     try:
         if not (sys.argv[1:] if argv is None else argv):
             app(args=["--help"], prog_name="umq", standalone_mode=False)
@@ -80,7 +80,7 @@ def main(argv=None):
     except UserError as error:
         print(f"umq: {error}", file=sys.stderr)
         return 1
-    except typer.TyperException as error:  # a word or an option that makes no sense
+    except typer.TyperException as error:  # a word or an option that typer does not know
         where = getattr(getattr(error, "ctx", None), "command_path", "umq")
         print(f"umq: {error.format_message()} (`{where} --help` says more)", file=sys.stderr)
         return error.exit_code

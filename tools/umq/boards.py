@@ -1,4 +1,4 @@
-"""The boards that the tools know: boards/NAME/board.json, one schema, checked as a whole before anything is done."""
+"""The boards that the tools know: boards/NAME/board.json. Each file is checked as a whole before it is used."""
 
 import json
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class Board:
     family       the UF2 family id of its chip
     drive        the Board-ID that the drive of its boot mode shows, for UF2
     boot_mode    the way into its boot mode, in words
-    pins         what hangs on which pin, in words; a pin is named as machine.Pin takes it
-    led_pin      what machine.Pin takes, or None; led_lit is the pin's value when it is lit
+    pins         {pin, named as machine.Pin takes it: what it is connected to, in words}
+    led_pin      the LED's pin as machine.Pin takes it, or None; led_lit is the pin's value when the LED is lit
     """
 
     name: str
@@ -77,8 +77,8 @@ def all_boards():
 
 
 def load(name, folder=BOARDS):
-    """The Board of that name. UserError if there is none, with those that there are, or if its file is inconsistent,
-    with every fault."""
+    """The Board of that name. UserError if there is none, with the names of all boards; or if its file has faults, with
+    all of them."""
     path = folder / name / "board.json"
     if name not in names(folder):
         raise UserError(f"there is no board {name!r}: choose one of {', '.join(names(folder)) or 'none at all'}")
@@ -123,7 +123,7 @@ def load(name, folder=BOARDS):
 
 
 def _contradictions(board):
-    # What each field alone does not show.
+    # Faults between fields, each of which is right by itself.
     if board.method not in METHODS:
         yield f'"firmware.method" is {board.method!r} and must be one of {", ".join(METHODS)}'
     if board.arch not in ARCHITECTURES:
@@ -150,7 +150,7 @@ def _contradictions(board):
 
 
 class _Fields:
-    # One JSON object, whose fields are taken one by one; what is wrong with any of them is gathered.
+    # One JSON object. Its fields are taken one by one, and the faults of all of them are gathered.
 
     def __init__(self, found, prefix=""):
         self._prefix = prefix
@@ -170,12 +170,12 @@ class _Fields:
         return value
 
     def number(self, key, *default):
-        # Of addresses JSON knows no readable form: they may be text, in hexadecimal.
+        # JSON has no hexadecimal numbers, so an address may be a text such as "0x1000".
         value = self.take(key, (int, str, *(type(one) for one in default)), *default)
         try:
             return int(value, 0) if isinstance(value, str) else value
         except ValueError:
-            self._faults.append(f'"{self._prefix}{key}" is {value!r}, which is no number')
+            self._faults.append(f'"{self._prefix}{key}" is {value!r}, which is not a number')
             return 0
 
     def faults(self):

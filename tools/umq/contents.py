@@ -1,4 +1,4 @@
-"""What a node's board carries: the library, the node, its configuration."""
+"""The files on a node's board: the library, the node, its configuration."""
 
 import hashlib
 import tempfile
@@ -34,7 +34,7 @@ def program(mpy=True):
 
 
 def starters():
-    """Of program() only what starts it, where the rest is in the board's firmware or its ROMFS."""
+    """Those files of program() that start the node, for a board that has the rest in its firmware or its ROMFS."""
     return {name: (FIRMWARE / name).read_bytes() for name in STARTERS}
 
 
@@ -57,8 +57,8 @@ def configuration(settings, folder):
 
 
 def listed(files, kept=None):
-    """`files`, {path: bytes}, and with them the list by which `umq deploy` knows later what was put on the board: a
-    SHA-256 and a path a line. `kept`, {path: SHA-256}, shall be listed too."""
+    """`files`, {path: bytes}, and the list that tells a later `umq deploy` which files umq put on the board: one line a
+    file, its SHA-256 and its path. `kept`, {path: SHA-256}, names more files to list."""
     hashes = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
     lines = [f"{hexadecimal} {path}\n" for path, hexadecimal in sorted(((kept or {}) | hashes).items())]
     return {**files, DEPLOYED: "".join(lines).encode()}

@@ -1,4 +1,4 @@
-"""The one kind of error that a user is meant to read."""
+"""The errors that are written for users."""
 
 
 class UserError(Exception):

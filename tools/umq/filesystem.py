@@ -4,8 +4,9 @@ from littlefs import LittleFS, LittleFSError, UserContext
 
 from umq.errors import UserError
 
-# MicroPython's own, on every port; the program size is the port's, and the cache is four times the larger of the two.
-# It must not be larger than on the board: a file as small as the cache lies among the names, and is read into it.
+# MicroPython's own values, the same on every port. The program size is the port's; the cache is four times the larger
+# of the two. It must not be larger than on the board: LittleFS keeps a file as small as the cache among the names, and
+# reads it into the cache.
 _READ = 32
 _CACHES = 4
 _LOOKAHEAD = 32
@@ -13,7 +14,7 @@ _BLOCK_CYCLES = 100
 # MicroPython >= 1.26 writes this version too; an older one could not mount it, and would format it.
 _DISK_VERSION = 0x0002_0001
 
-# What a filesystem has in this place.
+# Every LittleFS has these bytes at this place.
 _MARK = b"littlefs"
 _MARK_AT = 8
 
@@ -22,7 +23,7 @@ _FULL = -28  # LittleFS: no space left
 
 def make(place, files):
     """A filesystem of the size of `place` (boards.Filesystem) that holds `files`, {path: bytes}: its first blocks, as
-    bytes. What follows them on the flash may be anything: an older filesystem that was there too.
+    bytes. The flash behind them may hold anything, such as an older filesystem.
 
     The same files give the same bytes: no times are kept. UserError says by how much the files do not fit.
     """
@@ -31,8 +32,8 @@ def make(place, files):
     while not (made := _write(place, roomy, roomy, files)):  # many small files or folders
         roomy *= 2
     used, _ = made
-    # LittleFS spreads its blocks over all of the flash that it knows of. So it is made as small as can be, and told the
-    # true size in the end.
+    # LittleFS spreads its blocks over all of its flash. So the filesystem is made as small as possible, and grown to
+    # its true size at the end.
     for tried in range(used, blocks + 1):
         if made := _write(place, tried, blocks, files):
             return made[1]
@@ -49,10 +50,10 @@ def is_one(data):
 
 
 def size(place, data):
-    """How many bytes the whole filesystem has of which `data` is the first part, as make() gives it; `place` is a
-    boards.Filesystem of any size. UserError if a part of what it holds is not there."""
+    """The size in bytes of a filesystem whose first part is `data`, as make() returns it; `place` is a
+    boards.Filesystem of any size. UserError if a part of its files is missing."""
     flash = _Flash(buffer=bytearray(data))
-    mounted = _littlefs(place, flash, 0)  # as large as it says itself
+    mounted = _littlefs(place, flash, 0)  # of the size that it records itself
     try:
         mounted.mount()
         for folder, _, names in mounted.walk("/"):
@@ -67,7 +68,7 @@ def size(place, data):
 
 
 class _Flash(UserContext):
-    # `was_left`: what lies behind its end was asked for.
+    # `was_left`: LittleFS has read behind the end of the data.
 
     was_left = False
 

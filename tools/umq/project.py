@@ -1,4 +1,4 @@
-"""Where the parts of the project lie: the tools work on the tree that they are installed from."""
+"""The paths of the project's parts: the tools work on the tree that they are installed from."""
 
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""How this computer reaches a broker: what the user gave, as a client of the project's own library; and an error, in
-words that say what to do."""
+"""How this computer reaches a broker: the user's options as a client of the project's own library, and errors in words
+that say what to do."""
 
 import errno
 import os
@@ -19,9 +19,9 @@ PASSWORD_VARIABLE = "UMQ_PASSWORD"
 
 @dataclass(frozen=True)
 class Broker:
-    """Where a broker is and how it wants to be talked to. Its repr has no password.
+    """Where a broker is and how to connect to it. Its repr has no password.
 
-    tls   an ssl.SSLContext, or None; or only whether there is TLS, for who does not connect
+    tls   an ssl.SSLContext, or None; True is enough for a Broker that is never connected to
     """
 
     host: str
@@ -41,12 +41,12 @@ class Broker:
 
 
 def broker(address, user=None, password_file=None, tls=False, ca=None):
-    """A Broker from what stands on the command line.
+    """A Broker from the options of the command line.
 
     address        HOST, HOST:PORT or [IPv6]:PORT
     password_file  a file with the password in its first line; without it the environment's UMQ_PASSWORD, or a question
     tls            by certificates of authorities that this computer trusts; ca: a file with the one to trust instead
-    UserError says what of it is wrong.
+    UserError says which option is wrong.
     """
     host, port = split_address(address)
     context = tls_context(ca) if tls or ca else None
@@ -55,7 +55,7 @@ def broker(address, user=None, password_file=None, tls=False, ca=None):
 
 
 def of_node(config, folder):
-    """The Broker of a node's Config, as the node is let in there; its CA's file is looked for in `folder`."""
+    """The Broker of a node's Config, with the node's credentials; its CA file is looked for in `folder`."""
     tls = tls_context(Path(folder) / config.tls_ca.lstrip("/")) if config.tls_ca else None
     return Broker(config.server, config.port, config.user, config.password, tls)
 
@@ -70,14 +70,14 @@ def split_address(address):
     elif not colon or ":" in host:  # no port, or an IPv6 address as it is
         host, colon, port = bare, "", ""
     if not host or "/" in host or " " in host or (colon and not (port.isascii() and port.isdigit())):
-        raise UserError(f"{plain(address)!r} is no broker's address: say HOST or HOST:PORT")
+        raise UserError(f"{plain(address)!r} is not a broker's address: say HOST or HOST:PORT")
     if colon and not 0 < int(port) < 65536:
         raise UserError(f"the port of {plain(address)!r} must be 1 to 65535")
     return host, int(port) if colon else None
 
 
 def tls_context(ca=None):
-    """An SSLContext that trusts what this computer trusts or, if given, only the CA in the file `ca`, PEM or DER."""
+    """An SSLContext that trusts only the CA in the file `ca`, PEM or DER; None: the authorities of this computer."""
     if ca is None:
         return ssl.create_default_context()
     try:
@@ -89,7 +89,7 @@ def tls_context(ca=None):
             raise ValueError
         return ssl.create_default_context(cadata=data.decode("ascii") if data.startswith(b"-----") else data)
     except (ssl.SSLError, ValueError):
-        raise UserError(f"{ca} is no CA certificate, neither PEM nor DER")
+        raise UserError(f"{ca} is not a CA certificate, neither PEM nor DER")
 
 
 def _password(user, password_file):
@@ -107,16 +107,18 @@ def _password(user, password_file):
     if PASSWORD_VARIABLE in os.environ:
         return os.environ[PASSWORD_VARIABLE]
     if not sys.stdin.isatty():
-        raise UserError(f"no password for {plain(user)}: set {PASSWORD_VARIABLE}, or give --password-file")
+        raise UserError(
+            f"the password of user {plain(user)} is missing: set {PASSWORD_VARIABLE}, or give --password-file"
+        )
     return typer.prompt(f"Password of {plain(user)}", hide_input=True, default="", show_default=False, err=True)
 
 
 _CODES = {
     1: "it does not speak MQTT 3.1.1",
     2: "it refuses this client id: choose another",
-    3: "it is there, but takes nobody at the moment: try again later",
+    3: "it is there, but not available now: try again later",
     4: "user or password are wrong or malformed: check both",
-    5: "it lets nobody in without the right user and password, or not this one: check both",
+    5: "user and password are missing or wrong, or this user may not connect: check both",
 }
 
 
@@ -135,20 +137,22 @@ def diagnosis(error, target):
         return f"the name {plain(target.host)} does not resolve", "is it spelled right, is the network's DNS reachable?"
     if words.startswith("TLS"):
         if error.errno in (errno.ECONNRESET, errno.EPIPE):
-            return f"{target} broke the TLS handshake off", "most likely no TLS is spoken there"
+            return f"{target} broke the TLS handshake off", "most likely that port does not speak TLS"
         return f"{target}: {_OPENSSL_ONLY.sub('', words)}", _tls_cure(words)
     for code, what, cure in _LINKS:
         if error.errno == code:
             return what % target, cure
     if error.errno in (errno.ECONNRESET, errno.EPIPE) or "closed" in words:
         cure = (
-            "most likely no TLS is spoken there" if target.tls else "does it want TLS there (--ca; in a node, tls_ca)?"
+            "most likely that port does not speak TLS"
+            if target.tls
+            else "does it want TLS there (--ca; in a node, tls_ca)?"
         )
         return f"{target} closed the connection", cure
     return f"{target}: {words}", "is it an MQTT broker that listens there?"
 
 
-# What OpenSSL says for programmers.
+# The parts of OpenSSL's messages that are for programmers.
 _OPENSSL_ONLY = re.compile(r"\[SSL(: \w+)?\] | \(_ssl\.c:\d+\)")
 
 _LINKS = (
@@ -158,7 +162,7 @@ _LINKS = (
     (errno.ETIMEDOUT, "%s does not answer", "is the address right, does a firewall stand between?"),
 )
 
-# What OpenSSL and mbedtls say of a handshake, in small letters, and what to do.
+# ((words in errors of OpenSSL and mbedtls, in small letters), what to do)
 _TLS_CURES = (
     (
         ("hostname mismatch", "address mismatch", "not valid for", "does not match"),
@@ -166,13 +170,13 @@ _TLS_CURES = (
     ),
     (
         ("not yet valid", "expired", "future", "clock"),
-        "look at the certificate's dates, and at the clock of whoever checks it",
+        "look at the certificate's dates, and at the clock of the side that checks it",
     ),
     (
         ("self-signed", "self signed", "issuer", "verify failed", "not correctly signed"),
-        "its certificate is signed by nobody trusted: give the CA that signed it (--ca; in a node, tls_ca)",
+        "no trusted CA signed its certificate: give the CA that did (--ca; in a node, tls_ca)",
     ),
-    (("wrong version number", "eof occurred", "record layer", "invalid ssl record"), "no TLS is spoken there"),
+    (("wrong version number", "eof occurred", "record layer", "invalid ssl record"), "that port does not speak TLS"),
 )
 
 

@@ -1,4 +1,4 @@
-"""A node's configuration, checked here by the rules that the board has: those of firmware/config.py itself."""
+"""A node's configuration, checked on this computer by the board's own rules: those of firmware/config.py."""
 
 import functools
 import importlib.util
@@ -13,7 +13,7 @@ from umq.project import FIRMWARE
 
 @functools.cache
 def rules():
-    """firmware/config.py as a module, under a name that nothing else has."""
+    """firmware/config.py as a module, under a name of its own."""
     spec = importlib.util.spec_from_file_location("umq_node_config", FIRMWARE / "config.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -86,7 +86,7 @@ def keys():
 
 
 def row(key):
-    """The line of the rules' KEYS for `key`. UserError if there is none, with those that there are."""
+    """The line of the rules' KEYS for `key`. UserError if there is none, with the names of all keys."""
     rows = {one[0]: one for one in rules().KEYS}
     if key not in rows:
         raise UserError(f"there is no key {key}: choose one of {', '.join(rows)}")
@@ -94,7 +94,7 @@ def row(key):
 
 
 def value(key, word):
-    """What `word`, as typed, means for `key`: a number where the key takes one, None if it is empty."""
+    """The value of `key` that the user typed as `word`: a number if the key takes one, None if the word is empty."""
     kinds = row(key)[1]
     is_number = int in (kinds if isinstance(kinds, tuple) else (kinds,)) and word.removeprefix("-").isdecimal()
     return (int(word) if is_number else word) if word else None
@@ -108,12 +108,12 @@ def text(found):
 
 
 def write(path, data):
-    """Write the file at `path` whole or not at all, readable by nobody else."""
-    target = Path(os.path.realpath(path))  # where a link leads to: it stays one
+    """Write the file at `path` whole or not at all; only its owner may read it."""
+    target = Path(os.path.realpath(path))  # a link stays a link: the file behind it is written
     try:
-        if target.exists() and not target.is_file():  # nothing shall take the place of a device such as /dev/null
-            raise UserError(f"{path}: cannot be written: there is something that is no file")
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # which makes it so
+        if target.exists() and not target.is_file():  # a device such as /dev/null must stay
+            raise UserError(f"{path}: cannot be written: something that is not a file is there")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # with mode 0600
         try:
             with open(handle, "wb") as file:
                 file.write(data)

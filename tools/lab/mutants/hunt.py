@@ -1,4 +1,4 @@
-"""Look for something wrong with a copy of the library: `python hunt.py FOLDER SEEDS`.
+"""Look for a fault in a copy of the library: `python hunt.py FOLDER SEEDS`.
 
 Prints how it was found ("seed 12" or the name of an exhaustive run), after how many stories, and what was wrong; or
 "nothing", and how many stories there were.
@@ -13,7 +13,7 @@ sys.path[:0] = [sys.argv[1], str(TOOLS)]
 from lab.simulator import exhaustive  # noqa: E402
 from lab.simulator.story import draw, tell  # noqa: E402
 
-# Those that found something in the library itself
+# Seeds that once found a fault in the library itself
 KNOWN = (104, 561, 6235, 12125, 28102, 30067, 34545, 35237, 40928, 45033, 59997, 72305, 77941, 83295, 96037)
 
 

@@ -1,22 +1,22 @@
-"""What was said and what came of it: the account of one run, by one who knows all, and the judgement on it.
+"""The account of one run: every message, its callbacks and acknowledgements; and the judgement on them.
 
 Outward, of each message whose publish() returned or raised LinkLost, TimedOut or ProtocolError: at QoS 1 it arrived
-at least once, at QoS 2 exactly once. One that was refused with Full never arrives. One whose publish() was cut by the
-end of the node, or ended with an error of a callback, may arrive: at QoS 2 once at most. Where the broker forgot the
-session, QoS 2 may double, and what it had acknowledged and not passed on is its loss: both are counted apart.
+at least once, at QoS 2 exactly once. One that was refused with Full never arrives. One whose publish() was cut short by
+the end of the node, or ended with a callback's error, may arrive: at QoS 2 once at most. If the broker forgot the
+session, QoS 2 may double, and messages that it had acknowledged and not passed on are lost: both are counted apart.
 
 Inward, of each message that the broker counts as delivered: at QoS 1 a callback returned at least once, at QoS 2
-exactly once. One message may be handed over twice at QoS 2: whose callback had begun, and whose discard was not yet
-durable, when the node's life ended or the flash failed. Then, and whenever a callback gets a message again, `dup` is
-set.
+exactly once. One message may be handed over twice at QoS 2: that whose callback had begun, and whose discard was not
+yet durable, when the node's life ended or the flash failed. Then, and whenever a callback gets a message again, `dup`
+is set.
 
 Order: of one topic and one QoS the first arrivals come in the order of their publish(), and so do the last ones.
 
-With durable="never" all this holds as long as no power is cut. After a power cut it holds for nothing: what is left
-is that the node starts, that nothing hangs and that both sides come to rest.
+With durable="never" all this holds as long as no power is cut. After a power cut it does not hold. Then
+only this is promised: the node starts, no call hangs, and both sides come to rest.
 """
 
-# What is known of a message to the broker
+# The states of a message to the broker
 _ASKED = 0  # publish() runs
 KEPT = 1
 REFUSED = 2
@@ -105,8 +105,8 @@ class Account:
         self.into[payload].open = self.into[payload].running = False
 
     def went_on(self, writes):
-        """The callbacks that have returned are behind it: what they were called for has been discarded, and that is
-        durable: with "message" as soon as the node does anything else, otherwise before it writes."""
+        """The node has gone on after the callbacks that returned: their messages are discarded, and that is durable:
+        with "message" as soon as the node does anything else, otherwise before it writes."""
         if self._open and (writes or self.durable == "message"):
             for one in self._open:
                 if not one.running:
@@ -121,7 +121,7 @@ class Account:
     # the end of a life
 
     def ended(self, flushes, power):
-        """power: is what was not flushed gone?"""
+        """The node's life ends. power: are the bytes that were not flushed gone?"""
         self.resets += 1
         if power and self.durable == "never":
             self.void = True
@@ -142,7 +142,7 @@ class Account:
             self.wrong.append(words)
 
     def judge(self, broker):
-        """Every breach of a promise, in words; nothing is left to be done."""
+        """Every breach of a promise, in words, once both sides are at rest."""
         taken = {}
         for _, payload, _, _ in broker.taken:
             taken[payload] = taken.get(payload, 0) + 1

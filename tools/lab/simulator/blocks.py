@@ -1,10 +1,10 @@
 """MicroPython's own LittleFS on a block device in memory that loses its power at any of its operations.
 
-`Blocks` has the methods of `flash.Disk`, and can take its place in a World. The power goes at a write or an erase of a
-block, clean or with a part of it done. What the device has then is what the next node finds, on a device of its own: to
-the old one the filesystem goes on writing, and so do files that are collected later.
+`Blocks` has the methods of `flash.Disk`, and can take its place in a World. The power is cut at a write or an erase of
+a block, before it or with a part of it done. The next node finds the contents of that moment, on a device of its own:
+the old filesystem, and files that are collected later, still write to the old device.
 
-What it leaves out: blocks that wear out or read wrong, and erasing (LittleFS does not need to see it).
+It leaves out: blocks that wear out or read wrong, and erasing (LittleFS does not need to see it).
 """
 
 from io import BytesIO
@@ -20,7 +20,7 @@ _ERASE = const(6)
 
 
 class _Device:
-    # Allocates nothing, for a file that is collected is closed while the heap is locked.
+    # Allocates nothing, because a file that is collected is closed while the heap is locked.
 
     def __init__(self, disk, block, image):
         self.image = image
@@ -31,16 +31,16 @@ class _Device:
     def contents(self):
         return bytearray(self._bytes.getvalue())
 
-    def readblocks(self, n, buf, off=0):
-        self._bytes.seek(n * self._block + off)
+    def readblocks(self, number, buf, off=0):
+        self._bytes.seek(number * self._block + off)
         self._bytes.readinto(buf)
 
-    def writeblocks(self, n, buf, off=0):
+    def writeblocks(self, number, buf, off=0):
         if self._disk.cut():
-            self._bytes.seek(n * self._block + off)
+            self._bytes.seek(number * self._block + off)
             self._bytes.write(buf, len(buf) if self._disk.tear < 0 else min(len(buf), self._disk.tear))
             self._disk.die()
-        self._bytes.seek(n * self._block + off)
+        self._bytes.seek(number * self._block + off)
         self._bytes.write(buf)
 
     def ioctl(self, what, n):

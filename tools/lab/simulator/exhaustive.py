@@ -1,8 +1,8 @@
 """Every cut of a set of exchanges, one by one, and every pair of two cuts of the short ones.
 
 The cuts: the link after each byte, in either direction; the power at each operation of the flash, clean and torn, with
-what was not flushed gone or there in several ways; the end of the node's life at each point that the world can tell
-from the one before, by a power cut and by a reset that leaves the flash as it was written.
+the bytes that were not flushed gone, or there in several ways; the end of the node's life at each point that differs
+from the one before for the world, by a power cut and by a reset that leaves the flash as it was written.
 """
 
 from .story import tell
@@ -149,7 +149,7 @@ def run(task):
 
 
 class Count:
-    """What was tried, and what came of it."""
+    """The schedules that were tried, and their results."""
 
     def __init__(self):
         self.runs = 0
@@ -161,8 +161,8 @@ class Count:
         steps = [("arm",) + tuple(faults)] + steps
         outcome = tell(options, steps)
         self.runs += 1
-        for name, n in outcome.counts.items():
-            self.counts[name] = self.counts.get(name, 0) + n
+        for name, times in outcome.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + times
         if outcome.wrong:
             self.wrong.append((options, steps, outcome.wrong))
         return outcome.befallen
@@ -172,32 +172,32 @@ def singles(count, steps, kinds, options):
     """Each single fault of these kinds, at each place until it befalls nothing any more."""
     for kind in kinds:
         for variant in _variants(kind, options):
-            n = 0
+            place = 0
             befell = 1
             while befell:
-                n += 1
-                befell = count.tell(steps, [variant(n)], options)
+                place += 1
+                befell = count.tell(steps, [variant(place)], options)
 
 
 def pairs(count, steps, kinds, options):
     """Each pair of two faults of these kinds, the second one counted from the first."""
     for first in kinds:
         for variant in _variants(first, options)[: 2 if first == "point" else 3]:
-            n = 0
+            place = 0
             befell = 1
             while befell:
-                n += 1
-                befell = _seconds(count, steps, kinds, options, variant(n))
+                place += 1
+                befell = _seconds(count, steps, kinds, options, variant(place))
 
 
 def _seconds(count, steps, kinds, options, fault):
     for second in kinds:
         variant = _variants(second, options)[0]
-        n = 0
+        place = 0
         befell = 2
         while befell == 2:
-            n += 1
-            befell = count.tell(steps, [fault, variant(n)], options)
+            place += 1
+            befell = count.tell(steps, [fault, variant(place)], options)
             if not befell:
                 return 0
     return 1
@@ -206,15 +206,15 @@ def _seconds(count, steps, kinds, options, fault):
 def _variants(kind, options):
     # Functions of the place: the most telling ones first
     if kind in ("in", "out"):
-        return [lambda n: (kind, n - 1)]
+        return [lambda place: (kind, place - 1)]
     plain = options.get("manner") == "plain"
     if kind == "point":
         found = [(True, False, None), (True, True, -1)]
         if plain:
             found += [(False, False, None), (False, True, None)]
-        return [lambda n, one=one: ("point", n) + one for one in found]
+        return [lambda place, one=one: ("point", place) + one for one in found]
     if plain:
         found = [(0, None), (-1, 0), (6, -1)] + [(tear, survives) for tear in (1, 9) for survives in (None, -1, 0, 1)]
     else:
         found = [(0, None), (-1, None)]
-    return [lambda n, one=one: ("flash", n) + one for one in found]
+    return [lambda place, one=one: ("flash", place) + one for one in found]

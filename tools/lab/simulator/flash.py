@@ -1,10 +1,10 @@
-"""Files in memory that lose their power: at any operation, between its bytes, and with what was not flushed.
+"""Files in memory whose power can be cut at any operation, or within it; bytes that were not flushed are lost then.
 
-A `Disk` has one of two manners. "littlefs": what a flush covers becomes durable all at once, and of anything else
-nothing does. "plain": of the writes that are not yet flushed any may have reached the medium and any not, and the one
-under way may end at any byte; so do a computer's filesystems, and FAT.
+A `Disk` has one of two manners. "littlefs": a flush makes all earlier writes durable at once; without a flush no write
+is durable. "plain": each write that is not yet flushed may have reached the medium or not, and the write under way may
+end at any byte; a computer's filesystems and FAT behave so.
 
-What it leaves out: directories, reads that fail, wear, a medium that lies about a flush, writes that become durable
+It leaves out: directories, reads that fail, wear, a medium that lies about a flush, writes that become durable
 in part (but the one under way), and a name that is lost: creating and renaming a file are durable at once.
 """
 
@@ -16,7 +16,7 @@ ENOSPC = 28  # MicroPython's errno does not name it
 
 
 class Gone(BaseException):
-    """The node is no more: its power was cut, or it was reset. Nothing that it does any more counts."""
+    """The node has ended: its power was cut, or it was reset. Nothing that it still does counts."""
 
 
 class _Content:
@@ -118,11 +118,11 @@ class Disk:
         """The disk as it is found when the power is back. In the manner "plain" survives(i) says whether the i-th of
         the writes that were not flushed is there; None: none is."""
         if self.manner == "plain" and survives:
-            i = 0
+            number = 0
             for content, at, data in self._pending:
-                if survives(i):
+                if survives(number):
                     _put(content.durable, at, data)
-                i += 1
+                number += 1
         return self._successor([(name, one.durable, one.durable) for name, one in self._files.items()])
 
     def after_restart(self):
@@ -241,9 +241,9 @@ class _File:
     def write(self, buf, n=-1):
         self._look()
         data = bytes(buf) if n < 0 else bytes(memoryview(buf)[:n])
-        n = self._disk._write(self._content, self._at, data)
-        self._at += n
-        return n
+        size = self._disk._write(self._content, self._at, data)
+        self._at += size
+        return size
 
     def flush(self):
         self._look()

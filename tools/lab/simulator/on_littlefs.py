@@ -1,7 +1,7 @@
 """For tests/both/run.py on MicroPython: every cut of some exchanges, with the journal on LittleFS itself.
 
-The power goes at every operation of the flash, clean, in the middle of it and behind it; at every point that the world
-could notice; and twice, in every way that two operations can be chosen.
+The power is cut at every operation of the flash: before it, in the middle of it and after it; at every point that the
+world could notice; and twice, at every two operations.
 """
 
 import gc
@@ -33,15 +33,15 @@ class Run:
         options = {"durable": self._durable, "brief": True, "disk": Blocks(**self._shape)}
         options.update(self._options)
         befell = self.count.tell(self._steps, faults, options)
-        gc.collect()  # else MicroPython takes its time for it
+        gc.collect()  # a collection later takes MicroPython longer
         return befell
 
     def every(self, fault, *before):
         """Each place of this fault, a function of its number, after those before."""
-        n = 1
-        while self.tell(*(before + (fault(n),))) > len(before):
-            n += 1
-        return n - 1
+        place = 1
+        while self.tell(*(before + (fault(place),))) > len(before):
+            place += 1
+        return place - 1
 
     def check(self, at_least):
         print(self.count.runs, "schedules", self.count.counts)
@@ -51,11 +51,11 @@ class Run:
 
 
 def power_cut(tear):
-    return lambda n: ("flash", n, tear, None)
+    return lambda place: ("flash", place, tear, None)
 
 
-def last_breath(n):
-    return ("point", n, True, False, None)
+def last_breath(place):
+    return ("point", place, True, False, None)
 
 
 def test_power_cut_at_every_operation():
@@ -101,7 +101,7 @@ def test_every_two_power_cuts():
 
 
 def test_never_starts_and_comes_to_rest():
-    """Without a flush nothing is promised over a power cut, but that it goes on."""
+    """Without a flush only this is promised over a power cut: the node starts again and goes on."""
     for exchange in (EXCHANGES["both ways"], COMPACTIONS):
         run = Run(exchange, "never")
         run.every(last_breath)

@@ -1,7 +1,7 @@
-"""A story from a seed: a node and its surroundings, what its application does, and what befalls it.
+"""A story from a seed: a node and its surroundings, the steps of its application, and its faults.
 
-A story is (options, steps): what World takes, and steps as World.take() takes them, so that it can be told again,
-shortened and read.
+A story is (options, steps): the arguments of World, and steps for World.take(). So it can be run again, shortened and
+read.
 """
 
 from emulation.link import Failure
@@ -19,10 +19,10 @@ class Dice:
         for _ in range(4):
             self.roll(2)
 
-    def roll(self, n):
-        """-> 0 to n - 1"""
+    def roll(self, sides):
+        """-> 0 to sides - 1"""
         self._state = (self._state * 69069 + 12345) % 0x3FFFFFDD
-        return (self._state >> 7) % n
+        return (self._state >> 7) % sides
 
     def one(self, *choices):
         return choices[self.roll(len(choices))]
@@ -67,56 +67,56 @@ def draw(seed):
 
 def _act(dice, durable):
     roll, one = dice.roll, dice.one
-    n = roll(40)
-    if n < 14:
+    choice = roll(40)
+    if choice < 14:
         return ("publish", one(0, 1, 1, 2, 2, 2), not roll(3), roll(60), roll(2))
-    if n < 23:
+    if choice < 23:
         return ("give", one(0, 1, 1, 2, 2, 2), roll(60))
-    if n < 31:
+    if choice < 31:
         return ("poll", one(0, 0, 20, 200, 1500))
-    if n < 33:
+    if choice < 33:
         return ("flush",)
-    if n == 33:
+    if choice == 33:
         return ("receive",)
-    if n == 34:
+    if choice == 34:
         return ("sleep", one(100, 4000, 20000))
-    if n == 35:
+    if choice == 35:
         return ("subscribe", roll(3))
-    if n == 36:
+    if choice == 36:
         return one(("ping",), ("disconnect",), ("close",))
-    if n == 37:
+    if choice == 37:
         return ("offline",)
-    if n == 38 and durable:
+    if choice == 38 and durable:
         return ("shut_down",)
     return ("connect",)
 
 
 def _fault(dice, durable):
     roll, one = dice.roll, dice.one
-    n = roll(24)
-    if n < 3:
+    choice = roll(24)
+    if choice < 3:
         return ("arm", ("in", roll(60)))
-    if n < 6:
+    if choice < 6:
         return ("arm", ("out", roll(90)))
-    if n == 6:
+    if choice == 6:
         return ("mute",)
-    if n == 7:
+    if choice == 7:
         return ("stall", roll(60), one(500, 2000, 9000))
-    if n == 8:
+    if choice == 8:
         return ("refuse", 1 + roll(3))
-    if n == 9:
+    if choice == 9:
         return ("hang_up", one(None, 104))
-    if n == 10:
+    if choice == 10:
         return ("restart_broker", False, one(None, 104))
-    if n == 11:
+    if choice == 11:
         return ("restart_broker", True, one(None, 104))
-    if n == 12:
+    if choice == 12:
         return ("raise", 1 + roll(3))
-    if n == 13 or not durable:
+    if choice == 13 or not durable:
         return ("answer", 1 + roll(3))
-    if n == 14:
+    if choice == 14:
         return ("flash_error", 1 + roll(40))
-    if n == 15:
+    if choice == 15:
         return ("flash_full", roll(300))
     survives = one(None, -1, 0, 1, 2 + roll(1000))
     faults = []
@@ -129,7 +129,7 @@ def _fault(dice, durable):
 
 
 class Outcome:
-    """What came of one story."""
+    """The result of one story."""
 
     def __init__(self, world, wrong):
         account = world.account
@@ -162,30 +162,30 @@ class Outcome:
             counts["stories without a promise (never, power cut)"] = 1
 
 
-def _add(counts, name, n=1):
-    counts[name] = counts.get(name, 0) + n
+def _add(counts, name, times=1):
+    counts[name] = counts.get(name, 0) + times
 
 
 def tell(options, steps, trace=None):
-    """Let it happen -> Outcome."""
+    """Run the story -> Outcome."""
     world = World(trace=trace, **options)
     try:
         for step in steps:
             world.take(step)
         wrong = world.finish()
-    except Failure as e:  # it hangs, spins or never starts
-        wrong = world.account.wrong + world.broker.violations + ["%s" % e]
-    except Exception as e:
+    except Failure as error:  # it hangs, spins or never starts
+        wrong = world.account.wrong + world.broker.violations + ["%s" % error]
+    except Exception as error:
         if trace is not None:
-            trace.append((world.clock.now, "node", "%r" % e))
-        wrong = world.account.wrong + ["unexpected: %s: %s" % (type(e).__name__, e)]
+            trace.append((world.clock.now, "node", "%r" % error))
+        wrong = world.account.wrong + ["unexpected: %s: %s" % (type(error).__name__, error)]
     return Outcome(world, wrong)
 
 
 def _kind(words):
     # What is wrong, without the names of messages and without numbers
     words = " ".join(words.split("'")[::2])
-    return "".join([c for c in words if not c.isdigit()])
+    return "".join([character for character in words if not character.isdigit()])
 
 
 def shorten(options, steps, patience=3000):

@@ -1,12 +1,12 @@
-"""A node with its flash, its network, its broker and its application, on one clock; and what befalls them.
+"""A node with its flash, its network, its broker and its application, on one clock; and their faults.
 
-The application is told what to do by methods of `World`: connect, publish, poll and so on. The node's life may end at
+Methods of `World` tell the application what to do: connect, publish, poll and so on. The node's life may end at
 any point at which the world could tell the difference: a call of the library, a call of its transport, an operation of
 its flash, the begin and the end of a callback. It ends by `Gone`; `live()` runs calls and starts the node again.
 
-Whatever befalls it is counted in `injected`, and told in `trace` where that is a list: (ms, who, what).
+Every fault is counted in `injected` and, if `trace` is a list, noted there: (ms, who, what).
 
-What it leaves out: more nodes than one, time that code takes, loss below TCP.
+It leaves out: more nodes than one, time that code takes, loss below TCP.
 """
 
 import sys
@@ -35,7 +35,7 @@ _NAMES = (
 
 
 class Trouble(Exception):
-    """What a callback of the application raises now and then."""
+    """The error that a callback of the application raises now and then."""
 
 
 class _Journal(journals.Journal):
@@ -261,14 +261,14 @@ class World:
         else:
             store = RamStore(self._slots, self._journal_options["size"])
         self.link = _Link(self, **self._network)
-        c = MQTTClient(_ME, "broker", store=store, transport=self.link, **self._options)
-        c.on_message = self._on_message
-        c.on_connect = self._on_connect
-        c.on_disconnect = self._on_disconnect
+        client = MQTTClient(_ME, "broker", store=store, transport=self.link, **self._options)
+        client.on_message = self._on_message
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         if self._subscribe:
-            c.subscribe([(b"in/%d" % qos, qos) for qos in self._subscribe])
+            client.subscribe([(b"in/%d" % qos, qos) for qos in self._subscribe])
         self.store = store
-        self.client = c
+        self.client = client
 
     def live(self, function, *arguments):
         """Call it, in a node that lives; if that ends, the next call is in another life -> what it returned, or None
@@ -296,11 +296,11 @@ class World:
                 return
             except Gone:
                 self.dead = True
-            except OSError as e:  # the flash, this time
-                self.tell("node", "cannot start: %s" % e)
+            except OSError as failure:  # the flash, this time
+                self.tell("node", "cannot start: %s" % failure)
                 self.client = None
                 self.dead = False
-                self.disk.capacity = None  # somebody makes room
+                self.disk.capacity = None  # the user makes room
         raise Failure("the node does not start")
 
     def _bury(self):
@@ -333,7 +333,7 @@ class World:
             self.tell("flash", "%d: %s" % (self.disk.ops + 1, what))
         self.point("flash operation")
 
-    # What befalls it
+    # Faults
 
     def arm(self, fault, *then):
         """Lay a fault, and others, each of which begins to count when the one before it has come to pass.
@@ -345,25 +345,25 @@ class World:
                                              that leaves what was written; told: the broker learns that the link is gone
         """
         self.waits = list(then)
-        kind, n = fault[0], fault[1]
+        kind, place = fault[0], fault[1]
         if kind in ("in", "out"):
-            setattr(self, "cut_" + kind, n)
+            setattr(self, "cut_" + kind, place)
             wire = self._wire()
             if wire is not None and wire.plan.mute_in is None:
                 wire.plan = wire.plan.copy()
                 wire.plan.in_error = self.link_error
                 if kind == "in":
-                    wire.plan.cut_in = wire.count_in + n
+                    wire.plan.cut_in = wire.count_in + place
                 else:
-                    wire.plan.cut_out = wire.count_out + n
+                    wire.plan.cut_out = wire.count_out + place
         elif kind == "flash":
             self.power = True
             self.told = False
-            self.disk.cut_at = self.disk.ops + n
+            self.disk.cut_at = self.disk.ops + place
             self.disk.tear = fault[2]
             self.survives = _survivors(fault[3])
         else:
-            self.die_at = self.points + n
+            self.die_at = self.points + place
             self.power = fault[2]
             self.told = fault[3]
             self.survives = _survivors(fault[4])
@@ -397,7 +397,7 @@ class World:
                 self.befalls("cut of what goes out")
 
     def calm(self):
-        """Nothing befalls it any more."""
+        """No more faults happen."""
         self.waits = []
         self.die_at = self.unreachable = self.raises = self.answers = 0
         self.cut_in = self.cut_out = None
@@ -428,7 +428,7 @@ class World:
         return self.link.wire if self.client else None
 
     def mute(self):
-        """Nothing arrives on this connection any more, either way, and nobody is told."""
+        """No byte arrives on this connection any more, in either direction, and neither end is told."""
         if self._wire():
             self.befalls("link falls silent")
             self.link.silence()
@@ -468,22 +468,22 @@ class World:
         """The node does nothing for so long."""
         self.clock.advance(ms)
 
-    # What the application does: each of these in live()
+    # Steps of the application: each runs in live()
 
     def connect(self):
         """-> is there a link?"""
-        c = self.client
-        if c.is_connected():
+        client = self.client
+        if client.is_connected():
             return True
         if self._clean:
             self.account.cleaned = True
             if self.broker.sessions:
                 self.account.forgets += 1
-        return self._call("connects", c.connect, self._clean) is not None
+        return self._call("connects", client.connect, self._clean) is not None
 
     def publish(self, qos, wait=True, length=0, topic=0):
         """The next message; -> was it kept?"""
-        c = self.client
+        client = self.client
         self.said += 1
         payload = b"m%d" % self.said
         payload += b"." * (length - len(payload))
@@ -494,19 +494,19 @@ class World:
         status = UNSURE
         try:
             self.point("publish")
-            c.publish(topic, payload, qos=qos, wait=wait)
+            client.publish(topic, payload, qos=qos, wait=wait)
             self.point("return")
             status = KEPT
-        except Full as e:
-            self.tell("node", str(e.args[1]))
-            status = FAILED if "journal" in e.args[1] else REFUSED
-        except _LINK_ERRORS as e:
-            self.tell("node", repr(e))
+        except Full as failure:
+            self.tell("node", str(failure.args[1]))
+            status = FAILED if "journal" in failure.args[1] else REFUSED
+        except _LINK_ERRORS as failure:
+            self.tell("node", repr(failure))
             status = KEPT
         except Trouble:
             self.tell("node", "trouble of a callback")
-        except OSError as e:
-            self._unexpected(e)
+        except OSError as failure:
+            self._unexpected(failure)
         if self._ended():
             raise Gone
         account.answered(payload, status, self.disk.flushes if self.disk else 0)
@@ -557,25 +557,25 @@ class World:
             self.point("call")
             result = function(*arguments)
             self.point("return")
-        except _LINK_ERRORS as e:
-            self.tell("node", repr(e))
+        except _LINK_ERRORS as failure:
+            self.tell("node", repr(failure))
         except Trouble:
             self.tell("node", "trouble of a callback")
-        except MQTTException as e:
-            self._unexpected(e)
-        except OSError as e:
+        except MQTTException as failure:
+            self._unexpected(failure)
+        except OSError as failure:
             # Of the flash, where no link was lost
-            self.tell("node", repr(e))
+            self.tell("node", repr(failure))
             if not self.disk or "flash" not in str(self.injected.keys()):
-                self._unexpected(e)
+                self._unexpected(failure)
         if self._ended():
             raise Gone
         self._look()
         return result
 
-    def _unexpected(self, e):
+    def _unexpected(self, failure):
         if not self._ended():
-            self.account.fault("unexpected: %r" % e)
+            self.account.fault("unexpected: %r" % failure)
 
     def _look(self):
         # What must hold between any two calls
@@ -634,7 +634,7 @@ class World:
         method(*step[1:])
 
     def give(self, qos, length=0):
-        """Somebody publishes a message for the node."""
+        """A message for the node is published."""
         self.said += 1
         payload = b"%s%d" % (b"z" if qos == 0 else b"i", self.said)
         payload += b"." * (length - len(payload))
@@ -642,10 +642,10 @@ class World:
 
     # Callbacks of the application
 
-    def _on_message(self, m):
+    def _on_message(self, message):
         self.point("callback")
-        payload = self.account.started(m)
-        self.tell("node", "callback %r QoS %d%s" % (payload[:12], m.qos, " dup" if m.dup else ""))
+        payload = self.account.started(message)
+        self.tell("node", "callback %r QoS %d%s" % (payload[:12], message.qos, " dup" if message.dup else ""))
         self.point("callback's work")
         if self.raises:
             self.raises -= 1
@@ -664,9 +664,9 @@ class World:
         if not session_present:
             self.tell("node", "no session present")
 
-    def _on_disconnect(self, e):
+    def _on_disconnect(self, failure):
         if not self.dead:
-            self.tell("node", "link lost: %r" % e)
+            self.tell("node", "link lost: %r" % failure)
 
     # The end
 
@@ -724,13 +724,13 @@ class World:
         )
 
     def _rest(self):
-        c = self.client
-        if c is None:
+        client = self.client
+        if client is None:
             return "no client"
         session = self.broker.sessions.get(_ME)
         return "connected %s, unfinished %d, received %r, the broker's %d" % (
-            c.is_connected(),
-            c.session.unfinished(),
+            client.is_connected(),
+            client.session.unfinished(),
             bytes(getattr(self.store, "arrived", b"")),
             len(session.outgoing) if session else -1,
         )
@@ -756,8 +756,8 @@ def _survivors(how):
     if how is None:
         return None
     if how == -1:
-        return lambda i: True
+        return lambda number: True
     if how in (0, 1):
-        return lambda i: i % 2 == how
+        return lambda number: number % 2 == how
     draw = Seeded(how, 9)
-    return lambda i: draw.next() < 7
+    return lambda number: draw.next() < 7

@@ -1,4 +1,4 @@
-"""umq deploy: library, node and configuration onto a board, or what of them has changed."""
+"""umq deploy: put library, node and configuration onto a board, or those files of them that have changed."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from umq.plain import plain
 from umq.project import CONFIG
 
 _FIRST_LINES_S = 15
-_LAST_OF_THEM = ("node: connected", 'Type "help()"')  # it works; it has ended, and this is the prompt
+_LAST_OF_THEM = ("node: connected", 'Type "help()"')  # the node works; or it has ended, and this is the prompt
 
 
 def command(
@@ -31,18 +31,18 @@ def command(
         bool, typer.Option(help="Compiled, in a third of the bytes and with less heap, or as sources.")
     ] = True,
     rom: Annotated[
-        bool, typer.Option("--rom", help="Only what starts them: library and node are in the firmware or its ROMFS.")
+        bool, typer.Option("--rom", help="Put only boot.py and main.py there: the firmware or its ROMFS has the rest.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace files that somebody else put there; each is kept as NAME.old.")
+        bool, typer.Option("--replace", help="Replace files that umq did not put there; each is kept as NAME.old.")
     ] = False,
     reset: Annotated[bool, typer.Option(help="Reset the board and show its first lines.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for a program.")] = False,
 ):
     """Put library, node and configuration on the board, or what has changed.
 
-    The board runs the old ones or the new ones, whenever the cable is pulled:
-    nothing takes effect before everything has arrived. Files of yours stay.
+    Whenever the cable is pulled, the board runs the old files or the new ones:
+    none takes effect before all have arrived. Files of your own stay.
 
     Examples:
 
@@ -86,7 +86,7 @@ def command(
 
 @contextlib.contextmanager
 def _started_again_on_errors(device):
-    # The node was interrupted: whatever comes in between, it goes on.
+    # The node was interrupted. After an error the board is reset, so that the node runs on.
     try:
         yield
     except BaseException:
@@ -111,7 +111,7 @@ def _tell(plan, seconds):
     for path in plan.remove:
         print(f"  {path} removed")
     for path, place in plan.foreign.items():
-        print(f"  {path}: what was there is {place} now")
+        print(f"  {path}: the old file is {place} now")
     if plan.is_empty():
         print(f"nothing changed: {len(plan.files)} files are as they should be, {seconds:.1f} s")
     else:

@@ -12,9 +12,9 @@ from umq import settings
 from umq.errors import UserError
 from umq.project import CONFIG
 
-# What is asked for, in this order; the rest has defaults that suit, and --set.
+# The keys that are asked for, in this order. The others have defaults; --set changes them.
 _ASKED = ("client_id", "server", "user", "password", "wifi_ssid", "wifi_passphrase")
-# A secret is asked for when its companion was given.
+# A secret is asked for only if the key beside it was given.
 _COMPANION = {"password": "user", "wifi_passphrase": "wifi_ssid"}
 _NEEDED = ("client_id", "server", "wifi_ssid")
 
@@ -38,9 +38,9 @@ def command(
     """Write the node's configuration file, and keep what is in it already.
 
     Without options it asks. Secrets are never arguments, which every user of
-    this computer could read: they are asked for, or come from the environment
-    (UMQ_PASSWORD, UMQ_WIFI_PASSPHRASE), or from --secrets. KEY= empties a key.
-    Nobody else can read the file.
+    this computer could read: umq asks for them, or takes them from the environment
+    (UMQ_PASSWORD, UMQ_WIFI_PASSPHRASE) or from --secrets. KEY= empties a key.
+    Only you can read the file.
 
     Examples:
 
@@ -84,7 +84,7 @@ def _show(found):
 
 
 def _ask(found, given, everything):
-    # For what is missing in any case; for everything, if no option said what this is about.
+    # Ask for each key that is missing; if there was no option at all, ask for every key.
     for key in _ASKED:
         companion = _COMPANION.get(key)
         if key in given or companion and not (found | given).get(companion):
@@ -95,7 +95,7 @@ def _ask(found, given, everything):
 
 
 def _answer(row, value):
-    # The value that the user wants for the key of that row; `value` is the one it has.
+    # The user's value for the key of that row; `value` is the present one.
     key, meaning = row[0], row[-1]
     is_secret = key in settings.rules().SECRETS
     keep = "" if value is None else "; Enter keeps what is set, - empties it"
@@ -122,7 +122,7 @@ def _assigned(pairs):
             raise UserError(f"--set {pair}: say --set KEY=VALUE")
         if key in settings.rules().SECRETS and value:
             raise UserError(
-                f"--set {key}=...: a secret is no argument: use UMQ_{key.upper()} or --secrets, or be asked"
+                f"--set {key}=...: a secret is never an argument: use UMQ_{key.upper()} or --secrets, or be asked"
             )
         given[key] = settings.value(key, value)
     return given
@@ -152,7 +152,7 @@ def _led(board):
 
 
 def _certificate(path):
-    # In DER, as boards want it.
+    # In DER, which MicroPython reads.
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -164,7 +164,7 @@ def _certificate(path):
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
     except ValueError:
-        raise UserError(f"{path}: is no certificate, neither in PEM nor in DER")
+        raise UserError(f"{path}: is not a certificate, neither in PEM nor in DER")
     if len(found) != 1:
         raise UserError(f"{path}: holds {len(found)} certificates: give the CA's alone")
     return found[0].public_bytes(Encoding.DER)

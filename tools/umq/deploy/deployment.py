@@ -1,13 +1,13 @@
-"""Brings a set of files onto a board in such a way that the board runs the old set or the new one, whatever happens.
+"""Brings a set of files onto a board, which meanwhile runs the whole old set or the whole new one, whatever happens.
 
-1. What differs, by hashes that the board computes, is written into /.umq/new, and hashed there.
-2. The file /.umq/switch comes into being by a rename: from now on the new set is the one that counts.
-3. Its steps rename the new files into place and remove what has gone. firmware/boot.py does that, here and now, or at
-   the board's next boot if it cannot end here.
+1. The board computes hashes. Files that differ are written into /.umq/new, and hashed there.
+2. A rename makes the file /.umq/switch: from now on the new set is the one that counts.
+3. Its steps rename the new files into place and remove the files that have no successor. firmware/boot.py takes these
+   steps at once, or at the board's next boot if it is cut short.
 
-Cut short before 2, a later deployment goes on with what lies in /.umq/new; after it, the next boot or deployment
-finishes the steps. /.umq/deployed lists what was put onto the board, with hashes: nothing else, and nothing that
-somebody has changed there, is removed or overwritten.
+If a deployment is cut short before 2, a later one goes on with the files in /.umq/new; if it is cut short after 2, the
+next boot or deployment finishes the steps. /.umq/deployed lists the files that were put onto the board, with hashes. No
+other file is removed or overwritten, nor is a listed file that was changed on the board.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from umq.project import FIRMWARE
 _SWITCH = ".umq/switch"
 _NEW = ".umq/new"
 _BOOT = "boot.py"
-_SPARE_BLOCKS = 6  # for the folders, and for what the filesystem itself needs
+_SPARE_BLOCKS = 6  # for the folders and the filesystem's own records
 _MOST_KEPT = 9
 
 _COPY = """
@@ -49,11 +49,11 @@ sys.path[:] = _path
 class Plan:
     """What a deployment has to do; paths are the board's, without the first slash.
 
-    files    all that belongs on the board, {path: bytes}
-    write    what is not there as it should be; staged is what of it an earlier deployment has brought already
-    remove   what an earlier deployment put there and this one does not
-    foreign  {path: where it is kept} of files in the way that somebody else put there
-    waste    what an earlier deployment brought and never used, in /.umq/new
+    files    all files that belong on the board, {path: bytes}
+    write    paths of files that are missing or differ; those that an earlier deployment left in /.umq/new are in staged
+    remove   paths of files that an earlier deployment put there and this one does not
+    foreign  {path: where it is kept} of files in the way that umq did not put there
+    waste    names of files in /.umq/new that an earlier deployment left and this one does not need
     """
 
     files: dict
@@ -67,7 +67,7 @@ class Plan:
         return not (self.write or self.remove or self.waste)
 
     def upload(self):
-        """What must go over the wire."""
+        """The paths of the files that must go over the wire."""
         return [path for path in self.write if path not in self.staged]
 
     def upload_bytes(self):
@@ -75,16 +75,16 @@ class Plan:
 
 
 def plan(device, files, keep_configuration=False):
-    """Compare the board with `files`, {path: bytes}, after finishing what was begun; return the Plan.
+    """Finish an update that was cut short, compare the board with `files`, {path: bytes}, and return the Plan.
 
-    keep_configuration: `files` holds none, so that what the board has stays.
+    keep_configuration: `files` holds no configuration, so the board keeps its own.
     """
     _room(device)
     _finish(device)
     listed = _listed(device)
     kept = {path: known for path, known in listed.items() if keep_configuration and not _is_code(path)}
     files = contents.listed(files, kept)
-    # Ours, whoever put it there.
+    # Code in the library's folder is umq's to replace, even if mip put it there.
     library = {f"{contents.LIBRARY}/{name}" for name in _names(device, contents.LIBRARY) if _is_code(name)}
     new = _names(device, _NEW)
     if "umqtt_full" in _names(device, ""):
@@ -119,7 +119,7 @@ def is_in_rom(device):
 
 
 def check_room(device, plan):
-    """UserError unless what must be written fits beside what is there."""
+    """UserError unless the new files fit beside those that are on the board."""
     block, free = _room(device)
     sizes = [len(plan.files[path]) for path in plan.upload()]
     sizes += [size for name, _, size in device.entries("/") if name in plan.foreign]
@@ -147,7 +147,7 @@ def carry_out(device, plan, progress=None):
     for folder in sorted({path.rpartition("/")[0] for path in plan.write} - {""}):
         device.make_folder(f"/{folder}")
     if _BOOT in plan.write:
-        # It finishes the switch at the next boot, so it must be there before.
+        # It finishes the switch at the next boot, so it must be in place before.
         device.rename(f"/{_NEW}/{_BOOT}", f"/{_BOOT}")
     steps = [f"+{path}\n" for path in plan.write] + [f"-{path}\n" for path in plan.remove]
     device.write(f"/{_SWITCH}.new", "".join(steps).encode())
@@ -163,7 +163,7 @@ def _room(device):
     # The filesystem's bytes a block and its free blocks. UserError if there is no filesystem.
     facts = device.evaluate("__import__('os').statvfs('/')")
     if not facts[0]:
-        raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes it one")
+        raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes one")
     return facts[0], facts[3]
 
 
@@ -172,7 +172,7 @@ def _finish(device):
 
 
 def _listed(device):
-    # {path: SHA-256} of what earlier deployments put there. A damaged list knows of less, so that less is removed.
+    # {path: SHA-256} of the files that earlier deployments put there. A damaged list names fewer, so fewer are removed.
     try:
         lines = device.read(f"/{contents.DEPLOYED}").decode("utf-8", "replace").splitlines()
     except Missing:
@@ -196,12 +196,12 @@ def _place_to_keep(device, path, its_hash):
 
 
 def _staged(path):
-    # As firmware/boot.py looks for it.
+    # The name under which firmware/boot.py looks for the file.
     return path.replace("/", "!")
 
 
 def _twin(path):
-    # The other file that the same `import` could mean.
+    # The other file that the same `import` could load.
     if path.endswith(".py"):
         return path.removesuffix(".py") + ".mpy"
     return path.removesuffix(".mpy") + ".py" if path.endswith(".mpy") else None
@@ -212,7 +212,7 @@ def _is_code(path):
 
 
 def _is_ours(boot):
-    # Ours, of whatever version, or the one of comments alone that a port makes with its filesystem.
+    # A boot.py of any version of umq; or one of comments alone, which a port makes with its filesystem.
     lines = (line.strip() for line in boot.splitlines())
     return _SWITCH.encode() in boot or all(not line or line.startswith(b"#") for line in lines)
 

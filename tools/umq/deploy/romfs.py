@@ -1,4 +1,4 @@
-"""umq romfs: library and node in a ROMFS, from which a board runs them in place: their bytecode takes no heap."""
+"""umq romfs: put library and node into a ROMFS. A board runs them in place, so their bytecode takes no heap."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.plain import plain
 
-# Of the board's first ROMFS, as an address or as a block device, whichever its port has; 0 without one.
+# The size of the board's first ROMFS, which its port shows as memory or as a block device; 0 without one.
 _SIZE = """
 import vfs
 _rom = vfs.rom_ioctl(2, 0) if hasattr(vfs, "rom_ioctl") and vfs.rom_ioctl(1) > 0 else -1
@@ -27,7 +27,7 @@ def command(
     port: Annotated[str | None, typer.Option(help="The board's port; left out: the only board there is.")] = None,
     to: Annotated[Path | None, typer.Option(help="Only write the image into this file.")] = None,
 ):
-    """Put library and node into the board's ROMFS, compiled, to be run in place: their bytecode takes no heap.
+    """Put library and node into the board's ROMFS, compiled, where they run in place: their bytecode takes no heap.
 
     The board's MicroPython must have a partition for it. Those of
     micropython.org have none for the ESP32 or the Pico W; docs/tools.md says how
@@ -101,7 +101,7 @@ def _room(port):
 
 
 def _deploy(port, image):
-    # mpremote knows how each port's flash wants to be written.
+    # mpremote knows how to write each port's flash.
     with tempfile.TemporaryDirectory(prefix="umq-romfs-") as directory:
         file = Path(directory, "node.romfs")
         file.write_bytes(image)

@@ -11,7 +11,7 @@ from umq.errors import UserError
 
 INFO = "INFO_UF2.TXT"
 
-# Board-ID in INFO_UF2.TXT: the chip as boards call it, and what to call it to people.
+# {Board-ID in INFO_UF2.TXT: (the chip as umq.boards names it, its name for people)}
 CHIPS = {"RPI-RP2": ("rp2040", "Raspberry Pi RP2040"), "RP2350": ("rp2350", "Raspberry Pi RP2350")}
 
 _LABELS = Path("/dev/disk/by-label")
@@ -24,7 +24,7 @@ class Drive:
 
     path   where it is mounted
     id     its Board-ID
-    what   what is behind it, in words
+    what   which chip has it, in words
     mcu    the chip, as umq.boards calls it, or None if it is not known
     """
 
@@ -60,7 +60,7 @@ def read(path):
 
 
 def mounted():
-    """The folders at which Linux and macOS mount removable drives, and what is mounted there."""
+    """The folders at which removable drives are mounted on Linux and macOS."""
     places = ("/media/*", "/media/*/*", "/run/media/*/*", "/mnt/*", "/Volumes/*")
     folders = [Path(path) for pattern in places for path in glob.glob(pattern)]
     try:
@@ -70,7 +70,7 @@ def mounted():
     for line in table:
         _, place, kind, *_ = line.split(" ")
         # Spaces and the like in a path are written as octal numbers.
-        place = Path(re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), place))
+        place = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), place))
         if kind == "vfat" and place not in folders:
             folders.append(place)
     return folders
@@ -99,16 +99,15 @@ def choose(board, wanted=None, folders=None):
         except OSError as error:
             raise UserError(f"{wanted}: {INFO} cannot be read: {error.strerror}")
         if drive is None:
-            raise UserError(f"{wanted} is no drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
+            raise UserError(f"{wanted} is not a drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
         if drive.id != board.drive:
             raise UserError(f"{wanted} is the drive of another chip: {drive.what}, and {board.name} has {board.mcu}")
         return drive
     drives = listed(folders)
     fitting = [drive for drive in drives if drive.id == board.drive]
     if len(fitting) > 1:
-        raise UserError(
-            f"several boards are in boot mode: choose one by --drive: {', '.join(str(d.path) for d in fitting)}"
-        )
+        paths = ", ".join(str(drive.path) for drive in fitting)
+        raise UserError(f"several boards are in boot mode: choose one with --drive: {paths}")
     if drives and not fitting:
         others = ", ".join(f"{drive.path} ({drive.what})" for drive in drives)
         raise UserError(f"the board in boot mode is no {board.name}, which has {board.mcu}: {others}")

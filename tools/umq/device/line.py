@@ -1,4 +1,4 @@
-"""The serial line to a board: opened, or the reason why not; listened to without a word. For umq.device alone."""
+"""The serial line to a board: it is opened, with the reason if that fails, and read. Only umq.device uses it."""
 
 import contextlib
 import os
@@ -11,7 +11,10 @@ from umq.device.errors import DeviceError, Gone
 _BAUD = 115_200
 READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
 LOOK_S = 0.1
-_PSEUDO = ("/dev/pts/", "/dev/ttys")  # pseudo-terminals: their numbers are given to others, so they never come back
+_PSEUDO = (
+    "/dev/pts/",
+    "/dev/ttys",
+)  # pseudo-terminals, whose numbers are given out again: such a port never comes back
 
 
 def open_line(port):
@@ -34,10 +37,10 @@ def open_line(port):
 
 
 def close_line(transport):
-    """Close it, though its port be gone."""
+    """Close it, even if its port is gone."""
     with contextlib.suppress(OSError):  # of a port that is gone
         transport.close()
-    transport.serial.close()  # now without its manners
+    transport.serial.close()
 
 
 def lines(port, timeout_s=None, note=None):
@@ -49,7 +52,7 @@ def lines(port, timeout_s=None, note=None):
     port = str(port)
     transport = open_line(port)
     if note:
-        note(f"{port} is listened to")
+        note(f"listening to {port}")
     yield from follow(port, transport, timeout_s, note)
 
 

@@ -1,4 +1,4 @@
-"""umq logs: what the board prints."""
+"""umq logs: show what the board prints."""
 
 import sys
 from datetime import datetime

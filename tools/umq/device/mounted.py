@@ -1,4 +1,4 @@
-"""mpremote with the library of this tree mounted: the board imports it over the cable, and nothing is copied."""
+"""Runs mpremote with the library of this tree mounted: the board imports it over the cable, and nothing is copied."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from umq.device import serial_ports
 from umq.device.prompt import Device
 from umq.project import LIB
 
-# mpremote as a program, but for what it says when the port goes away under it.
+# mpremote as a program. If the port goes away, one line takes the place of mpremote's traceback.
 _MPREMOTE = """
 import sys
 from mpremote.main import main
@@ -25,11 +25,11 @@ sys.exit(status)
 def call(port, mpy, *words):
     """Run mpremote on the board at `port` (None: the only one) with the library mounted; its exit status.
 
-    mpy: the library is compiled for that, else it is its sources. words: what mpremote shall do. UserError: the port,
-    or the board.
+    mpy: mount the library compiled, else its sources. words: mpremote's further arguments. UserError if port or board
+    cannot be used.
     """
     port = serial_ports.choose(port)
-    with Device(port) as device:  # which says in one line what is wrong
+    with Device(port) as device:  # which tells in one line if something is wrong
         if device.has_watchdog():
             print(
                 "umq: the node's watchdog runs on and will reset the board under you: "

@@ -12,9 +12,9 @@ from binascii import b2a_base64
 from umq.device.errors import CodeError, DeviceError, Gone, Missing, of_file
 from umq.device.line import LOOK_S, READ_S, close_line, follow, open_line
 
-_WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is just being reset, or takes its leave of a broker, hears a later Ctrl-C
-_PIECE = 1_024  # bytes of a file that go over in one command: it must be compiled in the heap of a small board
-_ROOM = 24 * 1_024  # bytes of heap that all commands of this file have enough of
+_WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is being reset, or is leaving its broker, misses the first Ctrl-C
+_PIECE = 1_024  # bytes of a file in one command, which a small board must compile in its heap
+_ROOM = 24 * 1_024  # bytes of heap that are enough for every command of this file
 _HASHED = 24  # files that one command hashes, for the same reason
 
 _SILENT = (
@@ -22,7 +22,7 @@ _SILENT = (
 )
 _STOPPED = "the board stopped answering: press its reset button and try again"
 
-# What every command may use; _feed() feeds the watchdog that the node started, which nobody can stop any more.
+# Every command may use this. _feed() feeds the watchdog of the node, which cannot be stopped once it runs.
 _PRELUDE = """
 import gc, sys
 def _feed():
@@ -30,7 +30,7 @@ def _feed():
 gc.collect()
 """
 
-# A soft reset forgets the watchdog, which goes on: any period that all chips allow will do.
+# After a soft reset the program has lost its watchdog, which runs on. Any period that all chips allow will do.
 _FEED_ANEW = """
 import machine
 class _Watchdog:
@@ -59,8 +59,8 @@ def _hash(path):
 class Device:
     """The board at `port`, held at its prompt: `with Device(port) as device`.
 
-    Whatever it was doing is interrupted; it is not reset, and its variables and modules stay as they were. Afterwards
-    it stays at its prompt, unless it was reset().
+    The program on it is interrupted. The board is not reset: its variables and modules stay as they were. Afterwards it
+    stays at its prompt, unless reset() was called.
     """
 
     def __init__(self, port):
@@ -73,7 +73,7 @@ class Device:
             self._interrupt()
             try:
                 self._run(_PRELUDE, READ_S)
-            except CodeError:  # no memory, not even for that
+            except CodeError:  # there is not even memory for that
                 self._forget()
         except BaseException:
             self._close()
@@ -89,8 +89,8 @@ class Device:
     def run(self, code, timeout_s=20):
         """Run the text `code` on the board; return what it printed, as text.
 
-        timeout_s: how long it may be silent. DeviceError: it raised (CodeError), or did not end. If it takes more than
-        a second or two it must call _feed() at times, for the node's watchdog; that, `gc` and `sys` are there.
+        timeout_s: how long it may be silent. DeviceError if it raised (CodeError) or did not end. Code that takes more
+        than a second or two must call _feed() at times, for the node's watchdog. `gc` and `sys` are imported already.
         """
         return self._run(f"_feed()\n{code}", timeout_s)
 
@@ -102,7 +102,7 @@ class Device:
         return said.decode("utf-8", "replace").replace("\r\n", "\n")
 
     def evaluate(self, expression):
-        """The value of `expression`, of a kind that Python can write down: number, text, bytes, tuple, list, dict."""
+        """The value of `expression`, which must have a Python literal: number, text, bytes, tuple, list, dict."""
         said = self.run(f"print(repr({expression}))").strip()
         try:
             return ast.literal_eval(said)
@@ -110,12 +110,12 @@ class Device:
             raise DeviceError(f"{self.port}: the board answered {said[-80:]!r} to {expression}")
 
     def has_watchdog(self):
-        """Is there a watchdog that the node has started? It runs on, and resets the board unless it is fed."""
-        # What feeds it belongs to it; without one it is a plain function (firmware/board.py).
+        """Has the node started a watchdog? It runs on, and resets the board unless it is fed."""
+        # With a watchdog `feed` is its bound method; without one it is a plain function (firmware/board.py).
         return self.evaluate("'bound' in str(getattr(sys.modules.get('board'), 'feed', None))")
 
     def make_room(self):
-        """If the program that was interrupted has left little of the heap, have it forgotten: by a soft reset."""
+        """If the interrupted program has left little of the heap, free it with a soft reset."""
         try:
             is_needed = int(self.run("gc.collect()\nprint(gc.mem_free())")) < _ROOM
             has_watchdog = self.has_watchdog()
@@ -125,7 +125,7 @@ class Device:
             self._forget(has_watchdog)
 
     def _forget(self, has_watchdog=True):
-        # Where that is not known there is one: the node starts one unless told otherwise.
+        # If that is not known, assume a watchdog: the node starts one unless its configuration says otherwise.
         with self._errors(_STOPPED), contextlib.redirect_stdout(io.StringIO()):
             self._transport.enter_raw_repl(soft_reset=True)
         self._run(_PRELUDE + (_FEED_ANEW if has_watchdog else ""), READ_S)
@@ -154,7 +154,7 @@ class Device:
                     if progress:
                         progress(len(piece))
             except CodeError:
-                with contextlib.suppress(DeviceError):  # it has said what is wrong
+                with contextlib.suppress(DeviceError):  # the first error is the one to tell
                     self.run("_file.close()")
                 raise
 
@@ -184,9 +184,9 @@ class Device:
             self.run(f"__import__('os').rename({path!r}, {new_path!r})")
 
     def make_folder(self, path):
-        """Make a folder, and those above it; no matter if it is there."""
+        """Make a folder and those above it. Folders that exist stay as they are."""
         parts = path.strip("/").split("/")
-        folders = ["/" + "/".join(parts[: n + 1]) for n in range(len(parts))]
+        folders = ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]
         code = (
             "import os\nfor _folder in %r:\n try: os.stat(_folder)\n"
             " except OSError as error:\n  if error.errno != 2: raise\n  os.mkdir(_folder)"
@@ -207,20 +207,21 @@ class Device:
     # Resets
 
     def reset(self):
-        """Reset the board as its button does, also after an error. Only lines() is of use from now on."""
+        """Reset the board as its button does, also after an error. After that only lines() may be called."""
         self._interrupt()
         with self._errors(_STOPPED):
             self._transport.exec_raw_no_follow(b"import machine\nmachine.reset()")
 
     def to_boot_mode(self):
-        """Leave MicroPython for the chip's boot mode, in which it takes firmware. This object is of no use any more."""
+        """Leave MicroPython for the chip's boot mode, in which it takes firmware. No method may be called
+        afterwards."""
         with self._errors(_STOPPED):
             self._transport.exec_raw_no_follow(b"import machine\nmachine.bootloader()")
 
     def lines(self, timeout_s=None):
         """After reset(): what the board prints, line by line, for `timeout_s` seconds or, with None, for ever.
 
-        A port that goes with the reset, as that of a chip with USB of its own does, is waited for.
+        The port of a chip with USB of its own goes away during a reset: it is waited for.
         """
         transport, self._transport = self._transport, None
         yield from follow(self.port, transport, timeout_s)
@@ -229,12 +230,12 @@ class Device:
         serial, silent = self._transport.serial, None
         for wait_s in _WAITS_S:
             try:
-                # It prints what it did not expect.
+                # mpremote prints bytes that it did not expect.
                 with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
                     serial.timeout = LOOK_S
                     self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
                     if silent:
-                        # The attempts before are answered too, now that it listens.
+                        # The board now answers the earlier attempts too.
                         while serial.read(1):
                             pass
                         self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
@@ -248,7 +249,7 @@ class Device:
 
     @contextlib.contextmanager
     def _errors(self, what):
-        # All that mpremote and pyserial may raise.
+        # Turns every error that mpremote and pyserial may raise into a DeviceError.
         from mpremote.transport import TransportError
 
         if self._transport is None:
@@ -275,5 +276,5 @@ class Device:
 
 
 def _as_code(piece):
-    # Whichever is shorter: source text as it stands, bytecode in base64.
+    # The shorter of the two: source text is short as it stands, bytecode in base64.
     return min(repr(piece), f"_text({b2a_base64(piece, newline=False)!r})", key=len)

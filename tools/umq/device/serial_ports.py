@@ -1,7 +1,7 @@
-"""The serial ports of this computer: what is behind them, and which of them a command means.
+"""The serial ports of this computer: what is connected to each, and which of them a command uses.
 
 choose(None)            the only board that is plugged in
-choose("/dev/ttyACM0")  that port, once it is seen to be there, permitted and free
+choose("/dev/ttyACM0")  that port, if it exists, may be opened and is free
 """
 
 import os
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from umq.errors import UserError
 
-# What is known by USB vendor and product id: what it is, MicroPython's port as far as the id tells it, and whether the
-# board is in its boot mode (None: the id does not tell).
+# {(USB vendor id, product id): (what it is, MicroPython's port, is the board in its boot mode?)}; None if the ids do
+# not tell.
 _KNOWN = {
     (0x303A, 0x0002): ("Espressif ESP32-S2, boot mode", "esp32", True),
     (0x303A, 0x0009): ("Espressif ESP32-S3, boot mode", "esp32", True),
@@ -73,14 +73,14 @@ def listed(found=None):
 
 
 def named(path):
-    """The Port at `path`, of which USB says nothing. UserError if there is none."""
+    """The Port at `path`, which is not a USB port. UserError if there is none."""
     if not os.path.exists(path):
         raise UserError(f"there is no port {path}")
     return Port(path, "named by you", None, None, None, None, trouble(path))
 
 
 def choose(wanted=None, found=None):
-    """The path of the port that is meant, seen to be there, permitted and free.
+    """The path of the port that is meant. It exists, may be opened and is free.
 
     wanted: a path, or a URL that pyserial opens, such as socket://HOST:PORT, which is taken as it is; None for the only
     board there is. found: as in listed(). UserError says what is wrong and what there is.
@@ -100,7 +100,7 @@ def choose(wanted=None, found=None):
     if not ports:
         raise UserError(NOTHING_THERE)
     if len(ports) > 1:
-        raise UserError(f"several boards are plugged in: choose one by --port: {shown}")
+        raise UserError(f"several boards are plugged in: choose one with --port: {shown}")
     if ports[0].trouble:
         raise UserError(f"{ports[0].path} {ports[0].trouble}")
     return ports[0].path
@@ -115,22 +115,22 @@ def trouble(path):
     """Why the port at `path` cannot be used, in words that follow its name, with what to do; None if it can."""
     try:
         if not stat.S_ISCHR(os.stat(path).st_mode):
-            return "is no serial port"
+            return "is not a serial port"
         if not os.access(path, os.R_OK | os.W_OK):
-            return f"may not be opened by you: {_who_may(path)}"
+            return f"cannot be opened: you have no permission: {_who_may(path)}"
         handle = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError as error:
         return f"cannot be opened: {error.strerror}"
     try:
         if not os.isatty(handle):
-            return "is no serial port"
+            return "is not a serial port"
         return None if _is_free(handle) else "is in use: close what has it open, such as a terminal or another umq"
     finally:
         os.close(handle)
 
 
 def _is_free(handle):
-    # What opens ports for boards (pyserial, mpremote, esptool) holds a lock on them, where the system has such locks.
+    # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks.
     import fcntl
 
     try:
@@ -149,7 +149,7 @@ def _who_may(path):
         group = grp.getgrgid(os.stat(path).st_gid).gr_name
     except (KeyError, OSError):
         return "ask who runs this computer"
-    return f"`sudo usermod -aG {group} $USER`, then log in anew"
+    return f"`sudo usermod -aG {group} $USER`, then log in again"
 
 
 def _port(found):

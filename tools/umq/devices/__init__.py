@@ -1,1 +1,1 @@
-"""What is plugged in, and what it says it is."""
+"""Which boards are plugged in."""

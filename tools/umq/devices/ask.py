@@ -1,4 +1,4 @@
-"""What is behind a port, by asking: MicroPython what it runs on, or a boot loader for its chip."""
+"""Asks the board at a port what it is: MicroPython tells its board, a boot loader its chip."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from umq.flash import by_esptool
 
 @dataclass(frozen=True)
 class Answer:
-    """What the board said: `what` it is, in words; the names of the `boards` it could be; is it in boot mode."""
+    """What the board answered: `what` it is, in words; the names of the `boards` it could be; is it in boot mode?"""
 
     what: str
     boards: list
@@ -21,7 +21,7 @@ class Answer:
 def ask(port):
     """The Answer of the board at `port`, an umq.device.serial_ports.Port, or None if nothing answers.
 
-    The program that runs on it is interrupted; a board that does not answer so is reset, on its way into boot mode.
+    The program on the board is interrupted. If MicroPython does not answer, the chip is reset into its boot mode.
     """
     if port.boot_mode is not True:
         try:
@@ -45,7 +45,8 @@ def running(platform, machine):
     """The names of the boards that sys.platform and sys.implementation._machine can be those of."""
     name, _, chip = machine.rpartition(" with ")
     found = [board for board in boards.all_boards() if board.port == platform]
-    # Of an ESP32 module the name says nothing, the chip all; there are RP2 boards without Wi-Fi, too.
+    # An ESP32 board is known by its chip, whatever its module is called. RP2 boards with one chip differ: some have no
+    # Wi-Fi.
     if platform == "esp32":
         return [board.name for board in found if board.mcu == chip.lower().replace("-", "")]
     if platform == "rp2":

@@ -1,4 +1,4 @@
-"""umq devices: what is plugged in."""
+"""umq devices: list the boards that are plugged in."""
 
 import json
 from dataclasses import asdict
@@ -14,15 +14,13 @@ def command(
     ask: Annotated[
         bool, typer.Option("--ask", help="Ask each board: its program is interrupted, or an ESP32 reset.")
     ] = False,
-    port: Annotated[
-        list[str] | None, typer.Option(help="A port to look at beside these, as a virtual board's.")
-    ] = None,
+    port: Annotated[list[str] | None, typer.Option(help="One more port to look at, such as a virtual board's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ):
-    """List the boards that are plugged in: which chip as far as it shows, in boot mode or not.
+    """List the boards that are plugged in: which chip, if USB tells it, and whether in boot mode.
 
-    USB tells what a port is made by, not always what is behind it; --ask does,
-    and takes up to 20 seconds where nothing answers.
+    USB tells which chip makes the port, which is not always the board's; --ask asks
+    the board, which takes up to 20 seconds if nothing answers.
 
     Examples:
 

@@ -28,12 +28,13 @@ def command(
 ):
     """Find out why a board, or the way to its broker, does not work.
 
-    First from this computer, by a node's configuration file: is it valid, does
-    the broker's name resolve, TCP, TLS, CONNECT, a message there and back. Then
-    from the board by the configuration it has: port, MicroPython, filesystem,
-    library, node, Wi-Fi, clock, and the same way to the broker. What runs on the
-    board is stopped for that, and started again by a reset at the end. The
-    client ids are the doctor's own. The status is 1 if a step failed.
+    First it tries from this computer, with a node's configuration file: is the
+    file valid, does the broker's name resolve, TCP, TLS, CONNECT, a message there
+    and back. Then it tries from the board, with the configuration on it: port,
+    MicroPython, filesystem, library, node, Wi-Fi, clock, and the same way to the
+    broker. The program on the board is stopped for that, and a reset at the end
+    starts it again. The doctor has client ids of its own. The status is 1 if a
+    step failed.
 
     Examples:
 
@@ -94,13 +95,13 @@ def _examine_board(report, port, is_asked_for):
             else:
                 report.skip_all(board, (from_board.JOIN, *STEPS), "needs configuration")
         finally:
-            # Whatever was found, the board goes back to its work.
+            # Whatever was found, the board runs its program again.
             report.step(board, "reset", lambda: device.reset() or "the board was reset: what it runs starts again")
 
 
 def _port(path):
     twin = path.replace("/dev/tty.", "/dev/cu.")
-    if twin != path and os.path.exists(twin):  # macOS: opening the one waits for a carrier that never comes
+    if twin != path and os.path.exists(twin):  # macOS: to open /dev/tty.* waits for a carrier that never comes
         raise Failed(f"{path} waits for a modem", f"use its twin: --port {twin}")
     return path
 

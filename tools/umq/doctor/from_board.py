@@ -1,6 +1,6 @@
-"""The steps of a doctor on a board: its Wi-Fi, and the way from it to the broker.
+"""The doctor's steps on a board: its Wi-Fi, and the way from it to the broker.
 
-What runs there is short and goes over as text. Of the library on the board it needs what every program uses.
+The code for the board goes over as text, so it is short. It uses the public names of the library on the board.
 """
 
 import ast
@@ -14,8 +14,8 @@ from umq.plain import plain
 IN_REACH, JOIN, CLOCK = "Wi-Fi in reach", "Wi-Fi joined", "clock"
 _WEAK_DBM = -80
 
-# Runs on the board; each piece goes over by itself, for the heap may be small. Errors are printed as (class, MQTT's
-# code or errno's name, words).
+# Runs on the board. Each piece goes over by itself, because the heap may be small. Errors are printed as (class, MQTT's
+# return code or the errno's name, words).
 _CODE = """
 import errno as _errno, time as _time
 _shook = False
@@ -114,7 +114,7 @@ def _round_trip(topic, payload):
 
 
 class There:
-    """The board as a side (umq.doctor.network), and its Wi-Fi.
+    """The board as an end of the connection, for umq.doctor.network.examine(); and its Wi-Fi.
 
     device    a umq.device.Device, open
     settings  the node's Config
@@ -201,7 +201,7 @@ class There:
             )
         return "{}-{:02}-{:02} {:02}:{:02} UTC".format(*now)
 
-    # As umq.doctor.network asks
+    # The methods that umq.doctor.network.examine() calls
 
     def look_up(self):
         try:
@@ -212,7 +212,7 @@ class There:
 
     def tcp(self):
         self._said("_tcp")
-        return f"{plain(self._settings.server)}:{self._settings.port} takes connections"
+        return f"{plain(self._settings.server)}:{self._settings.port} accepts connections"
 
     def connect(self):
         self._said("_connect")

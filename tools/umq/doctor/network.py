@@ -1,4 +1,4 @@
-"""From a name to a message that comes back: the steps between somebody and the broker, wherever that somebody is."""
+"""The doctor's steps to a broker, from its name to a message that comes back; from this computer or from a board."""
 
 import errno
 import os
@@ -15,11 +15,11 @@ TIMEOUT_MS = 8_000
 
 
 class Trouble(Exception):
-    """What an attempt ended with, from here or from a board.
+    """The error with which an attempt ended, from here or from a board.
 
     kind   the exception's class
     code   MQTT's return code, or the name that errno has for the number ("ECONNREFUSED"), or None
-    words  what it said
+    words  the error's text
     """
 
     def __init__(self, kind, code, words):
@@ -29,19 +29,19 @@ class Trouble(Exception):
         self.words = words
 
     def as_error(self):
-        """The like of it, as reach.diagnosis() takes it."""
+        """An exception of that kind, for reach.diagnosis()."""
         if self.kind in ("MQTTException", "Full"):
             return Exception(self.code, self.words)
         return OSError(getattr(errno, str(self.code), None), self.words)
 
 
 def examine(report, where, side, settings, needs=()):
-    """Take the steps from `side`, an object with look_up(), tcp(), connect() and round_trip(topic_name), each of which
-    says in a few words what it found, or raises Trouble.
+    """Take the steps from `side`, an object with look_up(), tcp(), connect() and round_trip(topic_name). Each returns
+    in a few words what it found, or raises Trouble.
 
-    where     for the report
+    where     the place, for the report
     settings  the node's Config
-    needs     steps without which none of this can be
+    needs     steps that must have gone well before
     """
     target = reach.Broker(settings.server, settings.port, settings.user, tls=bool(settings.tls_ca))
 
@@ -55,7 +55,7 @@ def examine(report, where, side, settings, needs=()):
     report.step(where, TCP, lambda: tried(side.tcp), [LOOK_UP])
     connected = None
     if target.tls:
-        # The handshake goes with CONNECT: one attempt, and what it ended with tells which of the two it was.
+        # One attempt does both, the handshake and CONNECT. Its error tells which of the two failed.
         def shake():
             nonlocal connected
             connected = _outcome(side)
@@ -79,7 +79,7 @@ def examine(report, where, side, settings, needs=()):
 
 
 def taken(settings):
-    """What CONNECT found when it went well."""
+    """The words for a CONNECT that went well."""
     return f"return code 0, {f'as user {plain(settings.user)}' if settings.user else 'without a user'}"
 
 
@@ -97,7 +97,7 @@ def _failed(trouble, target):
 
 
 class Here:
-    """This computer as a side, with the project's library.
+    """This computer as an end of the connection, with the project's library.
 
     settings  the node's Config
     target    the umq.reach.Broker that it names
@@ -120,7 +120,7 @@ class Here:
             socket.create_connection((self._settings.server, self._settings.port), TIMEOUT_MS / 1000).close()
         except OSError as error:
             raise _trouble(error)
-        return f"{self._target} takes connections"
+        return f"{self._target} accepts connections"
 
     def connect(self):
         client = self._connected()
@@ -152,14 +152,14 @@ class Here:
         from umqtt_full import MQTTClient, MQTTException, Transport
 
         class Noting(Transport):
-            # Notes whether TLS was still shaking hands when the link was closed, which may be done twice.
+            # Notes whether the TLS handshake was still under way at a close(), of which there may be two.
             shook = False
 
             def close(self):
                 self.shook = self.shook or self.shaking
                 super().close()
 
-        # An id of its own: the node's would throw the node out [MQTT-3.1.4-2].
+        # An id of its own: with the node's id the broker would disconnect the node [MQTT-3.1.4-2].
         client_id, link = f"umq-doctor-{os.urandom(4).hex()}", Noting()
         client = self._target.client(MQTTClient, client_id, timeout_ms=TIMEOUT_MS, transport=link)
         try:

@@ -1,4 +1,4 @@
-"""The steps of a doctor on a board: what is on it."""
+"""The doctor's steps on a board: MicroPython, filesystem, library, node and configuration."""
 
 import contextlib
 import hashlib
@@ -11,14 +11,14 @@ from umq.plain import plain
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
 _OLDEST = (1, 26)
-_LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need some
+_LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need room
 _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
 _IMPORTED = "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
 _FORGET = "for m in list(sys.modules):\n if m.split('.')[0] == 'umqtt_full': del sys.modules[m]"
 
 
 def examine_contents(report, device):
-    """What is on the board: MicroPython, its filesystem, library, node. -> the Config that it has, or None"""
+    """Examine MicroPython, filesystem, library, node and configuration. -> the board's Config, or None"""
     device.make_room()
     report.step(BOARD, VERSION, lambda: _version(device))
     report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
@@ -61,7 +61,7 @@ def _filesystem(device):
         )
     except CodeError as error:
         raise Failed(f"it does not answer: {error.exception}", _NEW_FILESYSTEM)
-    if not blocks:  # the root alone, in which nothing is mounted
+    if not blocks:  # nothing is mounted at the root
         raise Failed("none is mounted: the flash holds none, or one of another kind", _NEW_FILESYSTEM)
     found = f"{(kinds or ['mounted'])[0]}, {block * free // 1024:,} KB free of {block * blocks // 1024:,} KB"
     if "VfsFat" in kinds:
@@ -74,7 +74,7 @@ def _filesystem(device):
 def _library(device, expected):
     try:
         version, file = device.evaluate(_IMPORTED)
-        if not _is_in_lib(file):  # it may be what `umq repl` had mounted, which is not there any more
+        if not _is_in_lib(file):  # `umq repl` may have mounted it, and it is gone by now
             device.run(_FORGET)
             version, file = device.evaluate(_IMPORTED)
     except CodeError as error:

@@ -1,4 +1,4 @@
-"""What a doctor finds, step by step: each step has a name, what was found, and, where it failed, what to do."""
+"""The doctor's findings: each step has a name, what was found and, if it failed, what to do."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ class Failed(Exception):
 
 
 class Doubtful(Failed):
-    """It may be well, or not; the steps after it will tell."""
+    """This step may be right or wrong: the steps after it will tell."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Finding:
 
 
 class Report:
-    """Runs steps and gathers their findings; `told` takes each, `begins` the name of a step that may take a while."""
+    """Runs steps and gathers their findings. told(finding) is called with each, begins(name) before each step."""
 
     def __init__(self, told, begins=lambda name: None):
         self.findings = []
@@ -43,12 +43,12 @@ class Report:
         self._secrets = []
 
     def hide(self, *secrets):
-        """These texts, should anything repeat them, are not shown."""
+        """Show these texts nowhere, even if an error repeats them."""
         self._secrets += [secret for secret in secrets if secret]
 
     def step(self, where, name, run, needs=()):
-        """run() -> what was found; it raises Failed, Doubtful or a UserError. It is skipped unless the steps `needs`
-        of the same place went well, or are in doubt. -> what run() returned, None if it did not."""
+        """Run a step: run() returns what was found, or raises Failed, Doubtful or a UserError. It is skipped unless the
+        steps `needs` of the same place are OK or DOUBTFUL. -> what run() returned, None if it raised."""
         unmet = next((need for need in needs if not self._went_well(where, need)), None)
         if unmet:
             self._add(Finding(where, name, SKIPPED, f"needs {unmet}"))
@@ -67,16 +67,19 @@ class Report:
         return None
 
     def skip_all(self, where, names, why):
-        """Steps that have no place here."""
+        """Note that these steps were skipped, and why."""
         for name in names:
             self._add(Finding(where, name, SKIPPED, why))
 
     def failed(self):
-        """Those that did."""
+        """The findings of the steps that failed."""
         return [finding for finding in self.findings if finding.state == FAILED]
 
     def _went_well(self, where, name):
-        return any((f.where, f.step) == (where, name) and f.state in (OK, DOUBTFUL) for f in self.findings)
+        return any(
+            (finding.where, finding.step) == (where, name) and finding.state in (OK, DOUBTFUL)
+            for finding in self.findings
+        )
 
     def _add(self, finding):
         self.findings.append(

@@ -1,1 +1,1 @@
-"""MicroPython onto boards: firmware found or downloaded, checked, written, verified."""
+"""Puts MicroPython onto boards: firmware is found or downloaded, checked, written and verified."""

@@ -1,4 +1,4 @@
-"""Firmware onto RP2 chips: a UF2 file is copied to the drive that the chip shows in its boot mode (BOOTSEL)."""
+"""Flashes RP2 chips: copies a UF2 file to the drive that the chip shows in its boot mode (BOOTSEL)."""
 
 import os
 import time
@@ -9,12 +9,13 @@ from umq.errors import UserError
 from umq.flash import uf2
 from umq.flash.firmware import RP2_FLASH
 
-# Each is synchronised before the next, so that the bar tells the truth and a cut is noticed where it happens.
+# Bytes of a piece. Each is synchronised before the next, so that the bar is right and a pulled cable is noticed at
+# once.
 _PIECE = 1 << 16
 
 _LOOK_S = 0.2
 _DRIVE_S = 30  # from machine.bootloader() to a mounted drive
-_LEAVE_S = 10  # from the last byte to the drive's going
+_LEAVE_S = 10  # from the last byte until the drive goes away
 _RETURN_S = 20  # from there to MicroPython's serial port
 
 
@@ -28,7 +29,7 @@ def steps(board, firmware, drive, port, erase=False):
     if erase:
         place = board.filesystem
         lines.append(f"with it erase 0x{place.offset:x} to 0x{place.offset + place.size:x}: the board's files are lost")
-    lines.append("see that the board takes it: the drive goes, and the serial port comes")
+    lines.append("see that the board takes it: the drive goes away, and the serial port appears")
     return lines
 
 
@@ -53,8 +54,8 @@ def no_drive(board):
 def write(board, firmware, drive, erase=False, progress=None):
     """Copy `firmware`, an umq.flash.firmware.Firmware, to `drive`; progress(done, total) is called in bytes.
 
-    Returns True when the drive went away, as that of a board that took it does; False when it stays, and the copy was
-    read back and is equal. UserError: it failed.
+    Returns True if the drive went away, because the board took the firmware; False if it stays, and the copy was read
+    back and is equal. UserError if it failed.
     """
     data = with_erased_files(board, firmware.data) if erase else firmware.data
     target = drive.path / (firmware.path.stem + ".uf2")
@@ -70,12 +71,12 @@ def write(board, firmware, drive, erase=False, progress=None):
         if target.read_bytes() == data:
             return False
     except OSError:
-        return True  # it has just gone
+        return True  # the drive has just gone
     raise UserError(f"{target} does not hold what was written to it: run `umq flash {board.name}` again")
 
 
 def wait_for_board(before):
-    """The path of MicroPython's serial port once it is there, or None; before: the paths that there were already."""
+    """The path of MicroPython's serial port once it is there, or None; before: the paths of the ports until now."""
 
     def new():
         found = [one.path for one in serial_ports.listed() if one.port == "rp2" and one.boot_mode is False]
@@ -94,7 +95,7 @@ def with_erased_files(board, data):
 
 
 def _copy(data, target, progress):
-    # Returns how many bytes the drive has taken. A board resets with the last of them, and may swallow the answer.
+    # Returns how many bytes the drive has taken. A board resets at the last byte, so the write may end in an error.
     done = 0
     try:
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -119,12 +120,12 @@ def _copy(data, target, progress):
         try:
             os.close(handle)
         except OSError:
-            pass  # as above
+            pass  # the board has reset
     return done
 
 
 def _wait(look, patience_s):
-    # What look() finds, or its last word when the time is over.
+    # What look() finds; if time runs out, what it returned last.
     deadline = time.monotonic() + patience_s
     while not (found := look()) and time.monotonic() < deadline:
         time.sleep(_LOOK_S)

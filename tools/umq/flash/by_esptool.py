@@ -1,4 +1,4 @@
-"""Firmware onto ESP32 chips, by esptool, which runs as a program of its own; what it says becomes one line."""
+"""Flashes ESP32 chips with esptool, which runs as a program of its own; its error messages become one line."""
 
 import os
 import re
@@ -14,14 +14,14 @@ _SAFE_BAUD = 115_200  # the rate at which the chips' boot loaders begin
 _PERCENT = re.compile(r"(\d+\.\d)%")
 _CONNECTED = re.compile(r"^Connected to (ESP32\S*) on ")
 _CHIP = re.compile(r"This chip is (\S+), not")
-# What pyserial, or the system under it, says of a port that went away.
+# Errors of pyserial and of the system when a port has gone away.
 _GONE = re.compile(r"Errno|termios|Input/output error|disconnected|could not (open|configure) port", re.I)
 _SIZE = re.compile(r"^Detected flash size: (\d+)([KM])B")
 _NO_ANSWER = re.compile(r"Failed to connect|No serial data received|Wrong boot mode", re.I)
 
 
 class _Failed(Exception):
-    # esptool gave up: what it said, and at how many per cent of the writing, or None before it began.
+    # esptool gave up: its message, and the per cent that were written, None if writing had not begun.
 
     def __init__(self, said):
         super().__init__(said)
@@ -44,7 +44,7 @@ def steps(board, firmware, port, erase=False, no_stub=False, baud=BAUD):
 
 
 def identify(port):
-    """The chip at `port`, as umq.boards names it; it is reset. UserError: none answers."""
+    """The chip at `port`, as umq.boards names it; it is reset. UserError if no chip answers."""
     chips = []
     command = ["--chip", "auto", "--port", port, "--connect-attempts", "2", "--no-stub", "chip-id"]
     why = "it is none of the ESP32s"
@@ -58,7 +58,7 @@ def identify(port):
 
 
 def flash_size(board, port):
-    """How many bytes of flash the chip at `port` has, which stays in its boot loader. UserError: it does not say."""
+    """How many bytes of flash the chip at `port` has; it stays in its boot loader. UserError if that is not known."""
     sizes = []
     command = ["--chip", board.mcu, "--port", port, "--no-stub", "--after", "no-reset", "flash-id"]
     try:
@@ -74,8 +74,8 @@ def flash_size(board, port):
 def write(board, firmware, port, erase=False, no_stub=False, baud=BAUD, progress=None):
     """Write `firmware`, an umq.flash.firmware.Firmware, to the ESP32 at `port` and compare; then the chip is reset.
 
-    erase: the whole flash first; no_stub: without esptool's helper on the chip, which an emulation cannot run;
-    progress(done, total) is called in bytes. When the line loses bytes it is tried again, slower. UserError: it failed.
+    erase: erase the whole flash first; no_stub: without esptool's helper on the chip, which an emulation cannot run;
+    progress(done, total) is called in bytes. If the line loses bytes, try again, slower. UserError if it failed.
     """
     try:
         _run(board, firmware, port, erase, no_stub, baud, progress)
@@ -111,14 +111,14 @@ def _run(board, firmware, port, erase, no_stub, baud, progress):
 
 
 def _esptool(arguments, heard):
-    # Runs esptool; heard(line) is called with what it says, as it says it.
-    # So wide that no line is broken, and without colours.
-    surroundings = dict(os.environ, COLUMNS="1000", NO_COLOR="1", TERM="dumb", PYTHONIOENCODING="utf-8")
+    # Runs esptool, and calls heard(line) with each line as it comes. The terminal is so wide that no line is broken,
+    # and has no colours.
+    environment = dict(os.environ, COLUMNS="1000", NO_COLOR="1", TERM="dumb", PYTHONIOENCODING="utf-8")
     running = subprocess.Popen(
         [sys.executable, "-m", "esptool", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=surroundings,
+        env=environment,
         encoding="utf-8",
         errors="replace",
     )
@@ -139,7 +139,7 @@ def _error(said):
     # The line with the error, else the last one.
     for line in reversed(said):
         if found := re.search(r"(?:fatal|serial exception) error occurred: (.*)", line):
-            return found[1].split(". ")[0].rstrip(".")  # what follows is advice
+            return found[1].split(". ")[0].rstrip(".")  # the sentences after it are advice
     return next((line for line in reversed(said) if line), "it ended without a word")
 
 

@@ -1,4 +1,4 @@
-"""umq flash: MicroPython onto a board."""
+"""umq flash: put MicroPython onto a board."""
 
 import sys
 from pathlib import Path
@@ -20,13 +20,13 @@ def command(
     drive: Annotated[Path | None, typer.Option(help="The drive of an RP2 board in boot mode.")] = None,
     erase: Annotated[bool, typer.Option("--erase", help="Erase the files on the board too.")] = False,
     with_files: Annotated[
-        bool, typer.Option("--with-files", help="The file holds files too, or only files, of umq image.")
+        bool, typer.Option("--with-files", help="The file is from umq image: it holds files, with firmware or without.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before files are lost.")] = False,
     baud: Annotated[int, typer.Option(help="Bits a second, for ESP32 boards.")] = by_esptool.BAUD,
     no_stub: Annotated[
-        bool, typer.Option("--no-stub", help="By the ROM of an ESP32 alone: slower; emulations need it.")
+        bool, typer.Option("--no-stub", help="Use the ROM of an ESP32 alone: slower; emulations need it.")
     ] = False,
     mirror: Annotated[
         str | None,
@@ -35,10 +35,10 @@ def command(
 ):
     """Put MicroPython onto a board, and verify it.
 
-    The firmware is checked before anything is written: is it whole, and for
-    this chip. Files on the board stay, unless --erase or --with-files is given. A
-    download is checked against its SHA-256 in boards/firmware.json, where the
-    first download of each file writes it.
+    Before anything is written, umq checks that the firmware is whole and for this
+    chip. Files on the board stay, unless --erase or --with-files is given. A
+    download must have the SHA-256 in boards/firmware.json, where the first
+    download of each file writes it.
 
     Examples:
 

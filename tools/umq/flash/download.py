@@ -1,7 +1,7 @@
-"""Firmware from micropython.org: one version for all boards, named in a lock file with the SHA-256 of each file.
+"""Downloads firmware from micropython.org. A lock file names one version for all boards and the SHA-256 of each file.
 
-micropython.org publishes no checksums. So the lock file trusts the first download: it is checked as firmware for its
-board, and its SHA-256 is written down; every later one, here or wherever the lock file is, must be the same.
+micropython.org publishes no checksums, so the first download is trusted: it is checked as firmware for its board, and
+its SHA-256 goes into the lock file. Every later download, on any computer with this lock file, must be the same.
 """
 
 import contextlib
@@ -26,31 +26,31 @@ _MOST = 32 << 20
 
 
 def name(board):
-    """The name of the firmware file for `board` that the lock file means."""
+    """The name of the firmware file for `board`, in the version of the lock file."""
     found = _read()
     return f"{board.image}-{found['date']}-{found['version']}{board.suffix}"
 
 
 def path(board):
-    """Where the file that the lock file means lies, once it is there."""
+    """The path of that file on this computer; it may not exist yet."""
     return CACHE / name(board)
 
 
 def address(board, mirror=None):
-    """From where it is downloaded."""
+    """The address from which that file is downloaded."""
     return (mirror or _read()["address"]).rstrip("/") + "/" + name(board)
 
 
 def locked(board):
-    """The SHA-256 that it must have, or None before its first download."""
+    """The SHA-256 that the file must have, or None before its first download."""
     return _read()["sha256"].get(name(board))
 
 
 def fetch(board, mirror=None, progress=None):
-    """The path of the firmware file for `board`, downloaded unless it is there, and as the lock file has it.
+    """The path of the firmware file for `board`, downloaded if it is missing, with the SHA-256 of the lock file.
 
-    mirror: the address of a folder to take it from instead of micropython.org's; progress(done, total): is called as
-    bytes come in, total may be None. Returns (path, news): news is a line to show when a SHA-256 was written down, or
+    mirror: the address of a folder to take it from instead of micropython.org's; progress(done, total) is called as
+    bytes arrive, total may be None. Returns (path, news): news is a line to show when a SHA-256 was written down, or
     None.
     """
     found = _read()
@@ -83,8 +83,10 @@ def _read():
     try:
         found = json.loads(LOCK.read_text())
         kinds = {key: type(found[key]) for key in ("address", "version", "date", "sha256")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{LOCK}, which names the firmware, cannot be read: {error!r}")
+    except OSError as error:
+        raise UserError(f"{LOCK}, which names the firmware, cannot be read: {error.strerror}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{LOCK}, which names the firmware, is damaged: {error!r}")
     if kinds != {"address": str, "version": str, "date": str, "sha256": dict}:
         raise UserError(f'{LOCK} must have "address", "version" and "date" as text and "sha256" as an object')
     return found
@@ -103,13 +105,13 @@ def _download(address, path, progress):
                 if len(data) > _MOST:
                     raise UserError(f"{address} gives more than {_MOST:,} bytes, which no firmware has")
     except urllib.error.HTTPError as error:
-        raise UserError(f"{address} cannot be had: {error.code} {error.reason}; is the version still there?")
+        raise UserError(f"{address} cannot be downloaded: {error.code} {error.reason}; is the version still there?")
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         reason = getattr(reason, "strerror", None) or reason
         raise UserError(
             f"{address} cannot be reached ({reason}): download it where there is a network, and put it at {path}, or "
-            "name it by --firmware"
+            "name it with --firmware"
         )
     if total is not None and len(data) != total:
         raise UserError(f"{address} broke off after {len(data):,} of {total:,} bytes: try again")

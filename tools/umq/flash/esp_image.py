@@ -1,7 +1,7 @@
 """Firmware images for ESP32 chips, as MicroPython publishes them: boot loader, partition table and program in one file.
 
-Bytes in; a fault is a UserError that says what is wrong with "it", the file. A file is taken only when every part of it
-is there and agrees with its checksums: a board that was given half a program does not start.
+A fault is a UserError that calls the file "it". A file is accepted only if every part of it is there and agrees with
+its checksums, because a board with half a program does not start.
 """
 
 import hashlib
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from umq.errors import UserError
 
-# Where boot loaders look for the table of the partitions, in the flash.
+# The address in the flash at which boot loaders look for the partition table.
 TABLE = 0x8000
 
-# What MicroPython calls the partition of its filesystem. From 1.26 on its own tables have none: the filesystem takes
-# what follows the last partition, to the end of the flash, however large that is.
+# MicroPython's name for the partition of its filesystem. From 1.26 on its own tables have none: the filesystem takes
+# all of the flash behind the last partition.
 FILESYSTEM = "vfs"
 
 CHIPS = {
@@ -53,7 +53,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class EspImage:
-    """What a whole firmware file is: for which chip, and its partitions in the order of the table."""
+    """A whole firmware file: its chip, and its partitions in the order of the table."""
 
     chip: str
     partitions: tuple
@@ -87,7 +87,9 @@ def program(data, at, name):
         raise UserError(f"it is truncated: its {name} is missing")
     magic, segments, _, _, _, _, chip, _, _, _, hashed = _HEADER.unpack_from(data, at)
     if magic != _MAGIC or not 0 < segments <= _MOST_SEGMENTS:
-        raise UserError(f"its {name} is no program for an ESP32 chip: it begins with 0x{magic:02x}, not 0x{_MAGIC:02x}")
+        raise UserError(
+            f"its {name} is not a program for an ESP32 chip: it begins with 0x{magic:02x}, not 0x{_MAGIC:02x}"
+        )
     if chip not in CHIPS:
         raise UserError(f"its {name} is for a chip that is not known, number {chip}")
     place = at + _HEADER.size
@@ -108,7 +110,7 @@ def program(data, at, name):
     if data[end - 1] != checksum:
         raise UserError(f"its {name} is garbled: the checksum is 0x{data[end - 1]:02x} and should be 0x{checksum:02x}")
     if hashed and hashlib.sha256(data[at:end]).digest() != data[end : end + 32]:
-        raise UserError(f"its {name} is garbled: its SHA-256 is another")
+        raise UserError(f"its {name} is garbled: its SHA-256 differs")
     return CHIPS[chip], end + hash_size - at
 
 
@@ -128,14 +130,14 @@ def table(data, at):
         raise UserError(f"it is truncated: {len(data):,} bytes end in its partition table")
     if data[place : place + 16] == _TABLE_HASH:
         if hashlib.md5(data[at:place], usedforsecurity=False).digest() != data[place + 16 : place + 32]:
-            raise UserError("its partition table is garbled: its MD5 is another")
+            raise UserError("its partition table is garbled: its MD5 differs")
     elif data[place : place + 2] != b"\xff\xff":
         raise UserError("its partition table is garbled: it does not end")
     return found
 
 
 def _xor(data):
-    # The exclusive or of all bytes: of lines of 4096 first, for speed, then within the one that results.
+    # The exclusive or of all bytes. For speed it first combines lines of 4096 bytes, then the bytes of the result.
     folded = 0
     whole = len(data) // 4096 * 4096
     for start in range(0, whole, 4096):

@@ -1,4 +1,4 @@
-"""MicroPython's firmware for a board, in a file that is checked before anything is done with it."""
+"""MicroPython's firmware for a board: a file that is checked before it is used."""
 
 import hashlib
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ class Firmware:
 def load(board, path, with_files=False):
     """The Firmware in the file at `path`, for `board`, an umq.boards.Board; UserError if it is not for it.
 
-    with_files: it may hold a filesystem, after MicroPython or alone, as `umq image` makes it; otherwise that is
-    refused, for the files on the board would be lost.
+    with_files: it may hold a filesystem, alone or after MicroPython, as `umq image` makes it. Otherwise a filesystem is
+    refused, because the files on the board would be lost.
     """
     if board.method == "none":
         raise UserError(f"{board.name} takes no firmware: {board.boot_mode}")
@@ -56,7 +56,7 @@ def load(board, path, with_files=False):
             f"{path} reaches into the board's files: it ends at 0x{end:x}, they begin at 0x{files:x}; if it brings "
             "files of its own, say --with-files"
         )
-    # The ESP32s' images are for more flash than is usual, too; esptool sees how much the chip has.
+    # An image for an ESP32 may need more flash than is usual; esptool finds out how much the chip has.
     most = _LARGEST_FLASH if board.method == "esptool" else board.flash_size
     if end > most:
         raise UserError(f"{path} is too large: it ends at 0x{end:x}, the flash at 0x{most:x}")
@@ -76,7 +76,7 @@ def flash_size(board, firmware):
 
 
 def _files(board, start, data):
-    # What of `data` lies where the board's files do.
+    # The part of `data` that lies where the board's files are.
     return data[board.filesystem.offset - start :]
 
 

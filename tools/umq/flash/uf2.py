@@ -1,7 +1,7 @@
 """UF2 files: firmware in blocks of 512 bytes, each with the address of its payload and the family of its chip.
 
-Bytes in, bytes out: nothing here knows boards, drives or files. A file that is not whole is refused, with the block
-that gave it away.
+This module takes and returns bytes; it knows no boards and no drives. A file that is not whole is refused, with the
+number of the block that is wrong.
 """
 
 import struct
@@ -19,8 +19,8 @@ _HEADER = struct.Struct("<8I")
 _NOT_FOR_FLASH = 0x0001
 _HAS_FAMILY = 0x2000
 
-# Files for the RP2350 begin with one block that its first revision needs and all others pass over (erratum E10): of
-# this family, said to be the first of two, full of 0xEF.
+# Files for the RP2350 begin with one block that its first revision needs and all others skip (erratum E10). It has this
+# family, says that it is the first of two, and is full of 0xEF.
 _ABSOLUTE = 0xE48BFF57
 _FILLING = b"\xef" * PAYLOAD
 
@@ -39,8 +39,8 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Uf2:
-    """What a UF2 file holds: the family id, and {address: payload} in the order of the addresses; absolute is the block
-    for erratum E10, as it stands at the start of the file, or nothing."""
+    """The contents of a UF2 file: the family id, and {address: payload} in the order of the addresses. absolute is the
+    block for erratum E10, if the file begins with one, else empty."""
 
     family: int
     pages: dict
@@ -69,7 +69,7 @@ class Uf2:
 
 
 def family_name(family):
-    """What is called by that family id, for people to read."""
+    """The name of the chip with that family id, for people."""
     return f"{FAMILIES.get(family, 'an unknown chip')} (0x{family:08x})"
 
 
@@ -79,9 +79,9 @@ def parse(data):
     UserError if they are no such file, a part of one, or contradict themselves; it names the fault and its block.
     """
     if len(data) < BLOCK or struct.unpack_from("<2I", data) != _STARTS:
-        raise UserError("it is no UF2 file")
+        raise UserError("it is not a UF2 file")
     if len(data) % BLOCK:
-        raise UserError(f"it is truncated: {len(data):,} bytes are no whole number of blocks of {BLOCK}")
+        raise UserError(f"it is truncated: {len(data):,} bytes are not a whole number of blocks of {BLOCK}")
     blocks = [_block(data, at) for at in range(0, len(data), BLOCK)]
     absolute = bytes(data[:BLOCK]) if _is_absolute(blocks[0]) else b""
     if absolute:
@@ -108,7 +108,7 @@ def parse(data):
 def build(pieces, family, absolute=b""):
     """The bytes of a UF2 file of `pieces`, (address, bytes) each, for the chips of that family; `absolute` as in Uf2.
 
-    The addresses lie on whole pages of 256 bytes; what a piece lacks to a whole page is filled with 0xff.
+    The addresses lie on whole pages of 256 bytes; a piece is filled up to a whole page with 0xff.
     """
     pages = {}
     for start, piece in pieces:
@@ -126,7 +126,7 @@ def build(pieces, family, absolute=b""):
 
 
 def sectors(pages, size):
-    """`pages`, {address: bytes}, as whole sectors of `size` bytes, {address: bytes}; what is missing is 0xff.
+    """`pages`, {address: bytes}, as whole sectors of `size` bytes, {address: bytes}; missing bytes are 0xff.
 
     The RP2040's boot loader erases a sector for every sixteenth block of a file, wherever that goes (erratum E14): so
     no sector but the last may be there in part.

@@ -1,4 +1,4 @@
-"""The two ways of firmware onto a board, by esptool and by the drive of its boot mode, as one."""
+"""One interface for the two ways to flash a board: esptool, and the drive of its boot mode."""
 
 from umq import progress
 from umq.device import drives, serial_ports
@@ -7,8 +7,8 @@ from umq.flash import by_drive, by_esptool, firmware
 
 
 def way(board, image, port=None, drive=None, erase=False, baud=by_esptool.BAUD, no_stub=False):
-    """How `image`, an umq.flash.firmware.Firmware, gets onto the board: an object with ready(), which finds the board,
-    then run(), which writes and returns a line that says so. UserError: it failed.
+    """The way of `image`, an umq.flash.firmware.Firmware, onto the board: an object with ready(), which finds the
+    board, and run(), which writes and returns a line that says so. UserError if it failed.
 
     port, drive: paths, None for the only one there is; the rest are options of `umq flash`.
     """
@@ -17,7 +17,7 @@ def way(board, image, port=None, drive=None, erase=False, baud=by_esptool.BAUD, 
 
 
 class _Esptool:
-    # One ESP32 board, its firmware, and the way there.
+    # For an ESP32 board.
 
     def __init__(self, board, image, port, drive, erase, baud, no_stub):
         if drive:
@@ -41,17 +41,17 @@ class _Esptool:
         return f"{self._board.name}: {len(self._image.data):,} bytes written at {self._port} and verified"
 
     def _refuse_files_for_another_flash(self):
-        # MicroPython mounts no filesystem of another size than the flash has room for: it makes an empty one instead.
+        # MicroPython would not mount a filesystem whose size does not match the flash: it would make an empty one.
         wanted = firmware.flash_size(self._board, self._image)
         if wanted is not None and (found := by_esptool.flash_size(self._board, self._port)) != wanted:
             raise UserError(
                 f"the chip at {self._port} has {found >> 20} MB of flash, and the files are for {wanted >> 20} MB: "
-                f"make the image anew with --flash-mb {found >> 20}"
+                f"make the image again with --flash-mb {found >> 20}"
             )
 
 
 class _Uf2:
-    # The same for an RP2 board.
+    # For an RP2 board.
 
     def __init__(self, board, image, port, drive, erase, baud, no_stub):
         self._board, self._image, self._port, self._erase = board, image, port, erase

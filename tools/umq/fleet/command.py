@@ -1,4 +1,4 @@
-"""umq fleet: an image for each node of a CSV file, and each onto its board."""
+"""umq fleet: make an image for each node of a CSV file, and write each to its board."""
 
 import json
 import sys
@@ -20,17 +20,19 @@ _STATE = "fleet.json"
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A row a node, a column a key.")],
     board: Annotated[str, typer.Argument(metavar="BOARD", help="The boards' name, a folder of boards/.")],
-    config: Annotated[Path | None, typer.Option(help="What a row leaves empty is taken from this file.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The file with the values that a row leaves empty.")] = None,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into each.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
-    flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
+    flash_mb: Annotated[
+        int | None, typer.Option(help="MB of flash, if an ESP32 board has another size than usual.")
+    ] = None,
     out: Annotated[
-        Path, typer.Option(help="The folder for the images, and for what is done.", show_default="build/fleet")
+        Path, typer.Option(help="The folder for the images and the notes on what is done.", show_default="build/fleet")
     ] = BUILD / "fleet",
     flash: Annotated[bool, typer.Option("--flash", help="Write each image to its board, one after the other.")] = False,
     port: Annotated[list[str] | None, typer.Option(help="A board's port, or RP2's drive; once for each.")] = None,
     node: Annotated[list[str] | None, typer.Option(help="Only this node, done or not; once for each.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ):
     """Make an image for each node of a fleet, and with --flash write each to a board.
 
@@ -39,7 +41,7 @@ def command(
     images hold secrets: their mode is 0600.
 
     Run it again to go on where it stopped: a node whose board has its image is
-    passed over, until something of it changes.
+    passed over until its configuration, the program or the firmware changes.
 
     Examples:
 
@@ -99,7 +101,7 @@ def _make(board, nodes, mpy, firmware, file, out):
 
 
 def _flash(board, files, state, ports, again):
-    # What becomes of each node, as {name: (word, why)}; what is done is noted at once.
+    # {name: (state, why)} of each node. Each board that is done is noted at once.
     from umq.flash import firmware, ways
 
     def put(name, port):

@@ -1,18 +1,17 @@
-"""A fleet's images onto its boards, one after the other: who is asked for what, what is done, what failed."""
+"""Writes a fleet's images to its boards, one after the other, and asks for each board in turn."""
 
 from umq.errors import UserError
 
-# What becomes of a node; the words are for people and for scripts.
+# The states of a node, in words for people and for scripts.
 FLASHED, BEFORE, FAILED, NOT_YET = "flashed", "flashed before", "failed", "not yet"
 
 
 def flash(nodes, ports, put, ask):
     """Write an image to the board of each of `nodes`, a list of names; {name: (FLASHED or FAILED or NOT_YET, why)}.
 
-    ports: where boards are plugged in now; the first nodes are for these, in their order. For every further one, and
-    without ports for each, ask(words) is called first: it returns once the board is there, "s" to pass the node over,
-    "q" to stop, None when nobody answers. put(name, port) writes, and raises UserError when that fails; then it goes on
-    with the next.
+    ports: where boards are plugged in now; the first nodes go to these, in their order. For every further node, or for
+    each if there are no ports, ask(words) is called first. It returns once the board is there; "s" skips the node, "q"
+    or None (the input has ended) stops. put(name, port) writes; if it raises UserError, the next node follows.
     """
     outcome: dict[str, tuple[str, str]] = dict.fromkeys(nodes, (NOT_YET, ""))
     for number, name in enumerate(nodes):

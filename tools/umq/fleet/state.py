@@ -1,4 +1,4 @@
-"""What of a fleet is done: a file beside its images, so that a run that was stopped goes on where it was."""
+"""Which boards of a fleet are done: a file beside the images, so that a run that was stopped goes on where it was."""
 
 import hashlib
 import json

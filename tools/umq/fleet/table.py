@@ -9,13 +9,13 @@ from umq import contents, settings
 from umq.errors import UserError
 
 _NAME = "client_id"
-# What two nodes must not share: by the one the broker tells them apart, under the other they speak.
+# Keys that two nodes must not share: the broker tells them apart by the one, and they publish under the other.
 _OWN = (_NAME, "topic")
 
 
 @dataclass(frozen=True)
 class Node:
-    """One row: its line in the file, the node's name, and what its board carries beside the program.
+    """One row: its line in the file, the node's name, and the files on its board beside the program.
 
     files  {path on the board: bytes}; they hold secrets
     """
@@ -26,7 +26,7 @@ class Node:
 
 
 class Faults(UserError):
-    """Several rows are wrong: `lines` says of each what, and holds no secret."""
+    """Several rows are wrong. `lines` has one line for each, without secrets."""
 
     def __init__(self, message, lines):
         super().__init__(message)
@@ -34,10 +34,10 @@ class Faults(UserError):
 
 
 def read(path, base=None):
-    """The Nodes of the CSV file at `path`, every row checked; Faults or UserError: some are wrong.
+    """The Nodes of the CSV file at `path`, every row checked; Faults or UserError if rows are wrong.
 
-    base: a configuration file, of which a node has what its row leaves empty. A tls_ca lies beside that, or else beside
-    the CSV file.
+    base: a configuration file with the values that rows leave empty. A tls_ca lies beside it or, without it, beside the
+    CSV file.
     """
     path = Path(path)
     common = settings.unchecked(base) if base else {}
@@ -64,7 +64,7 @@ def read(path, base=None):
 
 
 def _rows(path):
-    # Each row as its line in the file and a dict of what is set in it, or a str that says what is wrong with it.
+    # For each row its line in the file, and a dict of its values or a str that says what is wrong with the row.
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             yield from _parsed(path, csv.reader(file, skipinitialspace=True, strict=True))
@@ -83,15 +83,18 @@ def _parsed(path, reader):
                 row = zip(header, cells, strict=True)
                 yield reader.line_num, {key: settings.value(key, cell) for key, cell in row if cell}
             elif cells:
-                yield reader.line_num, f"has {len(cells)} cells, and the first line has {len(header)}"
+                yield (
+                    reader.line_num,
+                    f"has {len(cells)} cell{'s' * (len(cells) != 1)}, and the first line has {len(header)}",
+                )
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num}: is not CSV ({error})")
 
 
 def _check_header(path, header):
-    # A first line that is a node's already may hold its password: what is in it is not shown.
+    # If the first line is a node's by mistake, it may hold its password: its cells are not shown.
     keys = settings.keys()
-    faults = [f"column {at} is no key{_guess(name, keys)}" for at, name in enumerate(header, 1) if name not in keys]
+    faults = [f"column {at} is not a key{_guess(name, keys)}" for at, name in enumerate(header, 1) if name not in keys]
     faults += [f"column {name!r} is there twice" for name in keys if header.count(name) > 1]
     if _NAME not in header:
         faults.append(f"there is no column {_NAME!r}")
@@ -107,7 +110,7 @@ def _guess(name, keys):
 
 
 def _refuse_second(name, key, value, line, seen):
-    # In a name capitals do not count, as in the names of files on some systems: two nodes would have one image.
+    # Capitals in a name do not count, because some filesystems ignore them: two nodes would have one image.
     first = seen.setdefault((key, value.casefold() if key == _NAME else value), line)
     if first != line:
         advice = "" if key == _NAME else "; left out, here and in --config, it is nodes/<client_id>"

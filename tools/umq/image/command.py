@@ -1,4 +1,4 @@
-"""umq image: one file that makes a board a node."""
+"""umq image: make one file that turns a board into a node."""
 
 import json
 from pathlib import Path
@@ -20,9 +20,11 @@ def command(
     ] = CONFIG,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into it.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
-    flash_mb: Annotated[int | None, typer.Option(help="MB of flash, where an ESP32 has not what is usual.")] = None,
+    flash_mb: Annotated[
+        int | None, typer.Option(help="MB of flash, if an ESP32 board has another size than usual.")
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="The file to write; left out: build/images/CLIENT_ID...")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ):
     """Make one file for a board: the library, the node and its configuration, with MicroPython or without.
 

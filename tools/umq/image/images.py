@@ -1,4 +1,4 @@
-"""One file that makes a board a node: its filesystem, after its firmware or alone, as the board's method wants it."""
+"""One file that turns a board into a node: a filesystem, alone or after the firmware, in the format of the board."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ _SUFFIXES = {"esptool": ".bin", "uf2": ".uf2", "none": ".bin"}
 
 @dataclass(frozen=True)
 class Image:
-    """What is written to a board at once.
+    """The file for a board.
 
     data          the file's bytes
-    offset        where in the flash they go; None for UF2, which says it itself
+    offset        where in the flash they go; None for UF2, whose blocks have addresses
     firmware      how many bytes of firmware it holds, 0 for none
     filesystem    how many bytes of filesystem, and files how many files
     """
@@ -29,7 +29,7 @@ class Image:
     files: int
 
     def report(self):
-        """What a script may want to know of it."""
+        """The sizes as a dict, for scripts."""
         return {
             "bytes": len(self.data),
             "offset": self.offset,
@@ -40,7 +40,8 @@ class Image:
 
 
 def with_flash(board, megabytes):
-    """The Board with so many MB of flash; None: as board.json says. UserError where that is not for us to say."""
+    """The Board with so many MB of flash; None: as board.json says. UserError if its flash cannot be of another
+    size."""
     if megabytes is None:
         return board
     size = megabytes << 20
@@ -70,8 +71,8 @@ def make(board, files, firmware=None):
         if firmware:
             return Image(_flash(board, content, firmware), board.offset, *sizes)
     except UserError as error:
-        raise UserError(f"this firmware does not go with {board.name}: {error}")
-    if board.method == "none":  # its flash is a file, which is as long as it is
+        raise UserError(f"this firmware does not fit {board.name}: {error}")
+    if board.method == "none":  # its flash is a file of the whole size
         content = content.ljust(board.filesystem.size, b"\xff")
     return Image(content, board.filesystem.offset, *sizes)
 
@@ -90,19 +91,19 @@ def read(path):
 
 
 def write(path, data):
-    """Write `data` to the file `path`, in a folder that is made if need be, for its owner's eyes alone: an image holds
-    secrets. All of it or nothing."""
+    """Write `data` to the file `path`, whole or not at all; its folder is made if need be. Only the owner may read it:
+    an image holds secrets."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UserError(f"{path}: cannot be written: {path.parent} is no folder and cannot become one")
+        raise UserError(f"{path}: cannot be written: {path.parent} is not a folder and cannot become one")
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {path.parent} cannot be made: {error.strerror}")
     settings.write(path, data)
 
 
 def _flash(board, content, firmware):
-    # The flash from the firmware's offset on.
+    # The flash's bytes from the firmware's offset on.
     place = board.filesystem
     start, size = _filesystem_in(esp_image.parse(firmware, board.offset).partitions, board.flash_size)
     if (start, size) != (place.offset, place.size):
@@ -132,7 +133,7 @@ def _uf2(board, content, firmware):
 
 
 def _refuse(board, firmware):
-    # What is not for the board, or leaves no room for the filesystem.
+    # UserError if the firmware is for another board, or leaves no room for the filesystem.
     _, end = part_of_flash(board, firmware)
     start = board.filesystem.offset
     if end > start:

@@ -1,4 +1,4 @@
-"""umq monitor: the nodes of a broker as they are now, live; or every event as a line, for people and for scripts."""
+"""umq monitor: show the nodes of a broker live, or every event as a line, for people and for scripts."""
 
 import os
 import sys
@@ -71,15 +71,17 @@ def command(
         with screen:
             is_over = _watch(target, topic, screen, seconds, set(until or ()))
     except KeyboardInterrupt:
-        return 0  # this is how one leaves
+        return 0  # Ctrl-C is the way to end it
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; nothing is left to flush
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader of the pipe has gone: there is nothing left to flush
         return 0
     return 0 if is_over or not until else 1
 
 
 def _of_node(topic, options):
-    # The broker of the node that is configured here, and what it and its like are under.
+    # The broker of the node that is configured here, and the filter of that node's topics.
     if options or not CONFIG.exists():
         raise UserError("which broker? `umq monitor HOST`, or let `umq config` write firmware/config.json")
     config = settings.load(CONFIG, has_wifi=False).config
@@ -88,18 +90,18 @@ def _of_node(topic, options):
 
 
 def _topic_filter(topic):
-    # A root without wildcards means all below it.
+    # A filter without wildcards means all topics below it.
     add_library()
     from umqtt_full.topics import is_topic_filter
 
     topic = topic if topic.endswith(("#", "+")) or "+/" in topic else topic.rstrip("/") + "/#"
     if not is_topic_filter(topic.encode(errors="replace")) or not topic.isprintable():
-        raise UserError(f"{plain(topic)!r} is no topic filter: + and # fill a whole level, and # is the last")
+        raise UserError(f"{plain(topic)!r} is not a topic filter: + and # fill a whole level, and # is the last")
     return topic
 
 
 def _watch(target, topic, screen, seconds, until):
-    # -> did it end because all nodes of `until` were there?
+    # -> True if it ended because all nodes of `until` are online
     from umq.monitor.link import Link, Over
     from umq.monitor.model import ONLINE, Fleet
 

@@ -15,13 +15,13 @@ from umqtt_full import MQTTException  # noqa: E402
 from umqtt_full.robust import MQTTClient  # noqa: E402
 from umqtt_full.stream import COMPLETE, MORE, Streams  # noqa: E402
 
-# The longest topic name fits, so that no message, however large, ends the connection: its payload comes in parts.
+# The longest topic name fits, and payloads come in parts. So no message, however large, ends the connection.
 _MAX_PACKET = 70_000
 _READ = 8_192
 
 
 class Over(Exception):
-    """Raised by `tend`: enough was seen."""
+    """Raised by `tend` to end the monitor."""
 
 
 class Link:
@@ -29,9 +29,9 @@ class Link:
 
     target    a umq.reach.Broker
     fleet     a umq.monitor.model.Fleet
-    happened  takes each Event
-    tend      called at least once a second, while the broker is away too; what it raises ends the call
-    trouble   what is wrong with the connection at the moment, "" if nothing is
+    happened  called with each Event
+    tend      called at least once a second, also while the broker is away; an exception of it ends the call
+    trouble   what is wrong with the connection now, "" if it is up
     """
 
     def __init__(self, target, fleet, happened, tend):
@@ -56,11 +56,11 @@ class Link:
             if getattr(error, "topic_filter", None):
                 raise UserError(f"{self._target} does not let you subscribe to {self._fleet.topic_filter}")
             raise UserError(reach.explain(error, self._target))
-        except ValueError as error:  # a host name, a user or a password that cannot be one
+        except ValueError as error:  # a host name, user or password that MQTT does not allow
             raise UserError(f"{self._target}: {plain(str(error), 160)}")
 
     def poll(self, seconds):
-        """Take in what comes, for about so long."""
+        """Receive messages for about this time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._client.poll(int(left * 1000) + 1)
@@ -94,17 +94,17 @@ class Link:
 
 
 class _Client(MQTTClient):
-    told = None  # takes each error that is survived, and whether it befell an attempt to connect again
+    told = None  # told(in_reconnect, error): called with each error after which the client tries again
 
     def connect(self, clean_session=True, timeout=None, timeout_ms=None):
-        # Always a clean session, also when it connects again: another would stay behind in the broker for good.
+        # Always a clean session: with another the broker would keep this client's session for good.
         return super().connect(True, timeout, timeout_ms)
 
     def log(self, in_reconnect, e):
         self.told(in_reconnect, e)
 
     def give_up(self):
-        """Say goodbye if that can be done at once."""
+        """Disconnect, in good order if that takes no time."""
         try:
             self.disconnect(timeout_ms=1000)
         except (OSError, RuntimeError):

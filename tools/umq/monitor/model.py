@@ -1,7 +1,7 @@
-"""What a fleet is, as its messages tell: messages in, state and events out. No clock, no network, no terminal.
+"""A fleet as its messages describe it: messages in, state and events out, without clock, network or terminal.
 
-Nothing in a message is trusted: what is no JSON, too large or of another kind than a node of firmware/ sends is
-counted and otherwise left alone. Memory is bounded whatever comes.
+No message is trusted: one that is not JSON, too large, or of a kind that no node of firmware/ sends is counted and
+otherwise ignored. Memory is bounded whatever arrives.
 """
 
 import json
@@ -31,11 +31,11 @@ _FACTS = ("firmware", "machine", "runtime")
 class Event:
     """Something that happened.
 
-    when  seconds, by the clock of whoever called
+    when  seconds, by the caller's clock
     kind  "status", "birth", "telemetry", "summary", "command", "answer", "unreadable" or "link"
     node  the node's name, "" if it is about none
     text  one line for people
-    data  what a script may want, fit for JSON
+    data  the same for scripts, fit for JSON
     is_news  is it worth a line in a log that people read?
     """
 
@@ -48,14 +48,14 @@ class Event:
 
 
 class Node:
-    """One node, as far as it has told. Texts are plain (umq.plain)."""
+    """One node, as its messages describe it. Texts are plain (umq.plain)."""
 
     def __init__(self, name):
         self.name = name
         self.state = UNKNOWN
         self.facts = dict.fromkeys(_FACTS, "")
         self.history = {value: deque(maxlen=_READINGS) for value in VALUES}
-        self.last_seen = None  # None: all that is known of it was kept by the broker
+        self.last_seen = None  # None: only retained messages of it have come
         self.messages = 0
         self._arrivals = deque(maxlen=_ARRIVALS)
 
@@ -83,8 +83,8 @@ class Node:
 class Fleet:
     """All nodes under one root of topics.
 
-    topic_filter  what was subscribed to: what stands before its first wildcard is left out of the nodes' names
-    most_nodes    one more, and the one that was longest silent is forgotten
+    topic_filter  the subscription's; the part before its first wildcard is left out of the nodes' names
+    most_nodes    if there is one more, the node that was silent for longest is forgotten
     """
 
     def __init__(self, topic_filter="nodes/#", most_nodes=MOST_NODES):
@@ -100,7 +100,7 @@ class Fleet:
 
     def message(self, now, topic, payload, retain=False):
         """Take in a message: topic in bytes; payload in bytes, None if it was too large to be read; retain: the broker
-        had kept it. -> the Event, or None if it was none of a node's."""
+        had kept it. -> the Event, or None if it is not from a node."""
         self.messages += 1
         prefix, _, kind = bytes(topic).rpartition(b"/")
         read = _READERS.get(kind)
@@ -121,7 +121,7 @@ class Fleet:
         return self._happened(now, kind, node.name, text, data, is_news)
 
     def link(self, now, text):
-        """The connection to the broker came or went -> the Event."""
+        """Note that the connection to the broker came or went -> the Event."""
         return self._happened(now, "link", "", plain(text, 200))
 
     def count(self, state):
@@ -146,8 +146,7 @@ class Fleet:
         return node
 
 
-# What each kind of message says: a reader takes the node and the payload -> (text, data, is it news?), or raises
-# ValueError.
+# The readers of the kinds of messages: reader(node, payload) -> (text, data, is it news?), or ValueError.
 
 
 def _status(node, payload):
@@ -237,7 +236,7 @@ def _why(error):
 
 
 def _fixed_part(topic_filter):
-    # What all names have in common, up to a slash: of nodes/# it is nodes/, of home/+/status home/.
+    # The part of a filter before its first wildcard: nodes/ of nodes/#, home/ of home/+/status.
     levels = []
     for level in topic_filter.encode().split(b"/"):
         if level in (b"#", b"+"):

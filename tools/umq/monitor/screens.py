@@ -1,4 +1,4 @@
-"""Where a fleet is shown, and how: live on a terminal, a line an event, or at the end; for people and for scripts."""
+"""The ways to show a fleet: live on a terminal, a line an event, or once at the end; for people and for scripts."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ def choose(once, lines, as_json):
 
 
 class Screen:
-    """What there is to be seen of a fleet, and when. A context manager."""
+    """One way to show a fleet. A context manager."""
 
     def __enter__(self):
         return self
@@ -33,7 +33,7 @@ class Screen:
         """Called several times a second. trouble: what is wrong with the connection, "" if nothing is."""
 
     def end(self, fleet):
-        """No more will come."""
+        """The monitor ends."""
 
 
 class _Lines(Screen):
@@ -90,7 +90,7 @@ class _Live(Screen):
             self._live.update(self._view(fleet, trouble), refresh=True)
 
     def end(self, fleet):
-        self._live.stop()  # back to the lines from before; what was last to be seen stays under them
+        self._live.stop()  # back to the terminal's earlier lines, under which the last view stays
         self._console.print(self._view(fleet, "", height=None))
 
     def _view(self, fleet, trouble, **height):

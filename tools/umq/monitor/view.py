@@ -1,6 +1,6 @@
-"""How a fleet looks: state in, something that rich can draw out. It fits itself to the width and height it is given.
+"""A fleet as something that rich can draw, fitted to a width and a height.
 
-All text is put in as rich.text.Text, in which no markup is obeyed.
+All text becomes rich.text.Text, in which markup has no effect.
 """
 
 from collections.abc import Callable
@@ -42,8 +42,8 @@ def sparkline(readings, width):
     if not readings:
         return ""
     least, span = min(readings), max(readings) - min(readings)
-    # All the same is a line in the middle.
-    return "".join(_BARS[round((r - least) / span * 7) if span else 3] for r in readings)
+    # If all readings are equal, the line is in the middle.
+    return "".join(_BARS[round((reading - least) / span * 7) if span else 3] for reading in readings)
 
 
 def duration(seconds):
@@ -63,7 +63,7 @@ def rate(per_second):
 
 
 def _chosen(fleet, height):
-    # By name; those that are gone first where not all can be shown.
+    # In the order of their names; if not all fit, those that are gone come first.
     nodes = sorted(fleet.nodes.values(), key=lambda node: node.name)
     room = len(nodes) if height is None else max(1, height - _ROWS_AROUND - min(_LOG_LINES, len(fleet.events)))
     if len(nodes) > room:
@@ -78,7 +78,7 @@ def _headline(fleet, status):
         if count := fleet.count(state):
             line.append(f"  {count} {state}", style=_STYLES[state])
     line.append(f"  {fleet.messages} messages", style="dim")
-    odd = (fleet.unreadable, "unreadable"), (fleet.others, "of no node"), (fleet.forgotten, "nodes forgotten")
+    odd = (fleet.unreadable, "unreadable"), (fleet.others, "not from a node"), (fleet.forgotten, "nodes forgotten")
     for count, words in odd:
         if count:
             line.append(f"  {count} {words}", style="yellow")
@@ -103,7 +103,7 @@ def _seen(node, now):
     return "" if node.last_seen is None else _ago(now - node.last_seen)
 
 
-# Title, width, to the right or left, which gives way first (the highest), and what it says of a node.
+# Title, width, justification, rank (the highest is left out first), and the function for a node's cell.
 _NAME_WIDTH = 10
 _SPARKS = 12
 _GAP = 2
@@ -128,7 +128,7 @@ def _table(nodes, now, width):
         first = max(columns, key=lambda column: column[3])
         columns.remove(first)
         left += first[1] + _GAP
-    # What is left over is the names', as far as they need it.
+    # The names get the width that is left, as far as they need it.
     longest = max((cell_len(node.name) for node in nodes), default=0)
     name_width = min(_NAME_WIDTH + max(0, left), max(_NAME_WIDTH, longest))
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", show_header=bool(nodes))

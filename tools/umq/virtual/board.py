@@ -54,13 +54,13 @@ class VirtualBoard:
         unique_id=None,
     ):
         if not LEAST_HEAP <= heap <= MOST_HEAP:
-            raise UserError(f"a heap of {heap} bytes cannot be: give {LEAST_HEAP} to {MOST_HEAP}")
+            raise UserError(f"the heap cannot have {heap} bytes: give {LEAST_HEAP} to {MOST_HEAP}")
         if bits not in (32, 64):
             raise UserError(f"there is no MicroPython of {bits} bits: choose 64 or 32")
         if unique_id is not None and not re.fullmatch("[0-9a-f]{12}", unique_id):
             raise UserError(f"{unique_id!r} cannot be a unique id: give twelve hexadecimal digits in lower case")
         if link and os.path.lexists(link) and not os.path.islink(link):
-            raise UserError(f"{link} is there already, and is no link: choose another path")
+            raise UserError(f"{link} is there already, and is not a link: choose another path")
         self.ssid, self.passphrase = ssid, passphrase
         self._folder = Folder()
         self._link = link

@@ -74,7 +74,7 @@ class Chip:
         size = size or (image.stat().st_size if image.exists() else 0) or self._board.filesystem.size
         block = self._board.filesystem.block
         if size % block or size < 4 * block:
-            raise UserError(f"a flash of {size} bytes cannot be: give a multiple of {block}, and at least {4 * block}")
+            raise UserError(f"the flash cannot have {size} bytes: give a multiple of {block}, and at least {4 * block}")
         try:
             self._image = image.open("ab")
         except OSError as error:

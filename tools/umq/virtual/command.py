@@ -84,5 +84,5 @@ def _network(config):
 def _bytes(text):
     match = re.fullmatch(r"(\d+)\s*([km]?)b?", text.lower())
     if not match:
-        raise UserError(f"{text!r} is no size: give bytes, such as 65536, 64k or 1m")
+        raise UserError(f"{text!r} is not a size: give bytes, such as 65536, 64k or 1m")
     return int(match[1]) * {"": 1, "k": 1024, "m": 1024 * 1024}[match[2]]

@@ -111,7 +111,7 @@ def _number(text):
     try:
         return float(text)
     except ValueError:
-        raise UserError(f"{text!r} is no number")
+        raise UserError(f"{text!r} is not a number")
 
 
 def _place(port):

@@ -35,8 +35,8 @@ def _publish_packet(run, packet_id):
 def _acks(head, count):
     # `count` acknowledgements, of the packet ids from 1 on.
     acks = bytearray(4 * count)
-    for i in range(count):
-        struct.pack_into(">BBH", acks, 4 * i, head, 2, i + 1)
+    for number in range(count):
+        struct.pack_into(">BBH", acks, 4 * number, head, 2, number + 1)
     return memoryview(acks)
 
 
@@ -84,7 +84,7 @@ def publish(run):
 def publish_window(run):
     sock = _connect(run, True)
     window = run.window
-    packets = [_publish_packet(run, i + 1) for i in range(window)]
+    packets = [_publish_packet(run, number + 1) for number in range(window)]
     releases = _acks(0x62, window)
     # Twice, so that those of any read lie in one piece.
     releases = memoryview(bytes(releases) + bytes(releases))
@@ -100,8 +100,8 @@ def publish_window(run):
         completed = len(acks) >> 2
         if run.qos == 2:
             fresh = 0
-            for i in range(0, len(acks), 4):
-                if acks[i] == 0x50:
+            for at in range(0, len(acks), 4):
+                if acks[at] == 0x50:
                     fresh += 1
             if fresh:
                 write(releases[4 * received : 4 * (received + fresh)])
@@ -132,9 +132,9 @@ def _receive0(run):
     sock = _connect(run, False)
     sock.setblocking(False)
     while run.more(got // size):
-        n = sock.readinto(buf)
-        if n:
-            got += n
+        size_read = sock.readinto(buf)
+        if size_read:
+            got += size_read
         else:
             time.sleep_ms(_REST_MS)
     run.end(got // size)
@@ -173,14 +173,14 @@ def _receive2(run):
         fresh = released = at = 0
         end = len(data)
         while at < end:
-            n = 4 if data[at] == 0x62 else size
-            if at + n > end:
+            length = 4 if data[at] == 0x62 else size
+            if at + length > end:
                 break
-            if n == 4:
+            if length == 4:
                 released += 1
             else:
                 fresh += 1
-            at += n
+            at += length
         rest = data[at:]
         if fresh:
             write(pubrecs[4 * published : 4 * (published + fresh)])

@@ -17,9 +17,9 @@ def used():
     return gc.mem_alloc()
 
 
-for i in range(int(sys.argv[1])):
-    setattr(MQTTClient, "x%d" % i, 0)
-    delattr(MQTTClient, "x%d" % i)
+for number in range(int(sys.argv[1])):
+    setattr(MQTTClient, "x%d" % number, 0)
+    delattr(MQTTClient, "x%d" % number)
 before = used()
 from umqtt_full.journal import Journal  # noqa: E402, F401
 

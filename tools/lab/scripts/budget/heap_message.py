@@ -60,9 +60,9 @@ def publish_packet(topic, payload, qos):
 
 
 def publishing(client, qos, alternating):
-    def some(n):
-        for i in range(n):
-            which = i & alternating
+    def some(times):
+        for number in range(times):
+            which = number & alternating
             client.publish(TOPICS[which], PAYLOADS[which], False, qos)
 
     return some
@@ -72,10 +72,10 @@ def receiving(client, qos, alternating, publisher):
     client.on_message = count
     client.subscribe(b"budget/#", qos)
 
-    def some(n):
-        for i in range(n):
+    def some(times):
+        for number in range(times):
             expected = received + 1
-            publisher.publish(i & alternating)
+            publisher.publish(number & alternating)
             while received < expected:
                 client.poll(1000)
 
@@ -83,8 +83,8 @@ def receiving(client, qos, alternating, publisher):
 
 
 def pinging(client):
-    def some(n):
-        for _ in range(n):
+    def some(times):
+        for _ in range(times):
             client.ping()
             while not client.poll(1000):  # until PINGRESP
                 pass

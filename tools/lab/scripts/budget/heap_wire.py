@@ -59,8 +59,8 @@ class Wire:
             self._message = None
         else:
             return None
-        for i in range(size):
-            buf[i] = packet[i]
+        for at in range(size):
+            buf[at] = packet[at]
         return size
 
     def write(self, buf, offset, size):

@@ -34,9 +34,9 @@ class Source:
         self.readinto = self.read_piece
 
     def read_piece(self, buf):
-        n = self.file.readinto(buf)
-        piece(buf, n)
-        return n
+        size = self.file.readinto(buf)
+        piece(buf, size)
+        return size
 
     def close(self):
         self.file.close()

@@ -119,15 +119,15 @@ class Node:
                 else:
                     client.poll(_POLL_MS)
                     self.read_orders()
-            except OSError as e:
-                self.lost(e)
+            except OSError as error:
+                self.lost(error)
                 client.transport.wait(random.getrandbits(5))
         self.end()
 
-    def lost(self, e):
+    def lost(self, error):
         # Links break here. But nobody breaks the protocol: neither proxy nor broker.
-        if isinstance(e, ProtocolError):
-            print("broken", e.args[1])
+        if isinstance(error, ProtocolError):
+            print("broken", error.args[1])
 
     def end(self):
         client = self.client
@@ -140,8 +140,8 @@ class Node:
                     client.unsubscribe("nothing")
                     client.unsubscribe("nothing")
                     break
-            except OSError as e:
-                self.lost(e)
+            except OSError as error:
+                self.lost(error)
                 client.transport.wait(20)
         client.disconnect()
         print("unfinished", client.session.unfinished() + len(self.journal.arrived))
