@@ -22,7 +22,7 @@ STOCK ?= build/firmware/stock/RPI_PICO.uf2
 unexport ARGS BOARD FILE FIRMWARE MICROPYTHON SEEDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test nightly coverage test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear simulate soak lint types format clean
+.PHONY: help setup demo test nightly coverage test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear measured simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -105,6 +105,12 @@ heap: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) $(STOCK) ## measure heap of code
 
 wear: setup ## measure what the journal does to flash, and how long that lasts
 	@$(LAB) wear $(ARGS)
+
+measured: setup $(MICROPYTHON32) $(FIRMWARE) $(STOCK) ## run budget, heap, wear and bench, and write their tables into docs/measured.md
+	@$(LAB) budget --into docs/measured.md
+	@$(LAB) heap --stock $(STOCK) --frozen $(FIRMWARE) --into docs/measured.md
+	@$(LAB) wear --into docs/measured.md
+	@$(LAB) bench --into docs/measured.md
 
 simulate: $(INSTALLED) ## tell SEEDS=n stories of a simulated node while everything befalls it
 	@$(LAB) simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)

@@ -70,14 +70,14 @@ def _names_in_stub(kind):
 
 @pytest.fixture(scope="module")
 def told(need, tmp_path_factory):
-    """What pyright tells users about the programs of tests/lib/typed/ and the README: {file name: {line: words}}."""
+    """What pyright tells users about the programs of tests/lib/typed/ and the documents: {file name: {line: words}}."""
     need(types.find_node)
     folder = tmp_path_factory.mktemp("programs")
     shutil.copytree(_TYPINGS, folder / "typings")  # where editors look by themselves
     shutil.copy(ROOT / "tests" / "lib" / "typed" / "programs.py", folder)
-    readme = (ROOT / "README.md").read_text()
-    for number, program in enumerate(re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S)):
-        (folder / f"readme{number}.py").write_text(program)
+    pages = (ROOT / "README.md").read_text() + (ROOT / "docs" / "client.md").read_text()
+    for number, program in enumerate(re.findall(r"^```python\n(.*?)^```", pages, re.M | re.S)):
+        (folder / f"page{number}.py").write_text(program)
     (folder / "pyrightconfig.json").write_text('{"reportMissingModuleSource": false}')  # the library is on the board
     answer = json.loads(types.pyright("--project", str(folder), "--outputjson", stdout=subprocess.PIPE).stdout)
     found = {program.name: {} for program in folder.glob("*.py")}
@@ -93,8 +93,8 @@ def test_every_mistake_is_flagged_and_nothing_else(told):
     assert {number: told["programs.py"].get(number) for number in wrong ^ told["programs.py"].keys()} == {}
 
 
-def test_the_programs_of_the_readme_are_right(told):
-    examples = {name: words for name, words in told.items() if name.startswith("readme")}
+def test_the_programs_of_the_documents_are_right(told):
+    examples = {name: words for name, words in told.items() if name.startswith("page")}
     assert len(examples) >= 3
     assert not any(examples.values()), examples
 

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 
+from lab import document
 from umq.errors import UserError
 
 # Each command is a module lab/COMMAND.py with add_arguments(parser) and run(args) -> exit status.
@@ -19,6 +20,8 @@ _COMMANDS = {
     "types": "pyright over all code, with MicroPython's own standard library for the code of boards",
     "statements": "the table of the standard's statements and the tests that show them",
 }
+# These print tables, which a document can take.
+_MEASURE = ("bench", "budget", "heap", "wear")
 
 
 def main(argv):
@@ -45,7 +48,10 @@ def _run(argv):
     command = importlib.import_module(f"lab.{name}")
     parser = argparse.ArgumentParser(prog=f"python -m lab {name}", description=_COMMANDS[name])
     command.add_arguments(parser)
-    return command.run(parser.parse_args(argv[1:]))
+    if name not in _MEASURE:
+        return command.run(parser.parse_args(argv[1:]))
+    document.add_argument(parser)
+    return document.run(command, name, parser.parse_args(argv[1:]))
 
 
 if __name__ == "__main__":

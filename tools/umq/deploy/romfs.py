@@ -30,7 +30,7 @@ def command(
     """Put library and node into the board's ROMFS, compiled, where they run in place: their bytecode takes no heap.
 
     The board's MicroPython must have a partition for it. Those of
-    micropython.org have none for the ESP32 or the Pico W; README.md says how
+    micropython.org have none for the ESP32 or the Pico W; docs/tools.md says how
     to build one. What starts the node, main.py, and its configuration stay on
     the filesystem.
 

@@ -1,0 +1,257 @@
+"""Each program of examples/ does what its first line says: on CPython and on MicroPython, through a Mosquitto."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import runtime_scripts
+from emulation.ports import free_port
+from lab.mosquitto import Mosquitto
+from paho_end import Paho
+from runtime_scripts import PATIENCE_S, until
+from umq.project import LIB, ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(params=runtime_scripts.RUNTIMES)
+def runtime(request):
+    return runtime_scripts.command(request, request.param)
+
+
+class Program:
+    """A program of examples/ that runs in a folder of its own. `said` is what it has printed so far."""
+
+    def __init__(self, runtime, name, folder, *arguments):
+        self.said = ""
+        self._process = subprocess.Popen(
+            [*runtime, str(EXAMPLES / f"{name}.py"), *map(str, arguments)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(LIB), "MICROPYPATH": f".frozen:{LIB}"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.said += line
+
+    def until_said(self, words, times=1):
+        """Wait until it has printed the words so many times; fail, with all that it printed, if it ends before."""
+        until(lambda: self.said.count(words) >= times or not self._reader.is_alive(), f"{words!r} in {self.said!r}")
+        assert self.said.count(words) >= times, f"ended without {words!r}: {self.said}"
+
+    def finish(self):
+        """Wait for its end -> its exit status."""
+        status = self._process.wait(timeout=PATIENCE_S)
+        self._reader.join()
+        return status
+
+    def interrupt(self):
+        """Press Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def kill(self):
+        """End it without a goodbye, as a reset would."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def start(runtime, tmp_path):
+    """start(name, port, *arguments) runs a program of examples/ against the broker at that port of 127.0.0.1."""
+    with contextlib.ExitStack() as running:
+
+        def run(name, port, *arguments, host="127.0.0.1"):
+            program = Program(runtime, name, tmp_path, host, port, *arguments)
+            running.callback(print, f"{name}.py runs in {tmp_path}")
+            running.callback(program.kill)
+            return program
+
+        yield run
+
+
+def _payloads(other):
+    return [payload for _, payload, _, _ in other.messages]
+
+
+def test_every_example_is_tested_here():
+    text = (ROOT / "tests" / "lib" / "test_examples.py").read_text()
+    names = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    assert len(names) >= 8
+    assert [name for name in names if f'"{name}"' not in text] == []
+
+
+def test_every_example_is_listed():
+    text = (EXAMPLES / "README.md").read_text()
+    assert [path.name for path in EXAMPLES.glob("*.py") if f"({path.name})" not in text] == []
+
+
+def test_first_message(start, broker):
+    with Paho(broker.port) as other:
+        other.subscribe("examples/hello", 1)
+        program = start("first_message", broker.port)
+        assert program.finish() == 0
+        assert program.said == "the broker has acknowledged packet 1\n"
+        until(lambda: _payloads(other) == [b"from a board"], "the message")
+
+
+def test_led_by_command(start, broker):
+    program = start("led_by_command", broker.port)
+    program.until_said("waiting for commands\n")
+    with Paho(broker.port) as other:
+        for number, command in enumerate((b"on", b"off", b"blink"), 1):
+            other.publish("examples/led/command", command, 2).wait_for_publish(PATIENCE_S)
+            words = f"the LED is {command.decode()}\n" if number < 3 else "unknown command: b'blink'\n"
+            program.until_said(words)
+    with Paho(broker.port) as later:
+        later.subscribe("examples/led/state", 1)
+        until(lambda: _payloads(later) == [b"off"], "the state, which is retained")
+
+
+def test_sensor_keeps_readings_without_a_broker_and_over_a_reset(start, need, tmp_path):
+    port = free_port()
+    program = start("sensor", port)
+    program.until_said("no link: ")
+    program.until_said("kept ", times=2)
+    program.kill()
+    kept = [line[5:].encode() for line in program.said.splitlines() if line.startswith("kept ")]
+    with Mosquitto(tmp_path / "broker", port=port) as broker, Paho(broker.port) as other:
+        other.subscribe("examples/celsius", 1)
+        program = start("sensor", port)
+        program.until_said("connected\n")
+        until(lambda: set(kept) <= set(_payloads(other)), f"the readings from before the reset: {kept}")
+        until(lambda: len(_payloads(other)) > len(kept), "a reading from after the reset")
+        assert _payloads(other)[: len(kept)] == kept  # the oldest first
+
+
+def test_picture(start, broker):
+    program = start("picture", broker.port)
+    assert program.finish() == 0
+    assert program.said == "sent and received 20000 bytes\n"
+    assert "'examples/picture', ... (20000 bytes)" in broker.log()
+
+
+def test_secure(start, tls_broker):
+    program = start("secure", tls_broker.port, tls_broker.tls.ca_der, host="localhost")
+    assert program.finish() == 0
+    assert program.said == "published over TLS\n"
+
+
+def test_secure_trusts_no_other_authority(start, tls_broker):
+    program = start("secure", tls_broker.port, tls_broker.tls.other_ca_der, host="localhost")
+    assert program.finish() == 1
+    assert program.said.startswith("not connected: ")
+    assert "published" not in program.said
+    assert "Received CONNECT" not in tls_broker.log()
+
+
+def test_robust_loop(start, need, tmp_path):
+    broker = Mosquitto(tmp_path / "broker", persistence=True)
+    with broker:
+        program = start("robust_loop", broker.port)
+        program.until_said("connected, new session\n")
+        program.until_said("published 2\n")
+        broker.stop()
+        program.until_said("link lost: ")
+        at_loss = program.said.count("published ")
+        broker.start()
+        program.until_said("connected, session resumed\n")
+        program.until_said(f"published {at_loss + 2}\n")
+        numbers = [line for line in program.said.splitlines() if line.startswith("published ")]
+        assert numbers[: at_loss + 2] == [f"published {number}" for number in range(1, at_loss + 3)]
+
+
+def test_state_and_will(start, broker):
+    with Paho(broker.port) as other:
+        other.subscribe("examples/status", 1)
+        program = start("state_and_will", broker.port)
+        until(lambda: _payloads(other) == [b"online"], "the state")
+        program.kill()
+        until(lambda: _payloads(other) == [b"online", b"offline"], "the will")
+    with Paho(broker.port) as later:
+        later.subscribe("examples/status", 1)
+        until(lambda: _payloads(later) == [b"offline"], "the will, which is retained")
+
+
+def test_state_and_will_at_ctrl_c(start, broker):
+    with Paho(broker.port) as other:
+        other.subscribe("examples/status", 1)
+        program = start("state_and_will", broker.port)
+        program.until_said("online\n")
+        program.interrupt()
+        assert program.finish() == 0
+        until(lambda: _payloads(other) == [b"online", b"offline"], "both states")
+        assert "Received DISCONNECT from state-and-will" in broker.log()
+
+
+def test_many_filters(start, broker):
+    program = start("many_filters", broker.port)
+    program.until_said("subscribed\n")
+    with Paho(broker.port) as other:
+        for topic, payload in (
+            ("rooms/kitchen/temperature", b"21.5"),
+            ("rooms/alarm/fire", b"kitchen"),
+            ("rooms/cellar/door", b"open"),
+            ("rooms/cellar/light", b"on"),  # matches no filter
+            ("rooms/attic/window", b"open"),
+        ):
+            other.publish(topic, payload, 1).wait_for_publish(PATIENCE_S)
+    program.until_said("other: rooms/attic/window\n")
+    assert program.said.splitlines()[1:] == [
+        "temperature of kitchen is 21.5",
+        "alarm: kitchen",
+        "other: rooms/cellar/door",
+        "other: rooms/attic/window",
+    ]
+
+
+def test_resume(start, broker):
+    program = start("resume", broker.port)
+    program.until_said("new session\nready\n")
+    with Paho(broker.port) as other:
+        other.publish("examples/orders", b"first", 2).wait_for_publish(PATIENCE_S)
+        program.until_said("order first")
+        program.kill()
+        other.publish("examples/orders", b"second", 2).wait_for_publish(PATIENCE_S)
+    program = start("resume", broker.port)
+    program.until_said("session resumed\n")
+    program.until_said("order second")
+    assert program.said.count("order") == 1 or "order first (again, perhaps)" in program.said
+
+
+def test_own_transport(start, broker):
+    program = start("own_transport", broker.port)
+    assert program.finish() == 0
+    firsts = [(line[:3], line[-4:]) for line in program.said.splitlines()]
+    wanted = [("out", "0x10"), ("in ", "0x20"), ("out", "0x32"), ("in ", "0x40"), ("out", "0xe0")]
+    assert firsts == wanted  # CONNECT, CONNACK, PUBLISH, PUBACK, DISCONNECT
+
+
+def test_a_board_runs_an_example(virtual_board, broker, tmp_path):
+    """As examples/README.md says: boot.py joins the Wi-Fi, SERVER is changed, `umq run` runs the program."""
+    board = virtual_board()
+    text = (EXAMPLES / "README.md").read_text()
+    boot = text.split("```python\n")[1].split("```")[0]
+    assert '"your network", "your passphrase"' in boot
+    boot = boot.replace('"your network", "your passphrase"', '"virtual", "virtual-passphrase"')
+    (tmp_path / "boot.py").write_text(boot)
+    mpremote = [sys.executable, "-m", "mpremote", "connect", str(board.port), "cp", str(tmp_path / "boot.py"), ":"]
+    subprocess.run(mpremote, check=True, capture_output=True, timeout=PATIENCE_S)
+    program = (EXAMPLES / "first_message.py").read_text().replace('"192.168.1.10"', '"127.0.0.1"')
+    (tmp_path / "first_message.py").write_text(program.replace("1883", str(broker.port)))
+    umq_run = [sys.executable, "-m", "umq", "run", str(tmp_path / "first_message.py"), "--port", str(board.port)]
+    done = subprocess.run(umq_run, capture_output=True, text=True, timeout=2 * PATIENCE_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("the broker has acknowledged packet 1\n")
