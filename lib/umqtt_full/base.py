@@ -47,15 +47,15 @@ class BaseClient:
         if not 64 <= max_packet >= 4 * inflight > 0 or chunk < 16 or received | 0 < 1 or timeout_ms | 0 < 1:
             raise ValueError("max_packet >= 64 and 4 * inflight, chunk >= 16, all others >= 1")
         if transport is None:
-            from .transport import Transport
-
-            transport = Transport(online)
+            transport = self._default_transport(online)
         elif online:
             transport.online = online
         self.transport = transport
         store = store or RamStore(inflight, max_packet)
         self.session = getattr(store, "Session", Session)(store, inflight, received)
-        self._protocol = Protocol(self, self.session, chunk, max_packet)
+        # A journal may bring more PUBRELs than the largest packet takes.
+        buffer = bytearray(max_packet + 4 + 4 * len(store.pubrels))
+        self._protocol = Protocol(self, self.session, Protocol.Reader(chunk, max_packet), buffer)
         self.dropped = 0  # messages of QoS 0 that found no connection
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
@@ -72,7 +72,7 @@ class BaseClient:
         old = self._protocol
         if old.state or isinstance(old, Protocol):
             raise ValueError("a client is extended once, before connect()")
-        self._protocol = new = Protocol(self, self.session, len(old.reader.window), old.reader.max_packet, *arguments)
+        self._protocol = new = Protocol(self, self.session, old.reader, old.buffer, *arguments)
         new.subscriptions = old.subscriptions
         return new
 

@@ -39,6 +39,11 @@ class MQTTClient(BaseClient):
     _write = BaseClient._write
     pending = BaseClient.pending
 
+    def _default_transport(self, online):
+        from .transport import Transport
+
+        return Transport(online)
+
     # Connecting
 
     def connect(self, clean_session=True, timeout=None, timeout_ms=None):

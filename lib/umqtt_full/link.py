@@ -13,7 +13,7 @@
 #   deliver(message)   hand the message over to the callbacks that route() found; it runs within call()
 
 from . import const
-from .codec import Reader, put_ack, put_publish
+from .codec import put_ack, put_publish
 from .errors import protocol_error
 
 _PART = const(1)
@@ -32,14 +32,14 @@ _TICKS = const(0x3FFFFFFF)
 
 
 class Link:
-    Reader = Reader
     first = 0  # the type of the packet that must arrive first, and only once
     first_name = ""
 
-    def __init__(self, session, chunk, max_packet):
+    def __init__(self, session, reader, buffer):
         self.session = session
         self.keeps = session.keeps  # may hand_over_kept() have a message?
-        self.reader = self.Reader(chunk, max_packet)
+        self.reader = reader
+        self.buffer = buffer  # for what goes out
         self.inside = 0  # how many callbacks run, one within the other: they must not pump
         self.raised = None  # the last error that came out of a callback
         self.state = _CLOSED
@@ -47,11 +47,10 @@ class Link:
         self.last_sent = self.last_heard = 0
         self.asking = False  # does the role want put_asked() to be called?
         self.stale = False  # did the routes change since the last topic name was routed?
-        # Packets that are not in the store wait in _tx[_from:_used]. What is being written is out[off:end], the same
-        # bytes until the transport took them; meanwhile more packets may gather behind it. The last 4 bytes are for
-        # acknowledgements: a callback can fill the rest and the message that it was called for still has its answer. A
-        # journal may bring more PUBRELs than would fit otherwise.
-        self._tx = bytearray(max_packet + 4 + 4 * len(session.store.pubrels))
+        # Packets that are not in the store wait in buffer[_from:_used]. What is being written is out[off:end], the same
+        # bytes until the transport took them; meanwhile more packets may gather behind it. The last 4 bytes of the
+        # buffer are for acknowledgements: a callback can fill the rest and the message that it was called for still has
+        # its answer.
         self._slot = _BUFFER  # the slot of the store that is being written
         self._deliver = self.deliver  # bound once: binding costs heap
         self.reset()
@@ -60,7 +59,7 @@ class Link:
         # The connection is gone; the session stays.
         self.state = _CLOSED
         self.reader.reset()
-        self.out = self._tx
+        self.out = self.buffer
         self.off = self.end = self._from = self._used = 0
         self._slot = _BUFFER
         self.session.other_ids.clear()
@@ -90,7 +89,7 @@ class Link:
         session.connected(session_present)
         store = session.store
         for slot in store.pubrels:
-            self._used = put_ack(self._tx, self._used, _PUBREL, store.packet_ids[slot])
+            self._used = put_ack(self.buffer, self._used, _PUBREL, store.packet_ids[slot])
         self.asking = self.stale = True
         self.state = _UP
 
@@ -100,11 +99,11 @@ class Link:
         # Put a PUBLISH of QoS 0 -> was it taken? If not there is no connection, or no room: write first.
         if self.state == _UP:
             used = self._used
-            end = put_publish(self._tx, used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
+            end = put_publish(self.buffer, used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
             if end:
                 self._used = end
                 if not used and self._slot == _BUFFER:
-                    self.out = self._tx  # as output() would
+                    self.out = self.buffer  # as output() would
                     self.end = end
                 return True
         return False
@@ -137,7 +136,7 @@ class Link:
                     return True
         if self._used:
             self.session.store.sync()
-            self.out = self._tx
+            self.out = self.buffer
             self.off = self._from
             self.end = self._used
             return True
@@ -173,7 +172,7 @@ class Link:
         # Take the next packet -> its type; 0: none is here; -1: there is no room for its answer, write first.
         if self.state == _CLOSED:
             return 0
-        if self._used + 4 > len(self._tx):
+        if self._used + 4 > len(self.buffer):
             return -1
         reader = self.reader
         kind = reader.next()
@@ -209,14 +208,14 @@ class Link:
         else:
             head = self.session.acknowledged(kind, packet_id)
         if head and self.state == _UP:  # a callback may have closed the connection
-            self._used = put_ack(self._tx, self._used, head, packet_id)
+            self._used = put_ack(self.buffer, self._used, head, packet_id)
         return kind
 
     def acknowledge(self, m):
         # A message was handed over.
         head = self.session.handed_over(m)
         if head:
-            self._used = put_ack(self._tx, self._used, head, m.packet_id)
+            self._used = put_ack(self.buffer, self._used, head, m.packet_id)
         self.count_message()
 
     def count_message(self):

@@ -61,7 +61,7 @@ class Protocol(Link):
     handle = Link.handle
     call = Link.call
 
-    def __init__(self, client, session, chunk, max_packet):
+    def __init__(self, client, session, reader, buffer):
         self.client = client  # its on_message(message) is called, and its settings go into CONNECT
         self.subscriptions = []
         self.refused = []  # topic filters that SUBACK refused, until a call has raised the error
@@ -71,13 +71,13 @@ class Protocol(Link):
         self._patience = 0  # for PINGRESP, in ms
         self.pinged = False  # is a PINGRESP due?
         self._ping_at = 0
-        super().__init__(session, chunk, max_packet)
+        super().__init__(session, reader, buffer)
 
     # One connection
 
     def start(self, clean_session, timeout_ms):
         # CONNECT is the first packet [MQTT-3.1.0-1]; nothing else goes out before its CONNACK.
-        n = put_connect(self._tx, self.client, clean_session)
+        n = put_connect(self.buffer, self.client, clean_session)
         if clean_session:
             self.session.store.clear()  # [MQTT-3.1.2-6]
         self._used = n
@@ -122,8 +122,8 @@ class Protocol(Link):
     # Outward
 
     def ping(self, now):
-        if self._used + 6 <= len(self._tx):
-            self._used = put_header(self._tx, self._used, _PINGREQ, 0)
+        if self._used + 6 <= len(self.buffer):
+            self._used = put_header(self.buffer, self._used, _PINGREQ, 0)
             self.last_sent = now
             if not self.pinged:
                 self.pinged = True
@@ -131,7 +131,7 @@ class Protocol(Link):
 
     def disconnect(self):
         # DISCONNECT, once all else is written; nothing is sent after it [MQTT-3.14.4-2].
-        self._used = put_header(self._tx, 0, _DISCONNECT, 0)
+        self._used = put_header(self.buffer, 0, _DISCONNECT, 0)
         self.state = _CLOSED
 
     def ask(self, subscriptions):
@@ -159,7 +159,7 @@ class Protocol(Link):
 
     def _put(self, head, state):
         # SUBSCRIBE or UNSUBSCRIBE, with as many filters as fit, for the subscriptions in this state -> any?
-        room = len(self._tx) - self._used - 11
+        room = len(self.buffer) - self._used - 11
         batch = []
         for s in self.subscriptions:
             if s.state == state:
@@ -172,7 +172,7 @@ class Protocol(Link):
             return False
         packet_id = self.session.next_id()
         self.session.other_ids[packet_id] = batch
-        self._used = put_filters(self._tx, self._used, head, packet_id, batch)
+        self._used = put_filters(self.buffer, self._used, head, packet_id, batch)
         return True
 
     # Inward

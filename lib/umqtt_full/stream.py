@@ -36,7 +36,7 @@ class _Source(bytes):
 
 
 class StreamProtocol(Protocol):
-    def __init__(self, client, session, chunk, max_packet, size):
+    def __init__(self, client, session, reader, buffer, size):
         self._chunk = bytearray(size)
         self._sources = [None] * len(session.store.heads)
         self._once = None  # the source of a stream of QoS 0
@@ -46,7 +46,7 @@ class StreamProtocol(Protocol):
         self._waited_ms = 0  # when progress() was last told
         self.patient = False  # does the call under way last as long as bytes move?
         self.inward = None  # the way in, once it is loaded
-        super().__init__(client, session, chunk, max_packet)
+        super().__init__(client, session, reader, buffer)
         if session.keeps:
             session.store.streams = True
             for slot in session.store.arrived:

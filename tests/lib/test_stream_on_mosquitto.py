@@ -15,7 +15,7 @@ from umq.build import pack
 from umq.project import LIB
 
 _PAYLOAD = random.Random(5).randbytes(1 << 20)
-_HEAPS = {"micropython-32": "64k", "micropython-64": "96k"}
+_HEAPS = {"micropython-32": "72k", "micropython-64": "96k"}
 _numbers = itertools.count(1)
 
 
