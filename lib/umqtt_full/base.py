@@ -1,5 +1,6 @@
 # What a client does apart from how it waits: arguments, callbacks, errors, and the half of every call that never waits.
-# A pump (client.py) is a subclass that adds the waiting.
+# A pump (client.py) is a subclass that adds the waiting, and says which transport is used when none is given:
+# pyright: reportAttributeAccessIssue=false
 
 from errno import ECONNRESET, ENOTCONN, ETIMEDOUT
 

@@ -11,6 +11,9 @@
 #   receive(kind)   take a packet that only this role receives; the Reader has decoded it
 #   route(message)  the topic name is another than before: find out where the message goes
 #   deliver(message)   hand the message over to the callbacks that route() found; it runs within call()
+#
+# The base class has none of these methods:
+# pyright: reportAttributeAccessIssue=false
 
 from . import const
 from .codec import put_ack, put_publish
@@ -67,8 +70,8 @@ class Link:
     def not_first(self, kind):
         return protocol_error(kind, "%s comes first, and once" % self.first_name)  # [MQTT-3.1.0-2] [MQTT-3.2.0-1]
 
-    def part(self, message):
-        # A part of a PUBLISH over max_packet came in.
+    def part(self, m) -> None:
+        # A part of a PUBLISH over max_packet came in: m has it.
         raise self.reader.too_large(_PUBLISH)
 
     def call(self, callback, argument=None):

@@ -201,7 +201,7 @@ class Session:
         self._received.add(message.packet_id)
         return _PUBREC
 
-    def load(self, packet_id, message):
+    def load(self, packet_id, message) -> bool:
         # Fill in the next kept message that PUBREL with this id releases (0: that no peer will release) -> was there
         # one? After handing it over, discard().
         return False

@@ -14,6 +14,7 @@ from .protocol import Protocol
 from .stream_parts import ABORTED as ABORTED
 from .stream_parts import COMPLETE as COMPLETE
 from .stream_parts import MORE as MORE
+from .stream_parts import Part as Part
 from .stream_parts import StreamError
 
 _PUBLISH = const(0x30)
@@ -184,7 +185,7 @@ class StreamProtocol(Protocol):
 
     # In
 
-    def part(self, m):
+    def part(self, m) -> None:
         reader = self.reader
         inward = self.inward
         if reader.begins and not (inward and inward.begin_large(m, reader.total)):

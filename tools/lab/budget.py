@@ -42,16 +42,18 @@ class Limit:
     aim: int
 
 
+# They guard growth. The seams (a link apart from the client's protocol, a base apart from the pump, a log apart from the
+# journal) and exact packet ids cost about 3,000 bytes of .mpy; the ids save 2,000 bytes of heap in each client.
 LIMITS = {
     # Bytes of .mpy, by the floors of umq.build.flavours.
-    "ground": Limit(6_500, 6_000),
-    "client without a transport": Limit(15_500, 13_000),
+    "ground": Limit(9_000, 6_500),
+    "client without a transport": Limit(18_500, 15_500),
     "TCP transport": Limit(2_000, 1_500),
-    "robust": Limit(1_300, 1_200),
+    "robust": Limit(1_700, 1_300),
     # Bytes of heap on 32 bits.
-    "import": Limit(23_000, 18_000),
+    "import": Limit(28_500, 24_000),
     "client": Limit(3_000, 3_000),
-    "journal import": Limit(6_000, 4_000),
+    "journal import": Limit(8_000, 6_000),
 }
 
 

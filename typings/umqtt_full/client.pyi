@@ -5,7 +5,7 @@ from .codec import Message, _Bytes, _QoS
 from .journal import Journal
 from .session import Session
 from .store import RamStore
-from .transport import _SSL, _Transport
+from .transport import _SSL, TransportProtocol
 
 _Filter = TypeVar("_Filter", bound=_Bytes)
 _FilterAndQoS = TypeVar("_FilterAndQoS", bound=_Bytes | tuple[_Bytes, int])
@@ -26,7 +26,7 @@ class MQTTClient:
     on_wait: Callable[[], object] | None
     will: tuple[bytes, bytes, int, bool] | None
     sock: Any
-    transport: _Transport
+    transport: TransportProtocol
     session: Session
     dropped: int
     def __init__(
@@ -46,7 +46,7 @@ class MQTTClient:
         received: int = 1024,
         chunk: int = 512,
         store: RamStore | Journal | None = None,
-        transport: _Transport | None = None,
+        transport: TransportProtocol | None = None,
         online: Callable[[], object] | None = None,
     ) -> None: ...
     def set_last_will(self, topic: _Bytes | None, msg: _Bytes = b"", retain: bool = False, qos: _QoS = 0) -> None: ...
@@ -127,3 +127,6 @@ class MQTTClient:
     def poll(self, timeout_ms: int | None = 0) -> bool: ...
     def ping(self) -> None: ...
     def due_ms(self) -> int | None: ...
+    def in_callback(self) -> bool: ...
+    def wait_for(self, packet_id: int, timeout_ms: int | None = None) -> None: ...
+    def pause(self, ms: int) -> None: ...

@@ -93,8 +93,8 @@ MUTANTS = (
     (
         "discarded before it is handed over",
         "link.py",
-        "            self.deliver(m)\n            self.count_message()\n            session.discard()\n",
-        "            session.discard()\n            self.deliver(m)\n            self.count_message()\n",
+        "            self.call(self._deliver, m)\n            self.count_message()\n            session.discard()\n",
+        "            session.discard()\n            self.call(self._deliver, m)\n            self.count_message()\n",
     ),
     (
         "what nobody will release is never handed over",
