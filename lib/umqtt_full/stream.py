@@ -47,6 +47,7 @@ class StreamProtocol(Protocol):
         self._waited_ms = 0  # when progress() was last told
         self.patient = False  # does the call under way last as long as bytes move?
         self.inward = None  # the way in, once it is loaded
+        self._is_taken = False  # do handlers get the large message under way?
         super().__init__(client, session, reader, buffer)
         if session.keeps:
             session.store.streams = True
@@ -188,7 +189,9 @@ class StreamProtocol(Protocol):
     def part(self, m) -> None:
         reader = self.reader
         inward = self.inward
-        if reader.begins and not (inward and inward.begin_large(m, reader.total)):
+        if reader.begins:
+            self._is_taken = bool(inward and not reader.is_cut and inward.begin_large(m, reader.total))
+        if not self._is_taken:
             return Protocol.part(self, m)
         if m.payload:
             self._ping_at = self.last_heard  # PINGRESP can come only behind the message

@@ -38,6 +38,7 @@ class _Out:
 class _In:
     def __init__(self):
         self.started = 0  # callbacks that began
+        self.raised = 0  # those that raised
         self.done = 0  # those that returned
         self.running = False
         self.open = False  # began, and the discard is not yet durable
@@ -102,7 +103,12 @@ class Account:
             one.order = self._finished
 
     def raised(self, payload):
-        self.into[payload].open = self.into[payload].running = False
+        """A message whose callback raised twice is given up: it does not block the messages behind it."""
+        one = self.into[payload]
+        one.raised += 1
+        if one.raised > 1 and not one.done:
+            self.finished(payload)
+        one.open = one.running = False
 
     def went_on(self, writes):
         """The node has gone on after the callbacks that returned: their messages are discarded, and that is durable:
