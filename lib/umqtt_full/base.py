@@ -15,7 +15,7 @@ from .topics import is_topic_filter, is_topic_name
 _TICKS = const(0x3FFFFFFF)
 _KEEPALIVE_S = const(60)
 _SLICE_MS = const(100)  # how long callbacks may run one after the other until the pump looks at its deadline
-_MESSAGE = const(2)  # for _work: no type of a packet
+_MESSAGE = const(2)
 _UP = const(2)
 _REFUSED = const(0x80)
 # A write that took as long as this has lost its bytes, whatever count it returned (lwIP).
@@ -35,7 +35,7 @@ class BaseClient:
     KEEPALIVE = False  # is there a keep-alive where none was named?
 
     def __init__(
-        self, client_id, server, port=0, user=None, password=None, keepalive=None, ssl=None, ssl_params={}, *,
+        self, client_id, server, port=0, user=None, password=None, keepalive=False, ssl=None, ssl_params={}, *,
         timeout_ms=10000, max_packet=1024, inflight=4, received=1024, chunk=512,
         store=None, transport=None, online=None,
     ):  # fmt: skip
@@ -128,7 +128,7 @@ class BaseClient:
         # Begin a connection. Then ask _is_open() until it is, and work until CONNACK has come.
         self.close()
         keepalive = self.keepalive
-        if keepalive is None:
+        if keepalive is False:  # none was named
             # Without a keep-alive a broker may never notice that the client is gone, and never publish the will.
             keepalive = _KEEPALIVE_S if self.will or self.KEEPALIVE else 0
         self._protocol.start(clean_session, keepalive, self.timeout_ms)
@@ -185,7 +185,7 @@ class BaseClient:
 
     def _work(self, until):
         # Write and read what can be without waiting -> did a packet come in? It ends behind a packet of the type
-        # `until`, with _MESSAGE behind a message, and when callbacks took _SLICE_MS.
+        # `until`, with _MESSAGE (no type of a packet) behind a message, and when callbacks took _SLICE_MS.
         p = self._protocol
         t = self.transport
         if not p.state:

@@ -145,7 +145,7 @@ class MQTTClient(BaseClient):
             return p.promise(name, msg, retain, qos)
         self._begin(timeout_ms)
         try:
-            while 0 not in self.session.store.packet_ids and p.state and (self._turn() if wait else self._work(0)):
+            while 0 not in self.session.store.packet_ids and p.state and self._turn():
                 pass
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)

@@ -118,7 +118,7 @@ class Protocol(Link):
             if self._used:
                 raise protocol_error(_CONNACK, "it comes before CONNECT was written")
             if self.clean:
-                # [MQTT-3.2.2-1] forbids it. Some brokers do it all the same, and harm nothing: there is no session here.
+                # [MQTT-3.2.2-1] forbids it. Some brokers do it all the same, without harm: no session is here.
                 self.flaws += 1
                 present = self.session_present = False
         else:
