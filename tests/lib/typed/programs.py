@@ -11,8 +11,7 @@ from umqtt_full.codec import Message
 from umqtt_full.journal import Journal
 from umqtt_full.robust import MQTTClient as RobustClient
 from umqtt_full.rtc import RtcJournal
-from umqtt_full.stream import ABORTED, COMPLETE, MORE, StreamError, Streams
-from umqtt_full.stream import Part
+from umqtt_full.stream import ABORTED, COMPLETE, MORE, Part, StreamError, Streams
 from umqtt_full.topics import matches
 
 # The client

@@ -106,8 +106,6 @@ class Account:
         """A message whose callback raised twice is given up: it does not block the messages behind it."""
         one = self.into[payload]
         one.raised += 1
-        if one.raised > 1 and not one.done:
-            self.finished(payload)
         one.open = one.running = False
 
     def went_on(self, writes):
@@ -191,12 +189,13 @@ class Account:
 
     def _judge_in(self, given, got):
         done = got.done if got else 0
+        given_up = got is not None and got.raised > 1  # perhaps: two errors on one connection
         if given.qos == 1:
-            if given.done and not done:
+            if given.done and not done and not given_up:
                 self.fault("%r of QoS 1 was acknowledged, and no callback had it" % given.payload)
             return
         least = 1 if given.done or given.received else 0
-        if not given.done and self.cleaned:
+        if given_up or (not given.done and self.cleaned):
             least = 0
         most = 1 + (got.repeats if got else 0)
         self.repeated += max(0, done - 1)
