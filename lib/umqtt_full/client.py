@@ -22,16 +22,17 @@ _ROOM = "room to write"
 class MQTTClient(BaseClient):
     """A publisher and subscriber of MQTT 3.1.1, with the names and the argument order of umqtt.simple.
 
-    client_id may be empty for a clean session. port 0 means 1883, with TLS 8883. keepalive is in seconds, 0 for none.
-    ssl is an SSLContext or True. Beyond umqtt.simple, by name only: timeout_ms bounds every call that waits;
-    max_packet is the largest packet in bytes, in and out; inflight how many messages of QoS 1 and 2 may be
-    unacknowledged; received how many of QoS 2 from the broker may be unreleased (2 bytes each); chunk how many bytes
-    are read at once; store keeps unfinished messages (RamStore); transport replaces TCP (docs/transport.md); online is
-    a callable that says whether the network is up.
+    client_id may be empty for a clean session. port 0 means 1883, with TLS 8883. keepalive is in seconds, 0 for none;
+    left out, it is 60 where a will is set. ssl is an SSLContext or True. Beyond umqtt.simple, by name only: timeout_ms
+    bounds every call that waits; max_packet is the largest packet in bytes, in and out; inflight how many messages of
+    QoS 1 and 2 may be unacknowledged; received how many ranges of packet ids of QoS 2 messages from the broker may be
+    unreleased; chunk how many bytes are read at once; store keeps unfinished messages (RamStore); transport replaces
+    TCP (docs/transport.md); online is a callable that says whether the network is up.
 
-    Callbacks are plain attributes: on_message(message), on_connect(session_present), on_disconnect(error), on_wait().
-    Within one, publish, subscribe, unsubscribe and ping return at once; calls that wait raise RuntimeError. One that
-    raises closes the link: catch Full where you publish at QoS 1 or 2.
+    Callbacks are plain attributes: on_message(message), on_connect(session_present), on_disconnect(error), on_wait(),
+    on_skip(topic_name, length, why). Within one, publish, subscribe, unsubscribe and ping return at once; calls that
+    wait raise RuntimeError. An error of a callback reaches the caller, and the link stays up; a message of QoS 1 or 2
+    is then handed over once more.
 
     OSError (LinkLost, TimedOut, ProtocolError): the link is closed; connect again. MQTTException: refused.
     """
