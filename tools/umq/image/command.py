@@ -9,14 +9,14 @@ import typer
 
 from umq import boards, contents, settings
 from umq.image import images
-from umq.project import BUILD, CONFIG
+from umq.project import BUILD, CONFIG, CONFIG_SHOWN
 
 
 def command(
     board: Annotated[str, typer.Argument(metavar="BOARD", help="The board's name, a folder of boards/.")],
     config: Annotated[
         Path,
-        typer.Option(help="The node's configuration, and beside it its tls_ca.", show_default="firmware/config.json"),
+        typer.Option(help="The node's configuration, and beside it its tls_ca.", show_default=CONFIG_SHOWN),
     ] = CONFIG,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into it.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
