@@ -9,7 +9,14 @@ from setuptools.command.build_py import build_py
 _PARTS = {
     "lib": ("*.json", "umqtt_full/*.py"),
     "firmware": ("*.py", "config.example.json"),
-    "boards": ("firmware.json", "manifest.py", "*/board.json", "*/manifest.py", "*/README.md", "VIRTUAL/modules/**/*.py"),
+    "boards": (
+        "firmware.json",
+        "manifest.py",
+        "*/board.json",
+        "*/manifest.py",
+        "*/README.md",
+        "VIRTUAL/modules/**/*.py",
+    ),
 }
 
 

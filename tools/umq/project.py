@@ -15,8 +15,10 @@ LIB = ROOT / "lib"
 FIRMWARE = ROOT / "firmware"
 BOARDS = ROOT / "boards"
 
-_HERE = Path.cwd()
-_IS_IN_CLONE = _IS_CLONE and _HERE.is_relative_to(_CLONE)
+try:
+    _IS_IN_CLONE = _IS_CLONE and Path.cwd().is_relative_to(_CLONE)
+except FileNotFoundError:  # the folder one stands in was removed
+    _IS_IN_CLONE = False
 
 # The node's configuration, unless another file is named; and how the help calls it.
 CONFIG = FIRMWARE / "config.json" if _IS_IN_CLONE else Path("config.json")

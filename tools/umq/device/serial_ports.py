@@ -1,6 +1,6 @@
 """The serial ports of this computer: what is connected to each, and which of them a command uses.
 
-choose(None)            the only board that is plugged in
+choose(None)            the port that the environment's UMQ_PORT names, else the only board that is plugged in
 choose("/dev/ttyACM0")  that port, if it exists, may be opened and is free
 """
 
@@ -83,8 +83,10 @@ def choose(wanted=None, found=None):
     """The path of the port that is meant. It exists, may be opened and is free.
 
     wanted: a path, or a URL that pyserial opens, such as socket://HOST:PORT, which is taken as it is; None for the only
-    board there is. found: as in listed(). UserError says what is wrong and what there is.
+    board there is, or the one that UMQ_PORT names. found: as in listed(). UserError says what is wrong and what there
+    is.
     """
+    wanted = wanted or os.environ.get("UMQ_PORT")
     if wanted and is_url(wanted):
         return wanted
     if wanted and os.path.exists(wanted):
