@@ -1,6 +1,6 @@
 """The chip: pins, clock, watchdog, thermometer, sleep and resets.
 
-Left out: pin interrupts, timers, PWM, buses (I2C, SPI, UART), and the way into a boot loader, for there is none.
+Left out: pin interrupts, PWM, buses (I2C, SPI, UART), and the way into a boot loader, for there is none.
 """
 
 # ruff: noqa: F403, F405
