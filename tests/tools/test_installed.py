@@ -1,4 +1,4 @@
-"""umq as its users have it: installed from a wheel into an environment of its own, in an empty home, far from a clone."""
+"""umq as its users have it: installed from a wheel into an environment of its own, in an empty home."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def installed(wheel, micropython, tmp_path):
     _run([sys.executable, "-m", "venv", "--without-pip", environment])
     python = environment / "bin" / "python"
     _run([sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-index", "--no-deps", wheel])
-    # Its dependencies are those of this environment; umq itself is not, for a .pth that is found by a .pth has no effect.
+    # Its dependencies are those of this environment. umq is not: a .pth that is found by a .pth has no effect.
     theirs = _run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
     with open(os.path.join(theirs, "dependencies.pth"), "w") as file:
         file.write(sysconfig.get_path("purelib") + "\n")

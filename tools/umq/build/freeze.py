@@ -51,7 +51,7 @@ _CAUSES = (
     (r"nosys\.specs|stdlib\.h: No such file", "the compiler has no C library: apt-get install libnewlib-arm-none-eabi"),
     (
         r"(?:[Ff]ind|found|installed).*picotool|picotool.*(?:found|FOUND)",
-        "CMake does not find picotool: the folder that holds its bin/ must be on PATH as that bin/",
+        "CMake does not find picotool: put its own PREFIX/bin on PATH",
     ),
     (r"No module named '?(\w+)", r"Python lacks the module \1: pip install \1"),
     (r"Could not resolve host|unable to access", "the build wants to download something: is there a network?"),
@@ -194,8 +194,8 @@ def _check_picotool():
     real = found.resolve().parent
     cure = f"put {real} itself on PATH" if _has_picotool(real.parent) else "install it whole: PREFIX/bin/picotool"
     raise UserError(
-        f"CMake does not find picotool: it looks for lib/cmake/picotool beside the bin folders on PATH, and {found} is a "
-        f"link or a copy: {cure}"
+        f"CMake does not find picotool: it looks for lib/cmake/picotool beside the bin folders on PATH, and {found} "
+        f"is a link or a copy: {cure}"
     )
 
 

@@ -1,5 +1,6 @@
-"""Runs a program, or the prompt, with the library of this tree mounted: the board imports it over the cable, and nothing
-is copied. All of it happens in this process: if umq is killed, no other program is left that holds the port."""
+"""Runs a program, or the prompt, with the library mounted: the board imports it over the cable, and nothing is copied.
+
+All of it happens in this process: if umq is killed, no other program is left that holds the port."""
 
 import contextlib
 import io
@@ -55,10 +56,9 @@ def repl(port, mpy):
     from mpremote.main import State
     from mpremote.repl import do_repl
 
-    port = serial_ports.choose(port)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UserError("a prompt needs a terminal: `umq run FILE` runs a program without one")
     with _mounted(port, mpy) as transport:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise UserError("a prompt needs a terminal: `umq run FILE` runs a program without one")
         state = State()
         state.transport = transport
         nothing_more = SimpleNamespace(escape_non_printable=False, capture=None, inject_code=None, inject_file=None)

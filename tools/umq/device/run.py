@@ -16,8 +16,8 @@ def command(
         bool, typer.Option(help="The library compiled, which is quicker and takes less heap, or its sources.")
     ] = True,
 ):
-    """Run a program on the board, with the library of this tree mounted: nothing is copied. What it prints is shown. Ctrl-C stops
-    the program on the board too.
+    """Run a program on the board, with the library of this tree mounted: nothing is copied. What it prints is shown.
+    Ctrl-C stops the program on the board too.
 
     Examples:
 
