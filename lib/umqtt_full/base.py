@@ -1,10 +1,11 @@
 # What a client does apart from how it waits: arguments, callbacks, errors, and the half of every call that never waits.
-# A pump (client.py) is a subclass that adds the waiting.
+# A pump (client.py) is a subclass that adds the waiting, and says which transport is used when none is given:
+# pyright: reportAttributeAccessIssue=false
 
 from errno import ECONNRESET, ENOTCONN, ETIMEDOUT
 
 from . import const
-from .codec import shown, to_bytes, to_text
+from .codec import shown, to_payload, to_text
 from .errors import LinkLost, MQTTException, ProtocolError, TimedOut
 from .protocol import Protocol, Subscription
 from .session import Session
@@ -12,6 +13,9 @@ from .store import RamStore
 from .topics import is_topic_filter, is_topic_name
 
 _TICKS = const(0x3FFFFFFF)
+_KEEPALIVE_S = const(60)
+_SLICE_MS = const(100)  # how long callbacks may run one after the other until the pump looks at its deadline
+_MESSAGE = const(2)
 _UP = const(2)
 _REFUSED = const(0x80)
 # A write that took as long as this has lost its bytes, whatever count it returned (lwIP).
@@ -28,8 +32,10 @@ def check_qos(qos):
 
 
 class BaseClient:
+    KEEPALIVE = False  # is there a keep-alive where none was named?
+
     def __init__(
-        self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params={}, *,
+        self, client_id, server, port=0, user=None, password=None, keepalive=False, ssl=None, ssl_params={}, *,
         timeout_ms=10000, max_packet=1024, inflight=4, received=1024, chunk=512,
         store=None, transport=None, online=None,
     ):  # fmt: skip
@@ -42,20 +48,20 @@ class BaseClient:
         self.ssl = ssl
         self.ssl_params = ssl_params
         self.timeout_ms = timeout_ms
-        self.on_message = self.on_connect = self.on_disconnect = self.on_wait = None
+        self.on_message = self.on_connect = self.on_disconnect = self.on_wait = self.on_skip = None
         self.will = self.sock = None
         if not 64 <= max_packet >= 4 * inflight > 0 or chunk < 16 or received | 0 < 1 or timeout_ms | 0 < 1:
             raise ValueError("max_packet >= 64 and 4 * inflight, chunk >= 16, all others >= 1")
         if transport is None:
-            from .transport import Transport
-
-            transport = Transport(online)
+            transport = self._default_transport(online)
         elif online:
             transport.online = online
         self.transport = transport
         store = store or RamStore(inflight, max_packet)
         self.session = getattr(store, "Session", Session)(store, inflight, received)
-        self._protocol = Protocol(self, self.session, chunk, max_packet)
+        # A journal may bring more PUBRELs than the largest packet takes.
+        buffer = bytearray(max_packet + 4 + 4 * len(store.pubrels))
+        self._protocol = Protocol(self, self.session, Protocol.Reader(chunk, max_packet), buffer)
         self.dropped = 0  # messages of QoS 0 that found no connection
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
@@ -72,7 +78,7 @@ class BaseClient:
         old = self._protocol
         if old.state or isinstance(old, Protocol):
             raise ValueError("a client is extended once, before connect()")
-        self._protocol = new = Protocol(self, self.session, len(old.reader.window), old.reader.max_packet, *arguments)
+        self._protocol = new = Protocol(self, self.session, old.reader, old.buffer, *arguments)
         new.subscriptions = old.subscriptions
         return new
 
@@ -81,7 +87,7 @@ class BaseClient:
         check_qos(qos)
         if topic is not None:
             topic = bytes(to_text(topic, _NAME, is_topic_name))
-            topic = topic, bytes(to_bytes(msg, "will message")), qos, bool(retain)
+            topic = topic, bytes(to_payload(msg, "will message")), qos, bool(retain)
         self.will = topic
 
     def set_callback(self, f):
@@ -105,7 +111,7 @@ class BaseClient:
 
     def due_ms(self):
         """In how many ms poll() must be called at the latest, for the keep-alive's sake; None: no such need."""
-        if self.keepalive and self.is_connected():
+        if self._protocol.keepalive and self.is_connected():
             return self._protocol.due_ms(self.transport.ticks_ms())
 
     # Connecting
@@ -114,13 +120,18 @@ class BaseClient:
         """Drop the link without a word: the broker publishes the will."""
         self.transport.close()
         self._protocol.reset()
+        self._protocol.breaks = False
         self._stalled = -1
         self._error = "closed"
 
     def _open(self, clean_session):
         # Begin a connection. Then ask _is_open() until it is, and work until CONNACK has come.
         self.close()
-        self._protocol.start(clean_session, self.timeout_ms)
+        keepalive = self.keepalive
+        if keepalive is False:  # none was named
+            # Without a keep-alive a broker may never notice that the client is gone, and never publish the will.
+            keepalive = _KEEPALIVE_S if self.will or self.KEEPALIVE else 0
+        self._protocol.start(clean_session, keepalive, self.timeout_ms)
         try:
             self.transport.open(self.server, self.port or (8883 if self.ssl else 1883), self.ssl, self.ssl_params)
         except BaseException as e:
@@ -172,37 +183,51 @@ class BaseClient:
 
     # Reading and writing, as far as it needs no waiting
 
-    def _work(self, one):
-        # Write and read what can be without waiting -> did a packet come in? one: stop after a message.
+    def _work(self, until):
+        # Write and read what can be without waiting -> did a packet come in? It ends behind a packet of the type
+        # `until`, with _MESSAGE (no type of a packet) behind a message, and when callbacks took _SLICE_MS.
         p = self._protocol
+        t = self.transport
         if not p.state:
             raise self._no_link()
         came = False
         before = p.messages
+        began = t.ticks_ms()
         try:
             while True:
                 kind = p.handle()
                 if kind > 0:
                     came = True
-                    if not one or p.messages == before:
-                        continue
+                    if kind != until:
+                        if p.messages == before:
+                            continue
+                        if until != _MESSAGE and (t.ticks_ms() - began) & _TICKS < _SLICE_MS:
+                            before = p.messages
+                            continue
+                if came:
+                    p.tick(t.ticks_ms(), False)  # what is due goes out between two messages
                 written = self._write()
                 self._held = kind < 0  # what has come in must wait for room to answer it
                 if kind < 0 and written:
                     continue
                 if came or kind < 0:
                     return came
-                n = self.transport.readinto(p.reader.window)
+                n = t.readinto(p.reader.window)
                 if n == 0:
                     raise LinkLost(ECONNRESET, "the broker closed the connection")
-                p.tick(self.transport.ticks_ms(), not n)
+                now = t.ticks_ms()
+                if n:
+                    p.heard(now)
+                p.tick(now, not n)
                 self._dry = not n
                 if not n:
                     self._write()
                     return False
                 p.reader.feed(n)
-                self._dry = n < len(p.reader.window) and getattr(self.transport, "drains", False)
+                self._dry = n < len(p.reader.window) and getattr(t, "drains", False)
         except BaseException as e:
+            if e is p.raised and not p.breaks:
+                raise  # a callback's error is the program's affair: the link stays up
             if isinstance(e, ProtocolError):
                 self._write()  # what was well until then is acknowledged
             raise self._failed(e)

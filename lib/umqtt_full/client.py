@@ -5,27 +5,34 @@ from errno import ETIMEDOUT
 
 from . import const
 from .base import BaseClient, check_qos
-from .codec import to_bytes
+from .codec import to_payload
 from .errors import Full, LinkLost, ProtocolError, TimedOut
 
 _TICKS = const(0x3FFFFFFF)
 _UP = const(2)
+_CONNACK = const(0x20)
 _PUBLISH = const(0x30)
+_SUBACK = const(0x90)
+_UNSUBACK = const(0xB0)
+_MESSAGE = const(2)
+
+_ROOM = "room to write"
 
 
 class MQTTClient(BaseClient):
     """A publisher and subscriber of MQTT 3.1.1, with the names and the argument order of umqtt.simple.
 
-    client_id may be empty for a clean session. port 0 means 1883, with TLS 8883. keepalive is in seconds, 0 for none.
-    ssl is an SSLContext or True. Beyond umqtt.simple, by name only: timeout_ms bounds every call that waits;
-    max_packet is the largest packet in bytes, in and out; inflight how many messages of QoS 1 and 2 may be
-    unacknowledged; received how many of QoS 2 from the broker may be unreleased (2 bytes each); chunk how many bytes
-    are read at once; store keeps unfinished messages (RamStore); transport replaces TCP (docs/transport.md); online is
-    a callable that says whether the network is up.
+    client_id may be empty for a clean session. port 0 means 1883, with TLS 8883. keepalive is in seconds, 0 for none;
+    left out, it is 60 where a will is set. ssl is an SSLContext or True. Beyond umqtt.simple, by name only: timeout_ms
+    bounds every call that waits; max_packet is the largest packet in bytes, in and out; inflight how many messages of
+    QoS 1 and 2 may be unacknowledged; received how many ranges of packet ids of QoS 2 messages from the broker may be
+    unreleased; chunk how many bytes are read at once; store keeps unfinished messages (RamStore); transport replaces
+    TCP (docs/transport.md); online is a callable that says whether the network is up.
 
-    Callbacks are plain attributes: on_message(message), on_connect(session_present), on_disconnect(error), on_wait().
-    Within one, publish, subscribe, unsubscribe and ping return at once; calls that wait raise RuntimeError. One that
-    raises closes the link: catch Full where you publish at QoS 1 or 2.
+    Callbacks are plain attributes: on_message(message), on_connect(session_present), on_disconnect(error), on_wait(),
+    on_skip(topic_name, length, why). Within one, publish, subscribe, unsubscribe and ping return at once; calls that
+    wait raise RuntimeError. An error of a callback reaches the caller, and the link stays up; a message of QoS 1 or 2
+    is then handed over once more.
 
     OSError (LinkLost, TimedOut, ProtocolError): the link is closed; connect again. MQTTException: refused.
     """
@@ -33,11 +40,17 @@ class MQTTClient(BaseClient):
     # When the call under way began, and how long it may take, in ms
     _start = 0
     _limit = 0
+    _is_over = False
 
     # Found sooner here: see Protocol.
     _work = BaseClient._work
     _write = BaseClient._write
     pending = BaseClient.pending
+
+    def _default_transport(self, online):
+        from .transport import Transport
+
+        return Transport(online)
 
     # Connecting
 
@@ -57,7 +70,7 @@ class MQTTClient(BaseClient):
                     words = getattr(self.transport, "awaits", "connection")
                     raise LinkLost(ETIMEDOUT, "no %s within %d ms" % (words, self._limit))
             while p.state != _UP:
-                self._turn("CONNACK")
+                self._turn("CONNACK", _CONNACK)
         except BaseException as e:
             raise self._failed(e)
         return p.session_present
@@ -75,7 +88,7 @@ class MQTTClient(BaseClient):
             p.disconnect()
             self._held = True  # what has come in must not end the wait for room to write
             while not self._write():
-                self._rest("room to write")
+                self._rest(_ROOM)
             self._held = False
             # Read on to the end, for a second at most: to close with bytes unread resets the connection, and the
             # broker may meet that before it has read our goodbye.
@@ -104,7 +117,7 @@ class MQTTClient(BaseClient):
             self._take_topic(topic)
         name = self._topic_name
         if not isinstance(msg, bytes):
-            msg = to_bytes(msg, "message")
+            msg = to_payload(msg, "message")
         p = self._protocol
         if qos != 0:
             check_qos(qos)
@@ -115,12 +128,17 @@ class MQTTClient(BaseClient):
                     raise self._no_link()
                 self.dropped += 1
                 return
+            if not wait and not p.inside:
+                self._work(0)
+                if not p.send(name, msg, retain):
+                    self.dropped += 1
+                return
             self._drain(timeout_ms)
         if not p.inside:
-            if not self._write():
+            if not self._write() and wait:
                 self._drain(timeout_ms)
             if (p.last_sent - p.last_heard) & _TICKS >= p.interval:
-                self._work(False)  # or a client that only publishes would never learn that the broker is gone
+                self._work(0)  # or a client that only publishes would never learn that the broker is gone
 
     def _promise(self, name, msg, retain, qos, wait, timeout_ms):
         p = self._protocol
@@ -186,7 +204,10 @@ class MQTTClient(BaseClient):
         asked = self._ask(topic, qos, callback, on)
         for s in asked:
             while wait and not p.is_answered(s):
-                self._turn("SUBACK" if on else "UNSUBACK")
+                if on:
+                    self._turn("SUBACK", _SUBACK)
+                else:
+                    self._turn("UNSUBACK", _UNSUBACK)
         self._refusal()
         return asked
 
@@ -201,7 +222,7 @@ class MQTTClient(BaseClient):
         p = self._begin(timeout_ms)
         before = p.messages
         while p.messages == before:
-            if not self._turn(None, True):
+            if not self._turn(None, _MESSAGE):
                 self._refusal()
                 return None
         return _PUBLISH
@@ -239,27 +260,38 @@ class MQTTClient(BaseClient):
         p = self._protocol
         if p.inside:
             raise RuntimeError("a callback must not wait")
+        self._is_over = False
         self._start = self.transport.ticks_ms()
         self._limit = self.timeout_ms if timeout_ms is None else timeout_ms | 0
         return p
 
-    def _turn(self, what=None, one=False):
-        # Work, or wait for work -> False if the time is over. If it is `what` that did not come, that is an error.
-        return self._work(one) or self._rest(what)
+    def _turn(self, what=None, until=0):
+        # Work as _work(until), or wait for work -> False if the time is over. If `what` did not come, that is an error.
+        # Packets that keep coming must not hide that: once the time is over, there is work but one more time.
+        if self._limit and (self.transport.ticks_ms() - self._start) & _TICKS >= self._limit:
+            if self._is_over:
+                return self._late(what)
+            self._is_over = True
+        return self._work(until) or self._rest(what)
 
     def _rest(self, what):
         # Wait for the transport: at most a second, until the keep-alive is due, or the call's time is over.
         p = self._protocol
         t = self.transport
+        if what is _ROOM and not p.output():
+            return True
         now = t.ticks_ms()
         left = self._limit - ((now - self._start) & _TICKS)
         if left <= 0:
-            if what:
-                raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, self._limit)))
-            return False
+            return self._late(what)
         t.wait(min(left, 1000, p.due_ms(now)), p.output(), not self._held)
         self._waited()
         return True
+
+    def _late(self, what):
+        if what:
+            raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, self._limit)))
+        return False
 
     def _drain(self, timeout_ms):
         # Until all is written. A callback does not read meanwhile, and waits within the time of the call it is in
@@ -271,5 +303,4 @@ class MQTTClient(BaseClient):
         else:
             p = self._begin(timeout_ms)
             while p.output():
-                if not self._work(False) and p.output():
-                    self._rest("room to write")
+                self._turn(_ROOM)

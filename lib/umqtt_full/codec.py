@@ -56,6 +56,13 @@ def to_bytes(value, what):
     raise TypeError("%s must be str or bytes, not %s" % (what, type(value)))
 
 
+def to_payload(value, what):
+    """The same for a payload, which may be a number too: it is sent as its text."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value).encode()
+    return to_bytes(value, what)
+
+
 def to_text(value, what, rule=None):
     """The same for a UTF-8 string (1.5.3), about which `rule` may say more."""
     text = to_bytes(value, what)
@@ -145,6 +152,27 @@ class Message:
 
     __repr__ = shown
 
+    @property
+    def topic(self):
+        """The topic name as a str of its own."""
+        return bytes(self.topic_name).decode()
+
+    @property
+    def text(self):
+        """The payload, which must be UTF-8, as a str of its own."""
+        return bytes(self.payload).decode()
+
+    def copy(self):
+        """A message of its own with the same content: it stays valid."""
+        other = Message(0)
+        other.topic_name = bytearray(self.topic_name)
+        other.payload = bytearray(self.payload)
+        other.qos = self.qos
+        other.packet_id = self.packet_id
+        other.retain = self.retain
+        other.dup = self.dup
+        return other
+
 
 class Reader:
     # The transport fills `window` from its start and calls feed(n). Then next() gives one packet after the other: it
@@ -170,6 +198,8 @@ class Reader:
         self.size = self.total = 0  # of a PUBLISH over max_packet, and of its payload
         self.left = 0  # bytes of its payload that are still to come behind this part
         self.begins = False  # is this its first part?
+        self.is_cut = False  # did not even its topic name fit?
+        self._id_at = 0  # where in the buffer the packet id of such a message is
         self.reset()
 
     def reset(self):
@@ -252,22 +282,51 @@ class Reader:
         if head & 6:
             payload += 2
         if payload <= end:
-            if payload - self._at > self.max_packet:
-                raise protocol_error(head, "topic name over max_packet=%d" % self.max_packet)
-            if payload > have:
+            self.is_cut = payload - self._at > self.max_packet
+            if payload > have and not self.is_cut:
                 return 0
         have = min(have, end)
-        self._publish(head, start, have)  # what is here of the payload is the first part
+        if self.is_cut:
+            self._cut(head, start, have, payload - 2)
+        else:
+            self._publish(head, start, have)  # what is here of the payload is the first part
         self._at = have
         self.total = end - payload
         self.left = end - have
         self.begins = True
         return _PART
 
+    def _cut(self, head, start, have, id_at):
+        # Not even the topic name fits: the message gets its beginning, and its packet id when that comes.
+        m = self.message
+        m.topic_name[:] = self._buf
+        m.topic_name[min(have, id_at) :] = b""
+        m.topic_name[: start + 2] = b""
+        m.payload[:] = b""
+        m.qos = head >> 1 & 3
+        m.retain = head & 1 == 1
+        m.dup = head & 8 == 8
+        m.packet_id = 0
+        self.seen[:] = b""
+        self._id_at = id_at if head & 6 else -2
+        self._take_cut_id(0, have)
+
+    def _take_cut_id(self, at, end):
+        # The bytes at..end of the buffer are new: is the packet id among them?
+        for i in range(max(at, self._id_at), min(end, self._id_at + 2)):
+            self.message.packet_id = self.message.packet_id << 8 | self._buf[i]
+        self._id_at -= end
+
     def _part(self):
         # The next part of the payload
         at = self._at
         self._at = end = min(len(self._buf), at + self.left)
+        if self.is_cut:
+            self._id_at += at
+            self._take_cut_id(at, end)
+            self.left -= end - at
+            self.begins = False
+            return _PART
         payload = self.message.payload
         payload[:] = self._buf
         payload[end:] = b""

@@ -14,9 +14,9 @@ _SUBACK = const(0x90)
 _UNSUBACK = const(0xB0)
 
 
-def put_connect(buf, client, clean_session):
-    """CONNECT at the start of `buf` with the client's client_id, user, pswd, keepalive (s) and will: None or (topic,
-    payload, qos, retain), these as bytes (3.1). ValueError for what cannot be sent."""
+def put_connect(buf, client, clean_session, keepalive):
+    """CONNECT at the start of `buf`, with a keepalive in s and the client's client_id, user, pswd and will: None or
+    (topic, payload, qos, retain), these as bytes (3.1). ValueError for what cannot be sent."""
     flags = 2 if clean_session else 0
     fields: list = [to_text(client.client_id, "client_id")]  # in this order [MQTT-3.1.3-1]
     if not (fields[0] or clean_session):
@@ -37,10 +37,10 @@ def put_connect(buf, client, clean_session):
         n += 2 + len(field)
         if len(field) > 65535 or n + 9 > len(buf):
             raise ValueError("CONNECT is too large for max_packet")
-    if not isinstance(client.keepalive, int) or not 0 <= client.keepalive <= 65535:
+    if not isinstance(keepalive, int) or not 0 <= keepalive <= 65535:
         raise ValueError("keepalive must be 0 to 65535 s")
     at = put_field(buf, put_header(buf, 0, _CONNECT, n), b"MQTT")
-    pack_into(">BBH", buf, at, 4, flags, client.keepalive)
+    pack_into(">BBH", buf, at, 4, flags, keepalive)
     at += 4
     for field in fields:
         at = put_field(buf, at, field)
@@ -93,7 +93,7 @@ class ClientReader(Reader):
             self._take_id(head, start, length, 3, length)
             self.codes = bytes(buf[start + 2 : end])
             for code in self.codes:
-                if code > 2 and code != 0x80:
+                if 2 < code < 0x80:  # some brokers have more than one code for a refusal
                     raise protocol_error(head, "return code 0x%02x" % code)  # [MQTT-3.9.3-2]
         elif head == _UNSUBACK:
             self._take_id(head, start, length)

@@ -26,12 +26,11 @@ class DurableSession(Session):
             self.store.receive(message)
         return False
 
-    def load(self, packet_id, message):
+    def load(self, packet_id, message) -> bool:
         self.loaded = self.store.kept(packet_id)
-        if self.loaded < 0:
-            return False
-        self.store.load(self.loaded, message)
-        return True
+        if self.loaded >= 0:
+            self.store.load(self.loaded, message)
+        return self.loaded >= 0
 
     def discard(self):
         slot = self.loaded

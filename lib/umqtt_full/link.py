@@ -9,11 +9,14 @@
 #
 #   put_asked()     put packets of its own into the output buffer -> are there more? Called while `asking` is true
 #   receive(kind)   take a packet that only this role receives; the Reader has decoded it
-#   route(message)  the topic name is another than before: find out where the message goes
+#   route(message)  the topic name is another than before: find out where the message goes -> is it a topic name?
 #   deliver(message)   hand the message over to the callbacks that route() found; it runs within call()
+#
+# The base class has none of these methods:
+# pyright: reportAttributeAccessIssue=false
 
 from . import const
-from .codec import Reader, put_ack, put_publish
+from .codec import put_ack, put_publish
 from .errors import protocol_error
 
 _PART = const(1)
@@ -32,26 +35,32 @@ _TICKS = const(0x3FFFFFFF)
 
 
 class Link:
-    Reader = Reader
     first = 0  # the type of the packet that must arrive first, and only once
     first_name = ""
 
-    def __init__(self, session, chunk, max_packet):
+    def __init__(self, session, reader, buffer):
         self.session = session
         self.keeps = session.keeps  # may hand_over_kept() have a message?
-        self.reader = self.Reader(chunk, max_packet)
+        self.reader = reader
+        self.buffer = buffer  # for what goes out
         self.inside = 0  # how many callbacks run, one within the other: they must not pump
         self.raised = None  # the last error that came out of a callback
+        self.breaks = False  # must the link be closed after that error?
+        self.skipped = 0  # messages that could not be handed over
+        self._again = False  # is the last message to be handed over once more?
+        self._kept_id = -1  # kept messages with this packet id are to be handed over
+        self._is_again = 0  # was the packet that is being written tried before?
+        self._early = 0  # the type of an acknowledgement that came while its packet was still being written
         self.state = _CLOSED
         self.packets = self.messages = 0  # that came in, and that were handed over: for calls that wait for one
         self.last_sent = self.last_heard = 0
         self.asking = False  # does the role want put_asked() to be called?
         self.stale = False  # did the routes change since the last topic name was routed?
-        # Packets that are not in the store wait in _tx[_from:_used]. What is being written is out[off:end], the same
-        # bytes until the transport took them; meanwhile more packets may gather behind it. The last 4 bytes are for
-        # acknowledgements: a callback can fill the rest and the message that it was called for still has its answer. A
-        # journal may bring more PUBRELs than would fit otherwise.
-        self._tx = bytearray(max_packet + 4 + 4 * len(session.store.pubrels))
+        self.is_name = True  # may a message be published to that name?
+        # Packets that are not in the store wait in buffer[_from:_used]. What is being written is out[off:end], the same
+        # bytes until the transport took them; meanwhile more packets may gather behind it. The last 4 bytes of the
+        # buffer are for acknowledgements: a callback can fill the rest and the message that it was called for still has
+        # its answer.
         self._slot = _BUFFER  # the slot of the store that is being written
         self._deliver = self.deliver  # bound once: binding costs heap
         self.reset()
@@ -60,17 +69,23 @@ class Link:
         # The connection is gone; the session stays.
         self.state = _CLOSED
         self.reader.reset()
-        self.out = self._tx
+        self.out = self.buffer
         self.off = self.end = self._from = self._used = 0
         self._slot = _BUFFER
+        self._again = False
+        self._kept_id = -1
+        self._early = 0
         self.session.other_ids.clear()
 
     def not_first(self, kind):
         return protocol_error(kind, "%s comes first, and once" % self.first_name)  # [MQTT-3.1.0-2] [MQTT-3.2.0-1]
 
-    def part(self, message):
-        # A part of a PUBLISH over max_packet came in.
-        raise self.reader.too_large(_PUBLISH)
+    def part(self, m) -> None:
+        # A part of a PUBLISH over max_packet came in, and is dropped.
+        reader = self.reader
+        if not reader.left:
+            self.skip(m, reader.total, "%d bytes, over max_packet=%d" % (reader.size, reader.max_packet))
+            self.acknowledge(m)
 
     def call(self, callback, argument=None):
         # Run a callback -> what it returns. Only this method says that one runs.
@@ -90,7 +105,7 @@ class Link:
         session.connected(session_present)
         store = session.store
         for slot in store.pubrels:
-            self._used = put_ack(self._tx, self._used, _PUBREL, store.packet_ids[slot])
+            self._used = put_ack(self.buffer, self._used, _PUBREL, store.packet_ids[slot])
         self.asking = self.stale = True
         self.state = _UP
 
@@ -100,11 +115,11 @@ class Link:
         # Put a PUBLISH of QoS 0 -> was it taken? If not there is no connection, or no room: write first.
         if self.state == _UP:
             used = self._used
-            end = put_publish(self._tx, used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
+            end = put_publish(self.buffer, used, 0x31 if retain else _PUBLISH, topic_name, payload, 0)
             if end:
                 self._used = end
                 if not used and self._slot == _BUFFER:
-                    self.out = self._tx  # as output() would
+                    self.out = self.buffer  # as output() would
                     self.end = end
                 return True
         return False
@@ -130,6 +145,7 @@ class Link:
                 if slot >= 0:
                     store = session.store
                     self._slot = slot
+                    self._is_again = store.heads[slot] & 8  # DUP
                     store.sync()
                     self.out = store.packet(slot)
                     self.end = store.lengths[slot]
@@ -137,7 +153,7 @@ class Link:
                     return True
         if self._used:
             self.session.store.sync()
-            self.out = self._tx
+            self.out = self.buffer
             self.off = self._from
             self.end = self._used
             return True
@@ -158,6 +174,8 @@ class Link:
                     self._slot = _BUFFER
                     if slot >= 0:
                         self.session.sent += 1
+                        if self._early:
+                            self._take_early(slot)
         elif n == self._used:
             n = self._from = self._used = self.end = 0
             self.off = 0
@@ -173,13 +191,18 @@ class Link:
         # Take the next packet -> its type; 0: none is here; -1: there is no room for its answer, write first.
         if self.state == _CLOSED:
             return 0
-        if self._used + 4 > len(self._tx):
+        if self._used + 4 > len(self.buffer):
             return -1
+        if self._kept_id >= 0:
+            return self._go_on_with_kept()
         reader = self.reader
-        kind = reader.next()
-        if not kind:
-            return 0
-        self.packets = self.packets + 1 & _TICKS
+        if self._again:
+            kind = _PUBLISH
+        else:
+            kind = reader.next()
+            if not kind:
+                return 0
+            self.packets = self.packets + 1 & _TICKS
         if self.state != _UP and kind != self.first:
             raise self.not_first(kind)
         packet_id = reader.packet_id
@@ -188,13 +211,15 @@ class Link:
             m = reader.message
             packet_id = m.packet_id
             if reader.fresh or self.stale:
-                self.route(m)
+                self.is_name = self.route(m)
                 self.stale = False
             session = self.session
             # The callbacks, then the keeping, then the acknowledgement: a callback that raises leaves the message to
             # come again.
-            if m.qos < 2 or session.accepts(m):
-                self.call(self._deliver, m)
+            if not self.is_name:
+                self.skip(m, len(m.payload), "wildcard in the topic name")  # [MQTT-3.3.2-2]
+            elif m.qos < 2 or session.accepts(m):
+                self._hand_over(m)
                 self.messages = self.messages + 1 & _TICKS
             if packet_id:
                 head = session.handed_over(m)
@@ -204,31 +229,95 @@ class Link:
             self.receive(kind)
         elif kind == _PUBREL_KIND:
             if self.keeps:
-                self.hand_over_kept(packet_id)
+                self._kept_id = packet_id
+                self._go_on_with_kept()
+                return kind
             head = self.session.released(packet_id)
+        elif self._slot >= 0 and self.session.store.packet_ids[self._slot] == packet_id:
+            # An earlier connection brought the packet. It must be written to its end all the same.
+            if not self._is_again:
+                raise protocol_error(kind, "packet id %d is still being written" % packet_id)
+            self._early = kind
         else:
             head = self.session.acknowledged(kind, packet_id)
         if head and self.state == _UP:  # a callback may have closed the connection
-            self._used = put_ack(self._tx, self._used, head, packet_id)
+            self._used = put_ack(self.buffer, self._used, head, packet_id)
         return kind
 
     def acknowledge(self, m):
         # A message was handed over.
-        head = self.session.handed_over(m)
-        if head:
-            self._used = put_ack(self._tx, self._used, head, m.packet_id)
+        self.buffer_ack(self.session.handed_over(m), m.packet_id)
         self.count_message()
 
     def count_message(self):
         self.messages = self.messages + 1 & _TICKS
 
+    def _hand_over(self, m):
+        # Run the callbacks. If one raises, the message is handed over once more at the next call, with DUP set. If that
+        # raises too, the message is acknowledged and counted, so that it does not block the messages behind it.
+        again = self._again
+        self._again = False
+        if again:
+            m.dup = True
+        try:
+            self.call(self._deliver, m)
+        except BaseException:
+            if m.qos and not again:
+                self._again = True
+            elif m.qos:
+                self.skipped += 1
+                self.acknowledge(m)
+            raise
+
+    def _go_on_with_kept(self):
+        # Hand over the messages that the session keeps and that are released, then answer PUBREL -> the type of that.
+        packet_id = self._kept_id
+        self.hand_over_kept(packet_id)
+        self._kept_id = -1
+        if packet_id and self.state == _UP:
+            self.buffer_ack(self.session.released(packet_id), packet_id)
+        return _PUBREL_KIND
+
     def hand_over_kept(self, packet_id):
-        # PUBREL releases what the session kept with this packet id; 0: what no peer will release.
+        # PUBREL releases the messages that the session kept with this packet id; 0: those that no peer will release.
         session = self.session
         m = self.reader.message
         while session.load(packet_id, m):
             self.reader.seen[:] = b""  # the next packet's topic name is compared with this one's no more
-            self.route(m)
-            self.call(self._deliver, m)
+            again = self._again
+            self._again = False
+            try:
+                if self.route(m):
+                    self.call(self._deliver, m)
+                else:
+                    self.skip(m, len(m.payload), "wildcard in the topic name")
+            except BaseException:
+                self._again = not again
+                if again:
+                    self.skipped += 1
+                    session.discard()
+                raise
             self.count_message()
             session.discard()
+
+    def _take_early(self, slot):
+        # The packet in this slot is written, and its acknowledgement is here already.
+        packet_id = self.session.store.packet_ids[slot]
+        kind = self._early
+        self._early = 0
+        self.buffer_ack(self.session.acknowledged(kind, packet_id), packet_id)
+
+    def buffer_ack(self, head, packet_id):
+        if head:
+            self._used = put_ack(self.buffer, self._used, head, packet_id)
+
+    def skip(self, m, length, why):
+        # A message cannot be handed over: count it, and tell the program.
+        self.skipped += 1
+        self.tell_skipped(m, length, why)
+
+    def tell_skipped(self, m, length, why):
+        on_skip = self.client.on_skip
+        if on_skip:
+            topic_name = bytes(m.topic_name)
+            self.call(lambda _: on_skip(topic_name, length, why), m)

@@ -35,6 +35,11 @@ _TICKS = const(0x3FFFFFFF)
 _IDLE_MS = const(60000)
 
 
+def _taken(message):
+    # A subscription's own callback had the message.
+    pass
+
+
 class Subscription:
     def __init__(self, topic_filter, qos, callback, on):
         self.topic_filter = topic_filter
@@ -61,30 +66,34 @@ class Protocol(Link):
     handle = Link.handle
     call = Link.call
 
-    def __init__(self, client, session, chunk, max_packet):
+    def __init__(self, client, session, reader, buffer):
         self.client = client  # its on_message(message) is called, and its settings go into CONNECT
         self.subscriptions = []
         self.refused = []  # topic filters that SUBACK refused, until a call has raised the error
         self.session_present = False
+        self.untaken = 0  # messages for which there was no callback
+        self.flaws = 0  # what the broker does against the standard without harm
         self.clean = True  # does CONNECT ask for a clean session?
+        self.keepalive = 0  # of this connection, in s
         self.interval = _IDLE_MS  # without a packet sent, or without one received, until PINGREQ, in ms
         self._patience = 0  # for PINGRESP, in ms
         self.pinged = False  # is a PINGRESP due?
         self._ping_at = 0
-        super().__init__(session, chunk, max_packet)
+        super().__init__(session, reader, buffer)
 
     # One connection
 
-    def start(self, clean_session, timeout_ms):
+    def start(self, clean_session, keepalive, timeout_ms):
         # CONNECT is the first packet [MQTT-3.1.0-1]; nothing else goes out before its CONNACK.
-        n = put_connect(self._tx, self.client, clean_session)
+        n = put_connect(self.buffer, self.client, clean_session, keepalive)
         if clean_session:
             self.session.store.clear()  # [MQTT-3.1.2-6]
         self._used = n
         self.clean = clean_session
         # Without a keep-alive the broker is promised nothing, but a dead link must be noticed (3.1.2.10). With one,
         # PINGREQ goes out early enough to arrive within the keep-alive, and a dead link is known within 1.5 of them.
-        self.interval = self.client.keepalive * 750 or _IDLE_MS
+        self.keepalive = keepalive
+        self.interval = keepalive * 750 or _IDLE_MS
         self._patience = min(timeout_ms, self.interval)
         self.pinged = False
         self.state = _CONNECTING
@@ -106,8 +115,12 @@ class Protocol(Link):
             raise MQTTException(code, refusal(code))
         present = self.session_present = reader.session_present
         if present:
-            if self.clean or self._used:  # or CONNECT is not all written yet
-                raise protocol_error(_CONNACK, "session present, not asked for")  # [MQTT-3.2.2-1]
+            if self._used:
+                raise protocol_error(_CONNACK, "it comes before CONNECT was written")
+            if self.clean:
+                # [MQTT-3.2.2-1] forbids it. Some brokers do it all the same, without harm: no session is here.
+                self.flaws += 1
+                present = self.session_present = False
         else:
             for s in self.subscriptions:
                 if s.state == _SUBSCRIBED:
@@ -117,13 +130,13 @@ class Protocol(Link):
         if self.client.on_connect:
             self.call(self.client.on_connect, present)
         if self.keeps:
-            self.hand_over_kept(0)
+            self._kept_id = 0  # the next call hands over what no peer will release
 
     # Outward
 
     def ping(self, now):
-        if self._used + 6 <= len(self._tx):
-            self._used = put_header(self._tx, self._used, _PINGREQ, 0)
+        if self._used + 6 <= len(self.buffer):
+            self._used = put_header(self.buffer, self._used, _PINGREQ, 0)
             self.last_sent = now
             if not self.pinged:
                 self.pinged = True
@@ -131,7 +144,7 @@ class Protocol(Link):
 
     def disconnect(self):
         # DISCONNECT, once all else is written; nothing is sent after it [MQTT-3.14.4-2].
-        self._used = put_header(self._tx, 0, _DISCONNECT, 0)
+        self._used = put_header(self.buffer, 0, _DISCONNECT, 0)
         self.state = _CLOSED
 
     def ask(self, subscriptions):
@@ -159,7 +172,7 @@ class Protocol(Link):
 
     def _put(self, head, state):
         # SUBSCRIBE or UNSUBSCRIBE, with as many filters as fit, for the subscriptions in this state -> any?
-        room = len(self._tx) - self._used - 11
+        room = len(self.buffer) - self._used - 11
         batch = []
         for s in self.subscriptions:
             if s.state == state:
@@ -172,7 +185,7 @@ class Protocol(Link):
             return False
         packet_id = self.session.next_id()
         self.session.other_ids[packet_id] = batch
-        self._used = put_filters(self._tx, self._used, head, packet_id, batch)
+        self._used = put_filters(self.buffer, self._used, head, packet_id, batch)
         return True
 
     # Inward
@@ -187,18 +200,23 @@ class Protocol(Link):
 
     def route(self, m):
         if not is_topic_name(m.topic_name):
-            raise protocol_error(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
+            return False
         for s in self.subscriptions:
             s.hit = matches(s.topic_filter, m.topic_name)
+        return True
 
     def deliver(self, m):
         general = self.client.on_message
         for s in self.subscriptions:
             if s.hit and s.callback:
                 s.callback(m)
-                general = None
+                general = _taken
         if general:
             general(m)
+        else:
+            self.untaken += 1
+            if self.untaken == 1:
+                self.tell_skipped(m, len(m.payload), "no callback takes it")
 
     def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK
@@ -209,7 +227,7 @@ class Protocol(Link):
             raise protocol_error(kind, "packet id %d or its %d codes not asked for" % (packet_id, len(codes)))
         for i in range(len(codes)):
             s = batch[i]
-            if codes[i] == _REFUSED:
+            if codes[i] >= _REFUSED:
                 self.refused.append(s.topic_filter)
             elif kind == _SUBACK:
                 s.granted = codes[i]
@@ -220,11 +238,15 @@ class Protocol(Link):
 
     # Time
 
+    def heard(self, now):
+        # Bytes came in, which is a sign of life: PINGRESP may lie behind a large or slow message.
+        self.last_heard = now
+        if self.pinged:
+            self._ping_at = now
+
     def tick(self, now, idle):
         # Keep the connection alive. idle: the last read found nothing, so a deadline may be judged.
-        if not idle:
-            self.last_heard = now
-        elif self.pinged and (now - self._ping_at) & _TICKS >= self._patience:
+        if idle and self.pinged and (now - self._ping_at) & _TICKS >= self._patience:
             raise TimedOut(ETIMEDOUT, "no PINGRESP for %d ms" % self._patience)
         if not self.due_ms(now) and (not self.pinged or (now - self.last_sent) & _TICKS >= self.interval):
             self.ping(now)

@@ -19,6 +19,7 @@ class MQTTClient(_MQTTClient):
     caller's. To give up some time, override delay() and raise from it.
     """
 
+    KEEPALIVE = True
     DELAY = 1
     DEBUG = False
     _attempts = 0

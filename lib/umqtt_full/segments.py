@@ -74,7 +74,7 @@ class Segments:
         self._header = bytearray(_HEADER - 4)
         self._head = bytearray(_BODY)
         self._scratch = bytearray(128)
-        self._files = [None, None]
+        self._files: list = [None, None]
         self._tails = [0, 0]  # how long the files are, or were when they last took over
         self._which = 1  # of the files is written to
         self._generation = self._own = 0  # the highest one, and that of the segment that is written to
@@ -144,7 +144,7 @@ class Segments:
 
     # Records
 
-    def _append(self, kind, slot, packet_id=0, body=b"", n=0, extra=0):
+    def _append(self, kind, slot, packet_id=0, body: bytes | bytearray = b"", n=0, extra=0):
         # Write a record with n bytes of body -> where the body begins
         size = n + _OVERHEAD
         end = self._end
@@ -208,7 +208,7 @@ class Segments:
         self._full = _NOWHERE
         self._dirty = self._urgent = False
 
-    def _record(self, file, kind, slot, packet_id, body=b"", n=0, extra=0, place=0):
+    def _record(self, file, kind, slot, packet_id, body: bytes | bytearray = b"", n=0, extra=0, place=0):
         # The n bytes of the body are in `body`, or at a place in the segment.
         pack_into(">BBBHHB", self._head, 0, self._checksum.begin(self._generation), kind, slot, packet_id, n, extra)
         self._put(file, self._head, _BODY)

@@ -100,6 +100,7 @@ class Session:
         self.other_ids = {}  # packet ids that SUBSCRIBE and UNSUBSCRIBE use, with what their sender wants to know again
         self._received = Ranges(received)  # ids of QoS 2 messages handed over and not yet released
         self.stray_acks = 0  # acknowledgements of packets that were not, or no longer, unfinished
+        self.lowered = 0  # messages of QoS 2 that the peer acknowledged as QoS 1
         self.maybe_doubled = 0  # QoS 2 messages begun in a session that the peer then forgot
 
     __repr__ = shown
@@ -110,14 +111,12 @@ class Session:
         self.sent = 0
         self.ready = True
         if not session_present:
-            # The peer has forgotten the session: what the peer released is done, what it may have taken starts anew.
+            # The peer has forgotten the session. It is told everything again all the same [MQTT-4.4.0-1]: what it had
+            # taken at QoS 2 may arrive twice.
             self._received = Ranges(self._received.most)
             for slot in store.publishes:
                 if store.heads[slot] & 12 == 12:  # DUP, QoS 2
                     self.maybe_doubled += 1
-                store.heads[slot] &= 0xF7
-            while store.pubrels:
-                store.free(store.pubrels, 0)
 
     # Outward
 
@@ -168,11 +167,16 @@ class Session:
                     return _PUBREL  # so that the peer comes to its end too
                 self.stray_acks += 1
                 return 0
-            if place < self.sent and kind == (_PUBREC if store.heads[store.publishes[place]] & 4 else _PUBACK):
-                self.sent -= 1
+            head = store.heads[store.publishes[place]]
+            # A packet that was tried may be acknowledged before it is sent again: an earlier connection brought it.
+            if (place < self.sent or head & 8) and (kind == _PUBACK or (kind == _PUBREC and head & 4)):
+                if place < self.sent:
+                    self.sent -= 1
                 if kind == _PUBREC:
                     store.release(place)
                     return _PUBREL
+                if head & 4:
+                    self.lowered += 1
                 store.free(store.publishes, place)
                 return 0
         raise protocol_error(kind, "packet id %d does not await it" % packet_id)
@@ -201,7 +205,7 @@ class Session:
         self._received.add(message.packet_id)
         return _PUBREC
 
-    def load(self, packet_id, message):
+    def load(self, packet_id, message) -> bool:
         # Fill in the next kept message that PUBREL with this id releases (0: that no peer will release) -> was there
         # one? After handing it over, discard().
         return False

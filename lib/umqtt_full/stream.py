@@ -14,6 +14,7 @@ from .protocol import Protocol
 from .stream_parts import ABORTED as ABORTED
 from .stream_parts import COMPLETE as COMPLETE
 from .stream_parts import MORE as MORE
+from .stream_parts import Part as Part
 from .stream_parts import StreamError
 
 _PUBLISH = const(0x30)
@@ -36,7 +37,7 @@ class _Source(bytes):
 
 
 class StreamProtocol(Protocol):
-    def __init__(self, client, session, chunk, max_packet, size):
+    def __init__(self, client, session, reader, buffer, size):
         self._chunk = bytearray(size)
         self._sources = [None] * len(session.store.heads)
         self._once = None  # the source of a stream of QoS 0
@@ -46,7 +47,8 @@ class StreamProtocol(Protocol):
         self._waited_ms = 0  # when progress() was last told
         self.patient = False  # does the call under way last as long as bytes move?
         self.inward = None  # the way in, once it is loaded
-        super().__init__(client, session, chunk, max_packet)
+        self._is_taken = False  # do handlers get the large message under way?
+        super().__init__(client, session, reader, buffer)
         if session.keeps:
             session.store.streams = True
             for slot in session.store.arrived:
@@ -184,10 +186,12 @@ class StreamProtocol(Protocol):
 
     # In
 
-    def part(self, m):
+    def part(self, m) -> None:
         reader = self.reader
         inward = self.inward
-        if reader.begins and not (inward and inward.begin_large(m, reader.total)):
+        if reader.begins:
+            self._is_taken = bool(inward and not reader.is_cut and inward.begin_large(m, reader.total))
+        if not self._is_taken:
             return Protocol.part(self, m)
         if m.payload:
             self._ping_at = self.last_heard  # PINGRESP can come only behind the message

@@ -1,11 +1,7 @@
 # Payloads larger than memory, from the broker, in parts: which handlers get them. Loaded by the first subscription.
 
-from . import const
-from .errors import protocol_error
 from .stream_parts import ABORTED, COMPLETE, MORE, Handler, Part
 from .topics import is_topic_name, matches
-
-_PUBLISH = const(0x30)
 
 
 class Inward:
@@ -98,6 +94,10 @@ class Inward:
         try:
             for handler in self.handlers:
                 self._protocol.call(handler.handler, part)
+        except BaseException:
+            # Of a message in parts a handler cannot get one part again: the broker sends the whole message again.
+            self._protocol.breaks = True
+            raise
         finally:
             self._telling = False
 
@@ -118,7 +118,7 @@ class Inward:
         # -> the handlers of this message
         m = self.message
         if not is_topic_name(m.topic_name):
-            raise protocol_error(_PUBLISH, "wildcard in the topic name")  # [MQTT-3.3.2-2]
+            return ()  # [MQTT-3.3.2-2]
         p = self._protocol
         p.stale = True  # it has not routed this topic name
         found = [s for s in p.subscriptions if isinstance(s.callback, Handler)]

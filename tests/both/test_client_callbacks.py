@@ -155,11 +155,36 @@ def test_an_error_in_a_callback_does_not_kill_the_client():
         rig.client.on_message = fails_once
         rig.broker.publish(b"in", b"poison", qos)
         raises(KeyError, rig.pump)
-        assert rig.is_closed()
-        rig.client.reconnect()
+        assert rig.client.is_connected()
         rig.pump(100)
         assert calls == ([(b"poison", False)] if qos == 0 else [(b"poison", False), (b"poison", True)])
     rig.check()
+
+
+def test_a_callback_that_always_raises_does_not_block_what_is_behind_it():
+    """Such a message costs two exceptions, is acknowledged then and counted; the link stays up."""
+    for qos in (1, 2):
+        rig = connected(clean_session=False)
+        rig.client.subscribe(b"in", 2)
+        calls = []
+
+        def fails(m, calls=calls):
+            calls.append((bytes(m.payload), m.dup))
+            if m.payload == b"poison":
+                raise KeyError("handler")
+
+        rig.client.on_message = fails
+        for payload in (b"1", b"poison", b"2", b"3"):
+            rig.broker.publish(b"in", payload, qos)
+        raised = 0
+        for _ in range(9):
+            try:
+                rig.pump(10)
+            except KeyError:
+                raised += 1
+        assert raised == 2 and rig.client.is_connected() and rig.client._protocol.skipped == 1
+        assert calls == [(b"1", False), (b"poison", False), (b"poison", True), (b"2", False), (b"3", False)], calls
+        rig.check()
 
 
 def test_callbacks_that_publish():

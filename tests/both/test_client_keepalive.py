@@ -64,8 +64,8 @@ def test_a_missed_pingresp_ends_the_link():
     rig.check()
 
 
-def test_a_missed_pingresp_ends_the_link_of_a_busy_subscriber():
-    """Bytes that arrive are no answer to PINGREQ, but they are no silence either: bounded all the same."""
+def test_bytes_that_arrive_are_a_sign_of_life():
+    """PINGRESP may lie behind a slow or large message: a link on which bytes arrive stays up, a silent one does not."""
     rig = connected(keepalive=10, timeout_ms=5000)
     rig.client.subscribe(b"in", 0)
     rig.broker.drop(PINGRESP, times=1000)
@@ -75,9 +75,12 @@ def test_a_missed_pingresp_ends_the_link_of_a_busy_subscriber():
         rig.clock.after(500, more)
 
     more()
+    rig.pump(60_000)
+    assert rig.client.is_connected() and len(rig.messages) > 100
+    rig.t.silence()
+    silent = rig.clock.now
     raises(TimedOut, rig.pump, 60_000)
-    assert rig.clock.now <= 20_000
-    assert rig.is_closed()
+    assert rig.clock.now - silent <= 15_000 and rig.is_closed()
 
 
 def test_a_half_open_link_is_noticed():

@@ -116,7 +116,10 @@ def test_over_max_packet_for_an_ordinary_subscription():
     rig.pump(10)
     assert rig.inbox.payloads() == [payload(500), b"small"] and rig.payloads() == [b"small"]
     rig.broker.publish(b"big", payload(500), 1)
-    assert "max_packet=64" in str(raises(ProtocolError, rig.pump, 10))
+    told = []
+    rig.client.on_skip = lambda *what: told.append(what)
+    rig.pump(10)
+    assert told[0][:2] == (b"big", 500) and "max_packet=64" in told[0][2] and rig.client.is_connected()
     assert rig.inbox.aborted == 0
 
 
@@ -308,9 +311,7 @@ def test_malformed_large_packets():
         (packet(0x30, two(0) + b"x" * long), "topic name empty"),
         (packet(0x30, two(400) + b"x" * long), "past the packet's end"),
         (packet(0x32, two(long) + b"x" * long), "past the packet's end"),
-        (packet(0x30, two(200) + b"x" * long), "over max_packet=64"),
         (packet(0x30, two(4) + b"in/\xff" + b"x" * long), "UTF-8"),
-        (packet(0x30, two(4) + b"in/+" + b"x" * long), "wildcard"),
         (packet(0x32, two(4) + b"in/x" + two(0) + b"x" * long), "packet id 0"),
         (packet(0x36, two(4) + b"in/x" + two(1) + b"x" * long), "QoS 3"),
         (packet(0x90, two(4) + b"in/x" + two(1) + b"\0" * long), "SUBACK"),

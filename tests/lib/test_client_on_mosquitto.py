@@ -98,8 +98,8 @@ def test_answers_in_callbacks(runtime, open_broker, name, qos):
 def test_a_callback_that_raises(runtime, open_broker, name, qos):
     with Script(runtime, "delivery", "a_callback_that_raises", port=open_broker.port, name=name, qos=qos):
         pass
-    log = open_broker.log()
-    assert re.search(rf"Sending PUBLISH to {name}-raises \(d1, q{qos}, r0, m1, ", log), "no message came again"
+    # The broker was not asked for it again.
+    assert open_broker.log().count(f"Sending PUBLISH to {name}-raises (d0, q{qos}, r0, m1, ") == 1
 
 
 def test_several_filters_are_one_packet(runtime, open_broker, name):
@@ -191,7 +191,7 @@ def test_a_restart_with_messages_in_flight(runtime, lasting_broker, name):
     assert restarts == 5
     log = lasting_broker.log()
     for role in ("pub", "sub"):
-        assert log.count(f" as {name}-{role} (p2, c0, k0)") == 1 + restarts
+        assert log.count(f" as {name}-{role} (p2, c0, k60)") == 1 + restarts
     assert log.count(f"Received SUBSCRIBE from {name}-sub\n") == 1
     assert re.search(rf"Received PUBLISH from {name}-pub \(d1, q[12]", log), "no message had to be sent again"
 

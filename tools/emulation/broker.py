@@ -621,7 +621,7 @@ class Broker:
             self._violation("packet id %d is in use [MQTT-2.3.1-2]" % packet_id)
         elif before and not dup:
             self._violation("packet %d again without DUP [MQTT-3.3.1-1]" % packet_id)
-        elif dup and not before and not link.resumed:
+        elif dup and not before and not link.resumed and session.clean:
             self._violation("DUP on a first delivery, packet %d [MQTT-3.3.1-1]" % packet_id)
         elif dup and (packet_id, message) in session.released:
             self._violation("PUBLISH %d again after its PUBREL [MQTT-4.3.3-1]" % packet_id)
@@ -634,7 +634,8 @@ class Broker:
     def _on_ack(self, link, kind, packet_id):
         session = link.session
         if kind == PUBREL:
-            known = packet_id in session.received or not link.resumed
+            # A session that the broker lost may be resent as it was [MQTT-4.4.0-1].
+            known = packet_id in session.received or (session.clean and not link.resumed)
             allowed = _count_down(link.may_release, packet_id)
             if known and not allowed:  # else its PUBCOMP may have been lost with an earlier connection
                 self._violation("PUBREL %d without PUBREC" % packet_id)

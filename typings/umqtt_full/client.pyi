@@ -1,16 +1,17 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, overload
 
-from .codec import Message, _Bytes, _QoS
+from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
 from .session import Session
 from .store import RamStore
-from .transport import _SSL, _Transport
+from .transport import _SSL, TransportProtocol
 
 _Filter = TypeVar("_Filter", bound=_Bytes)
 _FilterAndQoS = TypeVar("_FilterAndQoS", bound=_Bytes | tuple[_Bytes, int])
 
 class MQTTClient:
+    KEEPALIVE: bool
     client_id: _Bytes
     server: str
     port: int
@@ -24,9 +25,11 @@ class MQTTClient:
     on_connect: Callable[[bool], object] | None
     on_disconnect: Callable[[BaseException], object] | None
     on_wait: Callable[[], object] | None
+    # The topic name, the length of the payload, and why the message was not handed over
+    on_skip: Callable[[bytes, int, str], object] | None
     will: tuple[bytes, bytes, int, bool] | None
     sock: Any
-    transport: _Transport
+    transport: TransportProtocol
     session: Session
     dropped: int
     def __init__(
@@ -36,7 +39,7 @@ class MQTTClient:
         port: int = 0,
         user: _Bytes | None = None,
         password: _Bytes | None = None,
-        keepalive: int = 0,
+        keepalive: int = False,
         ssl: _SSL = None,
         ssl_params: dict[str, Any] = {},
         *,
@@ -46,10 +49,10 @@ class MQTTClient:
         received: int = 1024,
         chunk: int = 512,
         store: RamStore | Journal | None = None,
-        transport: _Transport | None = None,
+        transport: TransportProtocol | None = None,
         online: Callable[[], object] | None = None,
     ) -> None: ...
-    def set_last_will(self, topic: _Bytes | None, msg: _Bytes = b"", retain: bool = False, qos: _QoS = 0) -> None: ...
+    def set_last_will(self, topic: _Bytes | None, msg: _Payload = b"", retain: bool = False, qos: _QoS = 0) -> None: ...
     def connect(
         self, clean_session: bool = True, timeout: float | None = None, timeout_ms: int | None = None
     ) -> bool: ...
@@ -62,7 +65,7 @@ class MQTTClient:
     def publish(
         self,
         topic: _Bytes,
-        msg: _Bytes,
+        msg: _Payload,
         retain: bool = False,
         qos: Literal[0] = 0,
         wait: bool = True,
@@ -72,7 +75,7 @@ class MQTTClient:
     def publish(
         self,
         topic: _Bytes,
-        msg: _Bytes,
+        msg: _Payload,
         retain: bool = False,
         *,
         qos: Literal[1, 2],
@@ -83,7 +86,7 @@ class MQTTClient:
     def publish(
         self,
         topic: _Bytes,
-        msg: _Bytes,
+        msg: _Payload,
         retain: bool,
         qos: Literal[1, 2],
         wait: bool = True,
@@ -93,7 +96,7 @@ class MQTTClient:
     def publish(
         self,
         topic: _Bytes,
-        msg: _Bytes,
+        msg: _Payload,
         retain: bool = False,
         qos: _QoS = 0,
         wait: bool = True,
@@ -127,3 +130,6 @@ class MQTTClient:
     def poll(self, timeout_ms: int | None = 0) -> bool: ...
     def ping(self) -> None: ...
     def due_ms(self) -> int | None: ...
+    def in_callback(self) -> bool: ...
+    def wait_for(self, packet_id: int, timeout_ms: int | None = None) -> None: ...
+    def pause(self, ms: int) -> None: ...

@@ -1,21 +1,18 @@
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from .client import MQTTClient
 from .codec import _Bytes, _QoS
-from .errors import LinkLost
-from .stream_in import Part
+from .stream_parts import ABORTED as ABORTED
+from .stream_parts import COMPLETE as COMPLETE
+from .stream_parts import MORE as MORE
+from .stream_parts import Part as Part
+from .stream_parts import StreamError as StreamError
 
 class _Readable(Protocol):
     def readinto(self, buf: bytearray, /) -> int | None: ...
 
 _Payload: TypeAlias = str | Callable[[], _Readable] | _Readable
-
-MORE: Final = 0
-COMPLETE: Final = 1
-ABORTED: Final = 2
-
-class StreamError(LinkLost): ...
 
 class Streams:
     client: MQTTClient

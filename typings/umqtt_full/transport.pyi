@@ -7,18 +7,11 @@ class _Context(Protocol):
 
 _SSL: TypeAlias = _Context | bool | None
 
-# What a client takes in the place of TCP: transport=
-class _Transport(Protocol):
-    def open(
-        self,
-        host: str,
-        port: int,
-        ssl: _SSL,
-        ssl_params: dict[str, Any],
-        timeout_ms: int,
-        on_wait: Callable[[], object],
-        /,
-    ) -> object: ...
+# What a client takes in the place of TCP: transport=. docs/transport.md says what each return value must mean. A
+# transport may also have `sock` (pollable, or None), `drains` and `awaits`.
+class TransportProtocol(Protocol):
+    def open(self, host: str, port: int, ssl: _SSL, ssl_params: dict[str, Any], /) -> object: ...
+    def ready(self) -> object: ...
     def readinto(self, buf: bytearray, /) -> int | None: ...
     def write(self, buf: bytearray, offset: int, size: int, /) -> int | None: ...
     def wait(self, ms: int, for_write: bool = False, for_read: bool = True, /) -> object: ...
@@ -30,16 +23,10 @@ class Transport:
     sock: Any
     shaking: bool
     drains: bool
+    awaits: str
     def __init__(self, online: Callable[[], object] | None = None) -> None: ...
-    def open(
-        self,
-        host: str,
-        port: int,
-        ssl: _SSL,
-        ssl_params: dict[str, Any],
-        timeout_ms: int,
-        on_wait: Callable[[], object],
-    ) -> None: ...
+    def open(self, host: str, port: int, ssl: _SSL, ssl_params: dict[str, Any]) -> None: ...
+    def ready(self) -> bool: ...
     def wait(self, ms: int, for_write: bool = False, for_read: bool = True) -> None: ...
     def close(self) -> None: ...
     # Attributes in fact, while there is a connection the socket's own methods.

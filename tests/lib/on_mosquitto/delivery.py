@@ -2,7 +2,7 @@
 
 from rig import equal, raises, until
 
-from umqtt_full import Full, ProtocolError
+from umqtt_full import Full
 
 
 def every_qos_both_ways(rig):
@@ -49,7 +49,7 @@ def _payload(size):
 
 
 def larger_than_the_subscriber_takes(rig):
-    """One byte more than max_packet ends the subscriber's connection with words, and its own session survives it."""
+    """A message of one byte more than max_packet is skipped and told; those behind it arrive."""
     publisher, _ = rig.connected("pub", max_packet=500)
     subscriber, inbox = rig.connected("sub", max_packet=200)
     topic = rig.topic("t")
@@ -57,13 +57,14 @@ def larger_than_the_subscriber_takes(rig):
     most = 200 - 3 - 2 - len(topic)
     publisher.publish(topic, bytes(most))
     until(lambda: inbox.messages, subscriber)
+    told = []
+    subscriber.on_skip = lambda *what: told.append(what)
     publisher.publish(topic, bytes(most + 1))
-    e = raises(ProtocolError, until, lambda: len(inbox.messages) > 1, subscriber)
-    equal("PUBLISH" in str(e) and "max_packet" in str(e), True, str(e))
-    equal(len(inbox.messages), 1)
-    subscriber.connect()
     publisher.publish(topic, "small")
     until(lambda: len(inbox.messages) > 1, subscriber)
+    equal(len(inbox.messages), 2)
+    equal([one[1] for one in told], [most + 1])
+    equal("max_packet" in told[0][2], True, told[0][2])
 
 
 def text_and_bytes(rig):
@@ -174,8 +175,8 @@ def answers_in_callbacks(rig):
 
 
 def a_full_store_in_a_callback(rig):
-    """A callback that lets Full escape ends the connection; its message comes again with DUP, by which it can do
-    otherwise: here it leaves the answer to the main loop. All are answered, once."""
+    """A callback that lets Full escape has its message again with DUP, by which it can do otherwise: here it leaves the
+    answer to the main loop. All are answered, once."""
     asker, answers = rig.connected("asker", inflight=32)
     node, _ = rig.connected("node", False, inflight=2)
     waiting = []
@@ -197,17 +198,17 @@ def a_full_store_in_a_callback(rig):
 
     def answered():
         if waiting:
-            node.publish(rig.topic("answer"), waiting.pop(0), False, 2)
+            # Full may be this call's own, or that of a callback while it waits: either way nothing was taken.
+            node.publish(rig.topic("answer"), waiting[0], False, 2, wait=False)
+            waiting.pop(0)
         return len(answers.messages) >= 60
 
     while len(answers.messages) < 60:
         try:
-            if not node.is_connected():
-                equal(node.reconnect(), True)
             until(answered, node, asker)
         except Full:
             falls += 1
-            equal(node.is_connected(), False)
+            equal(node.is_connected(), True)
             equal(falls <= 60, True, "it comes no further than %d of 60" % len(answers.messages))
     equal(falls > 0, True, "did the burst fill the store?")
     equal(node.flush(), True)
@@ -261,7 +262,7 @@ def first_subscribe_then_publish(rig):
 
 
 def a_callback_that_raises(rig):
-    """Its exception reaches the caller, the link is closed, and the message comes again with DUP set."""
+    """Its exception reaches the caller, the link stays up, and the callback has the message again with DUP set."""
     qos = rig.options["qos"]
     client, inbox = rig.connected("raises", False)
     other, _ = rig.connected("other")
@@ -274,8 +275,7 @@ def a_callback_that_raises(rig):
     client.subscribe(rig.topic("t"), qos, poison)
     other.publish(rig.topic("t"), "p", qos=2)
     raises(KeyError, until, lambda: False, client)
-    equal(client.is_connected(), False)
-    equal(client.reconnect(), True)
+    equal(client.is_connected(), True)
     until(lambda: len(inbox.messages) == 2, client)
     equal((inbox.messages, inbox.again), ([("t", b"p", qos, False)] * 2, 1))
     client.connect()

@@ -160,7 +160,7 @@ def wrong_filters(rig):
         raises(ValueError, client.subscribe, "a", qos)
     for qos in (3, -1):
         raises(ValueError, client.publish, "a", "", False, qos)
-    raises(TypeError, client.publish, "a", 5)
+    raises(TypeError, client.publish, "a", [5])
     raises(TypeError, client.publish, 5, "")
     client.publish(rig.topic("still here"), "", qos=1)
 

@@ -11,8 +11,7 @@ from umqtt_full.codec import Message
 from umqtt_full.journal import Journal
 from umqtt_full.robust import MQTTClient as RobustClient
 from umqtt_full.rtc import RtcJournal
-from umqtt_full.stream import ABORTED, COMPLETE, MORE, StreamError, Streams
-from umqtt_full.stream_in import Part
+from umqtt_full.stream import ABORTED, COMPLETE, MORE, Part, StreamError, Streams
 from umqtt_full.topics import matches
 
 # The client
@@ -50,7 +49,7 @@ assert_type(client.publish("greenhouse/temperature", memoryview(b"21.5"), qos=2,
 assert client.pending(client.publish("topic", "message", qos=1))
 assert_type(client.flush(1000), bool)
 client.publish("topic")  # wrong
-client.publish("topic", 21.5)  # wrong
+client.publish("topic", [21.5])  # wrong
 client.publish("topic", None)  # wrong
 client.publish("topic", "message", qos=3)  # wrong
 client.publish("topic", "message", qos="1")  # wrong
@@ -68,7 +67,7 @@ def told(message: Message):
     assert_type(message.payload, bytearray)
     assert_type(message.dup, bool)
     print(bytes(message.payload), message.qos, message.retain, message.packet_id)
-    print(message.topic)  # wrong
+    print(message.topics)  # wrong
 
 
 def told_nothing():
@@ -89,7 +88,7 @@ client.subscribe("greenhouse/valve", 5)  # wrong
 client.subscribe("greenhouse/valve", told)  # wrong
 client.subscribe("greenhouse/valve", 2, told_nothing)  # wrong
 client.subscribe("greenhouse/valve", 2, told_as_by_simple)  # wrong
-client.subscribe("greenhouse/valve", 2, lambda message: message.text)  # wrong
+client.subscribe("greenhouse/valve", 2, lambda message: message.body)  # wrong
 client.subscribe(5)  # wrong
 client.unsubscribe(filters)
 client.unsubscribe("greenhouse/valve", wait=False)

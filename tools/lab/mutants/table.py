@@ -12,10 +12,10 @@ MUTANTS = (
         "                pass\n",
     ),
     (
-        "DUP stays set when the broker has forgotten the session",
+        "a session that the broker forgot keeps the packet ids that it received",
         "session.py",
-        "                store.heads[slot] &= 0xF7\n",
-        "",
+        "            self._received = Ranges(self._received.most)\n",
+        "            pass\n",
     ),
     (
         "a packet id is given out while it is in use",
@@ -48,10 +48,46 @@ MUTANTS = (
         "        for slot in ():\n",
     ),
     (
-        "PUBRELs of a session that the broker forgot are kept",
+        "what an earlier connection brought is not acknowledged before it is sent again",
         "session.py",
-        "            while store.pubrels:\n",
-        "            while False:\n",
+        "(place < self.sent or head & 8)",
+        "(place < self.sent)",
+    ),
+    (
+        "an acknowledgement before its packet was sent again counts as one of this connection",
+        "session.py",
+        "                if place < self.sent:\n                    self.sent -= 1\n",
+        "                self.sent -= 1\n",
+    ),
+    (
+        "a message whose callback raised is given up at once",
+        "link.py",
+        "            if m.qos and not again:\n",
+        "            if False:\n",
+    ),
+    (
+        "a message whose callback raised is acknowledged, and handed over again all the same",
+        "link.py",
+        "                self._again = True\n            elif m.qos:\n",
+        "                self._again = True\n                self.acknowledge(m)\n            elif m.qos:\n",
+    ),
+    (
+        "a message that is handed over once more comes without DUP",
+        "link.py",
+        "            m.dup = True\n",
+        "            pass\n",
+    ),
+    (
+        "in memory, every packet id is new",
+        "session.py",
+        "        if self._received.find(message.packet_id) >= 0:\n            return False\n",
+        "",
+    ),
+    (
+        "two ids in a row leave one behind when they are released",
+        "session.py",
+        "                ends[i] = packet_id + 1\n                return\n",
+        "                return\n",
     ),
     (
         "in memory, the packet id of a QoS 2 message that was handed over is not kept",
@@ -87,20 +123,21 @@ MUTANTS = (
     (
         "handed over and not discarded",
         "link.py",
-        "            session.discard()\n",
-        "            break\n",
+        "            self.count_message()\n            session.discard()\n",
+        "            self.count_message()\n            return\n",
     ),
     (
         "discarded before it is handed over",
         "link.py",
-        "            self.deliver(m)\n            self.count_message()\n            session.discard()\n",
-        "            session.discard()\n            self.deliver(m)\n            self.count_message()\n",
+        "            try:\n                if self.route(m):\n",
+        "            try:\n                slot = session.loaded\n                session.discard()\n"
+        "                session.loaded = slot\n                if self.route(m):\n",
     ),
     (
-        "what nobody will release is never handed over",
+        "what no peer will release is never handed over",
         "protocol.py",
-        "            self.hand_over_kept(0)\n",
-        "            pass\n",
+        "            self._kept_id = 0  # the next call",
+        "            pass  # the next call",
     ),
     (
         "packet ids of a session that the broker forgot stay in use",

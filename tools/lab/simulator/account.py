@@ -38,6 +38,7 @@ class _Out:
 class _In:
     def __init__(self):
         self.started = 0  # callbacks that began
+        self.raised = 0  # those that raised
         self.done = 0  # those that returned
         self.running = False
         self.open = False  # began, and the discard is not yet durable
@@ -102,7 +103,10 @@ class Account:
             one.order = self._finished
 
     def raised(self, payload):
-        self.into[payload].open = self.into[payload].running = False
+        """A message whose callback raised twice is given up: it does not block the messages behind it."""
+        one = self.into[payload]
+        one.raised += 1
+        one.open = one.running = False
 
     def went_on(self, writes):
         """The node has gone on after the callbacks that returned: their messages are discarded, and that is durable:
@@ -185,12 +189,13 @@ class Account:
 
     def _judge_in(self, given, got):
         done = got.done if got else 0
+        given_up = got is not None and got.raised > 1  # perhaps: two errors on one connection
         if given.qos == 1:
-            if given.done and not done:
+            if given.done and not done and not given_up:
                 self.fault("%r of QoS 1 was acknowledged, and no callback had it" % given.payload)
             return
         least = 1 if given.done or given.received else 0
-        if not given.done and self.cleaned:
+        if given_up or (not given.done and self.cleaned):
             least = 0
         most = 1 + (got.repeats if got else 0)
         self.repeated += max(0, done - 1)

@@ -77,7 +77,7 @@ class _Link(Emulated):
 
     def write(self, buf, off, n):
         self._world.point("write")
-        self._world.account.went_on(True)
+        self._world.account.went_on(self._world.is_new_output(buf, off))
         return super().write(buf, off, n)
 
     def wait(self, ms, for_write=False, for_read=True):
@@ -231,6 +231,7 @@ class World:
         self.said = 0
         self.ever = False  # did the application ever ask for a link?
         self.client = None
+        self._pending = None  # the buffer and the end of what was being written when the last callback began
 
     # Life and death
 
@@ -640,9 +641,18 @@ class World:
         payload += b"." * (length - len(payload))
         self.broker.publish(b"in/%d" % qos, payload, qos)
 
+    def is_new_output(self, buf, off):
+        """Does this write go beyond what was being written when the last callback began? That needs no flush."""
+        if self._pending and buf is self._pending[0] and off < self._pending[1]:
+            return False
+        self._pending = None
+        return True
+
     # Callbacks of the application
 
     def _on_message(self, message):
+        link = self.client._protocol
+        self._pending = (link.out, link.end) if link.off < link.end else None
         self.point("callback")
         payload = self.account.started(message)
         self.tell("node", "callback %r QoS %d%s" % (payload[:12], message.qos, " dup" if message.dup else ""))

@@ -14,14 +14,14 @@ def used():
     return gc.mem_alloc()
 
 
-def buffer_bytes(max_packet, inflight, received, chunk):
+def buffer_bytes(max_packet, inflight, chunk):
     # What the parameters ask for: a window to read into; what came in, and the topic name and payload out of it; what
-    # goes out; each unfinished message; and the packet ids of QoS 2 messages received and not yet released.
-    return chunk + 3 * (chunk + max_packet) + (max_packet + 4) + inflight * max_packet + 2 * received
+    # goes out; and each unfinished message.
+    return chunk + 3 * (chunk + max_packet) + (max_packet + 4) + inflight * max_packet
 
 
 # The defaults.
-SIZES = {"max_packet": 1024, "inflight": 4, "received": 1024, "chunk": 512}
+SIZES = {"max_packet": 1024, "inflight": 4, "chunk": 512}
 
 port = int(sys.argv[1])
 client = None

@@ -1,6 +1,13 @@
-from typing import Literal
+from typing import Final, Literal
 
 from .codec import _QoS
+from .errors import LinkLost
+
+MORE: Final = 0
+COMPLETE: Final = 1
+ABORTED: Final = 2
+
+class StreamError(LinkLost): ...
 
 class Part:
     topic_name: bytearray
