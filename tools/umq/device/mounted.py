@@ -83,8 +83,7 @@ def _mounted(port, mpy):
             with contextlib.redirect_stdout(io.StringIO()):  # mpremote prints bytes that it did not expect
                 transport.enter_raw_repl(soft_reset=True)
             if has_watchdog:
-                print("umq: the node's watchdog runs on: umq feeds it until the next reset", file=sys.stderr)
-                transport.exec(_FEED)
+                _feed(transport)
             transport.mount_local(str(folder.path) if mpy else str(LIB))
             yield transport
             if not transport.in_raw_repl:
@@ -101,6 +100,17 @@ def _mounted(port, mpy):
                 if transport.in_raw_repl:
                     transport.exit_raw_repl()
             close_line(transport)
+
+
+def _feed(transport):
+    from mpremote.transport import TransportExecError
+
+    try:
+        transport.exec(_FEED)
+        words = "umq feeds it until the next reset"
+    except TransportExecError:  # the board has no such timer
+        words = "it will reset the board under you: `umq config --set watchdog_ms=0` and `umq deploy` first"
+    print(f"umq: the node's watchdog runs on: {words}", file=sys.stderr)
 
 
 def _interrupt(transport):
