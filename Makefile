@@ -138,9 +138,10 @@ $(INSTALLED): pyproject.toml
 	  echo 'umqtt_full: $(PYTHON) is missing or older than Python 3.11; install a newer one, or name it: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo 'umqtt_full: $(PYTHON) cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; }
-	@echo 'umqtt_full: installing the host tools into .venv, once'
+	@echo 'umqtt_full: installing the host tools into .venv, once: about 500 MB, a minute or two'
 	@$(VENV) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(VENV) -m pip install -qq --disable-pip-version-check -e '.[dev]'
+	@$(VENV) -m pip install --disable-pip-version-check -e '.[dev]'
+	@$(VENV) -c "import sysconfig; open(sysconfig.get_path('purelib') + '/umqtt_full.pth', 'w').write('$(CURDIR)/lib\n')"
 	@touch $@
 
 $(MICROPYTHON32): tools/micropython32.sh tools/debian.sh

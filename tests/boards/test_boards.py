@@ -42,7 +42,10 @@ def test_a_board_says_what_micropythons_sources_say(name):
 def test_an_unknown_board_lists_what_there_is():
     with pytest.raises(UserError) as refused:
         boards.load("RPI_PICO")
-    assert str(refused.value) == f"there is no board 'RPI_PICO': choose one of {', '.join(boards.names())}"
+    assert (
+        str(refused.value)
+        == f"there is no board 'RPI_PICO' (is 'RPI_PICO_W' meant?): choose one of {', '.join(boards.names())}"
+    )
     with pytest.raises(UserError, match="there is no board '../boards/VIRTUAL'"):
         boards.load("../boards/VIRTUAL")
 

@@ -64,7 +64,8 @@ def test_a_second_run_keeps_what_is_there_and_a_mistake_changes_nothing(config):
     assert config("--set", "journal=").returncode == 0
     assert config.written() == first
     assert '"port" must be a whole number' in refused(config, "--set", "port=many")
-    assert "there is no key colour: choose one of client_id" in refused(config, "--set", "colour=red")
+    assert "there is no key 'colour': choose one of client_id" in refused(config, "--set", "colour=red")
+    assert "there is no key 'sever' (is 'server' meant?)" in refused(config, "--set", "sever=red")
     assert "say --set KEY=VALUE" in refused(config, "--set", "colour")
     assert "there is no board 'PLANK'" in refused(config, "--board", "PLANK")
 

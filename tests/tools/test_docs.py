@@ -66,7 +66,7 @@ def test_commands_that_are_named_are_there(page):
 def _umq_commands(found=[]):
     if not found:
         help_text = subprocess.run([sys.executable, "-m", "umq", "--help"], capture_output=True, text=True).stdout
-        found += re.findall(r"^│ ([a-z]+) ", help_text, re.M)
+        found += re.findall(r"^  ([a-z]+) ", help_text, re.M)
         assert "flash" in found
     return found
 

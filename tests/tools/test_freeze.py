@@ -20,7 +20,7 @@ all:
 @pytest.fixture
 def micropython(tmp_path, monkeypatch):
     """The folder of such a MicroPython, with all that its build calls on PATH."""
-    tree, programs = tmp_path / "micropython", tmp_path / "programs"
+    tree, programs = tmp_path / "micropython", tmp_path / "bin"
     for folder in ("py", "mpy-cross", "ports/rp2/boards/RPI_PICO_W", "ports/rp2/boards/MINE", "lib/pico-sdk"):
         (tree / folder).mkdir(parents=True)
     (tree / "py" / "mpconfig.h").write_text(_VERSION % 26)
@@ -28,6 +28,7 @@ def micropython(tmp_path, monkeypatch):
     (tree / "mpy-cross" / "Makefile").write_text("all:\n")
     (tree / "ports/rp2/Makefile").write_text(_MAKEFILE)
     programs.mkdir()
+    (tmp_path / "lib/cmake/picotool").mkdir(parents=True)
     for name in ("cmake", "arm-none-eabi-gcc", "picotool", "cc"):
         (programs / name).write_text("#!/bin/sh\n")
         (programs / name).chmod(0o755)
@@ -76,7 +77,9 @@ def test_sources_that_are_too_old(micropython, capsys):
 
 
 def test_no_such_board(micropython, capsys):
-    assert "there is no board 'RPI_PICO': choose one of" in refused(capsys, micropython, board="RPI_PICO")
+    assert "there is no board 'RPI_PICO' (is 'RPI_PICO_W' meant?): choose one of" in refused(
+        capsys, micropython, board="RPI_PICO"
+    )
     assert "VIRTUAL has no firmware" in refused(capsys, micropython, board="VIRTUAL")
     assert "has no board RPI_PICO2_W" in refused(capsys, micropython, board="RPI_PICO2_W")
 
@@ -88,9 +91,41 @@ def test_submodules_that_were_not_fetched(micropython, capsys):
 
 def test_programs_that_are_missing(micropython, tmp_path, capsys):
     for name in ("cmake", "picotool"):
-        (tmp_path / "programs" / name).unlink()
+        (tmp_path / "bin" / name).unlink()
     says = refused(capsys, micropython)
     assert "missing on PATH: cmake (apt-get install cmake" in says and "picotool (" in says and "gcc" not in says
+
+
+def test_a_picotool_that_cmake_does_not_find(micropython, tmp_path, capsys):
+    whole = tmp_path / "opt"
+    (whole / "bin").mkdir(parents=True)
+    (tmp_path / "bin" / "picotool").rename(whole / "bin" / "picotool")
+    (tmp_path / "bin" / "picotool").symlink_to(whole / "bin" / "picotool")
+    (tmp_path / "lib").rename(whole / "lib")
+    says = refused(capsys, micropython, "--to", tmp_path / "made")
+    assert "CMake does not find picotool" in says and f"put {whole}/bin itself on PATH" in says
+    (tmp_path / "bin" / "picotool").unlink()
+    shutil.copy(whole / "bin" / "picotool", tmp_path / "bin")
+    assert "install it whole: PREFIX/bin/picotool" in refused(capsys, micropython, "--to", tmp_path / "made")
+
+
+@pytest.mark.parametrize(
+    "lines, cause",
+    (
+        ("ld: region `FLASH' overflowed by 512 bytes", "do not fit into the flash: ld: region"),
+        ("CMake Error at find.cmake:12 (message):\n  The SDK is too old\n\n", "(message): The SDK is too old ("),
+        ("something odd without a mark", "failed: something odd without a mark ("),
+        ("cc1plus: out of memory\ncc1plus: error: gave up", "failed: cc1plus: error: gave up"),
+        ("x.c: error: No space left on device", "failed: the disk is full: x.c"),
+        ("ModuleNotFoundError: No module named 'yaml'", "Python lacks the module yaml: pip install yaml: "),
+    ),
+)
+def test_the_cause_of_a_failed_build_is_named(micropython, tmp_path, capsys, lines, cause):
+    (tmp_path / "lines").write_text(lines + "\nmake[2]: *** [all] Error 1\n")
+    cat = tmp_path / "bin" / "cat"
+    cat.symlink_to(shutil.which("cat", path="/usr/bin:/bin"))
+    (micropython / "ports/rp2/Makefile").write_text(f"all:\n\t@cat {tmp_path}/lines; exit 1\n")
+    assert cause in refused(capsys, micropython, "--to", tmp_path / "made")
 
 
 def test_a_build_that_fails(micropython, tmp_path, capsys):

@@ -13,6 +13,7 @@ from emulation.rom import EmulatedRom
 from mounted import mount
 from umq import boards, contents
 from umq.__main__ import main
+from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.flash import uf2
 from umq.image import images
@@ -326,3 +327,11 @@ def test_a_node_may_be_named_as_no_file_can_be():
     names = [images.file_name(board, name) for name in ("a/b", "../up", "..", "a b", "ä", "C:\\x", "a%2Fb")]
     assert all("/" not in name and "\\" not in name and name.endswith(".uf2") for name in names)
     assert len(set(names)) == len(names)
+
+
+def test_an_image_for_a_frozen_node_holds_no_file_that_would_shadow_it(config, tmp_path, micropython, capsys):
+    file = tmp_path / "node.bin"
+    assert main(["image", "VIRTUAL", "--rom", "--config", str(config), "--to", str(file)]) == 0
+    with virtual.VirtualBoard(image=file) as board:
+        with Device(board.port) as held:
+            assert sorted(name for name, *_ in held.entries("/")) == [".umq", "boot.py", "config.json", "main.py"]

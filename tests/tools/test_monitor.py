@@ -449,7 +449,7 @@ def test_without_a_broker_it_is_that_of_the_node_configured_here(broker, client,
     config = tmp_path / "config.json"
     monkeypatch.setattr("umq.monitor.command.CONFIG", config)
     assert command_line.main(["monitor"]) == 1
-    assert "which broker?" in capsys.readouterr().err
+    assert "no broker is named" in capsys.readouterr().err
     keys = dict(
         client_id="node", server="127.0.0.1", port=broker.port, topic="greenhouses/1", password=SECRET, user="me"
     )

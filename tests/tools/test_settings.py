@@ -28,7 +28,7 @@ _FAULTY = {
     "an empty file": b"",
     "no object": b"[1, 2]",
     "nothing needed": b"{}",
-    "an unknown key": {"wifi_pass": 1},
+    "an unknown key": {"sound": 1},
     "a wrong type": {"port": "1883"},
     "a number too large": {"port": 70000},
     "a secret too short": {"wifi_passphrase": "short"},

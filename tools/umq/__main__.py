@@ -1,12 +1,15 @@
 """The command line: umq COMMAND ..."""
 
 import importlib
+import os
 import sys
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
 
-from umq.errors import UserError
+from umq.errors import UserError, meant
+from umq.plain import tolerate
 
 _BOARD = "The board on the desk"
 _FLEET = "Many boards"
@@ -16,6 +19,7 @@ _HERE = "On this computer"
 # Each command is a module whose function command() typer reads. Only the command that was asked
 # for is imported, so that none waits for another's modules.
 _COMMANDS = {
+    "new": (_HERE, "new", "Start a project of your own in a new folder."),
     "devices": (_BOARD, "devices.command", "List the boards that are plugged in, and whether they are in boot mode."),
     "flash": (_BOARD, "flash.command", "Put MicroPython onto a board, and verify it."),
     "deploy": (_BOARD, "deploy.command", "Put library, node and configuration on a board, or what has changed."),
@@ -44,7 +48,10 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx, cmd_name):
         if cmd_name not in _COMMANDS:
-            raise UserError(f"there is no command {cmd_name!r}: choose one of {', '.join(_COMMANDS)}")
+            if ctx.resilient_parsing:  # a shell completes a line that is not finished
+                return None
+            guess = meant(cmd_name, _COMMANDS)
+            raise UserError(f"there is no command {cmd_name!r}{guess}: choose one of {', '.join(_COMMANDS)}")
         panel, module, what_it_does = _COMMANDS[cmd_name]
         module = importlib.import_module(f"umq.{module}")
         app = typer.Typer(add_completion=False)
@@ -53,25 +60,71 @@ class _Commands(TyperGroup):
         )
         return typer.main.get_command(app)
 
+    def format_commands(self, ctx, formatter):
+        for panel in dict.fromkeys(panel for panel, _, _ in _COMMANDS.values()):
+            with formatter.section(panel):
+                formatter.write_dl([(name, words) for name, (its, _, words) in _COMMANDS.items() if its == panel])
+
+    def shell_complete(self, ctx, incomplete):
+        from typer._click.shell_completion import CompletionItem
+
+        return [
+            CompletionItem(name, help=words) for name, (_, _, words) in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+
 
 app = typer.Typer(
     name="umq",
     cls=_Commands,
     help="umqtt_full on boards: flash, configure, deploy, watch. `umq COMMAND --help` has examples.",
-    add_completion=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # importing rich takes longer than all the rest of this list
 )
 
 
+def _show_version(is_asked):
+    if is_asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"umq {version('umqtt-full-host')}")
+        except PackageNotFoundError:  # run from a tree that is not installed
+            print("umq, not installed")
+        raise typer.Exit
+
+
 @app.callback()
-def _umq():
+def _umq(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Show umq's version.", is_eager=True, callback=_show_version)
+    ] = False,
+):
     pass
 
 
 def main(argv=None):
     """Run the command that `argv` names; return the exit status. A mistake of the user's is one line: 1 for a
     UserError, 2 for a word or an option that umq does not know."""
+    _open_standard_files()
+    tolerate()
+    try:
+        status = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # what read the output, such as `head`, has ended
+        _drop_output()
+        return 1
+    except OSError as error:
+        if not sys.stdout.closed:
+            _drop_output()
+        where = error.filename or "standard output or a temporary file cannot be written"
+        print(f"umq: {where}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _run(argv):
     try:
         if not (sys.argv[1:] if argv is None else argv):
             app(args=["--help"], prog_name="umq", standalone_mode=False)
@@ -84,8 +137,24 @@ def main(argv=None):
         where = getattr(getattr(error, "ctx", None), "command_path", "umq")
         print(f"umq: {error.format_message()} (`{where} --help` says more)", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         return 130
+
+
+def _open_standard_files():
+    # A standard file that was closed before umq began is None here, and the next file that is opened would take its
+    # number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+def _drop_output():
+    # Python writes what it still holds when it ends, and would report the same error again.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

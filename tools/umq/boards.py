@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from umq.errors import UserError
+from umq.errors import UserError, meant
 from umq.project import BOARDS
 
 METHODS = ("esptool", "uf2", "none")
@@ -81,7 +81,9 @@ def load(name, folder=BOARDS):
     all of them."""
     path = folder / name / "board.json"
     if name not in names(folder):
-        raise UserError(f"there is no board {name!r}: choose one of {', '.join(names(folder)) or 'none at all'}")
+        every = names(folder)
+        choice = f"choose one of {', '.join(every)}" if every else f"{folder} holds none"
+        raise UserError(f"there is no board {name!r}{meant(name, every)}: {choice}")
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:

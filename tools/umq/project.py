@@ -1,14 +1,31 @@
-"""The paths of the project's parts: the tools work on the tree that they are installed from."""
+"""The paths of the project's parts. They lie in the clone that umq runs from, or in the package that was installed.
+
+The user's own files (configuration, firmware, images) lie in the folder one stands in; below a clone, in the clone.
+"""
 
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parent
+_CLONE = _PACKAGE.parents[1]
+_IS_CLONE = (_CLONE / "lib" / "umqtt_full").is_dir() and (_CLONE / "firmware").is_dir()
+
+ROOT = _CLONE if _IS_CLONE else _PACKAGE / "files"  # setup.py fills `files` when a wheel is built
 LIB = ROOT / "lib"
 FIRMWARE = ROOT / "firmware"
-CONFIG = FIRMWARE / "config.json"  # the node's configuration, unless another file is named
 BOARDS = ROOT / "boards"
-BUILD = ROOT / "build"
+
+try:
+    _IS_IN_CLONE = _IS_CLONE and Path.cwd().is_relative_to(_CLONE)
+except FileNotFoundError:  # the folder one stands in was removed
+    _IS_IN_CLONE = False
+
+# The node's configuration, unless another file is named; and how the help calls it.
+CONFIG = FIRMWARE / "config.json" if _IS_IN_CLONE else Path("config.json")
+CONFIG_SHOWN = "firmware/config.json" if _IS_IN_CLONE else "config.json"
+BUILD = ROOT / "build" if _IS_IN_CLONE else Path("build")
+# The version of MicroPython that all boards get, and the SHA-256 of each of its files.
+FIRMWARE_LOCK = BOARDS / "firmware.json" if _IS_IN_CLONE else Path("firmware.json")
 
 
 def add_library():

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from umq.errors import UserError
+from umq.errors import UserError, meant
 from umq.project import FIRMWARE
 
 
@@ -37,7 +37,7 @@ class Settings:
         try:
             self.config = rules().judge(self.name, self.values, has_wifi)
         except rules().ConfigError as error:
-            raise UserError(str(error))
+            raise UserError(f"{error}{_guesses(self.values)}")
 
 
 def load(path, has_wifi=True):
@@ -57,6 +57,12 @@ def unchecked(path):
     """What the configuration file at `path` holds, as a dict whose values may be wrong. UserError if it is no JSON
     object."""
     return _parsed(path, _read(path))
+
+
+def _guesses(values):
+    # What the board's rules do not say: which key each misspelt one may be.
+    unknown = [(key, meant(key, keys())) for key in values if key not in keys()]
+    return "".join(f"; {key!r}{guess}" for key, guess in unknown if guess)
 
 
 def _read(path):
@@ -89,7 +95,7 @@ def row(key):
     """The line of the rules' KEYS for `key`. UserError if there is none, with the names of all keys."""
     rows = {one[0]: one for one in rules().KEYS}
     if key not in rows:
-        raise UserError(f"there is no key {key}: choose one of {', '.join(rows)}")
+        raise UserError(f"there is no key {key!r}{meant(key, rows)}: choose one of {', '.join(rows)}")
     return rows[key]
 
 

@@ -12,6 +12,7 @@ import typer
 from umq import boards, progress
 from umq.errors import UserError
 from umq.micropython import OLDEST
+from umq.plain import plain
 from umq.project import BOARDS, BUILD
 
 _TO = BUILD / "firmware"
@@ -25,7 +26,8 @@ _PORTS = {
             "cmake": "apt-get install cmake, brew install cmake",
             "arm-none-eabi-gcc": "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi "
             "libstdc++-arm-none-eabi-newlib, brew install --cask gcc-arm-embedded",
-            "picotool": "apt-get install picotool, brew install picotool",
+            "picotool": "apt-get install picotool on Debian 13, brew install picotool; Debian 12 has none: in a clone, "
+            "`sh tools/micropython_rp2.sh FOLDER` unpacks one into FOLDER/usr/bin",
         },
     ),
     "esp32": (
@@ -34,9 +36,26 @@ _PORTS = {
         {"idf.py": "install ESP-IDF as MicroPython's ports/esp32/README.md says, and `source export.sh` of it"},
     ),
 }
+_LONGEST = 300
 _PROGRESS = re.compile(r"^\[ *(\d+)%\]|^\[(\d+)/(\d+)\]")
 # The first error message of compilers and makefiles; later ones are seldom the cause.
-_WRONG = re.compile(r"error:|Error:|CMake Error|: command not found|No such file")
+_WRONG = re.compile(
+    r"error:|Error:|CMake Error|: command not found|No such file|No space left|overflowed by|fatal:|: not found|Killed"
+)
+# Where the message alone does not tell the cause: what to say of it.
+_CAUSES = (
+    (r"FLASH['’] overflowed by|app partition is too small", "library, node and MicroPython do not fit into the flash"),
+    (r"RAM['’] overflowed by", "the firmware needs more RAM than the chip has"),
+    (r"No space left", "the disk is full"),
+    (r"Killed|out of memory", "this computer has too little memory: close other programs"),
+    (r"nosys\.specs|stdlib\.h: No such file", "the compiler has no C library: apt-get install libnewlib-arm-none-eabi"),
+    (
+        r"(?:[Ff]ind|found|installed).*picotool|picotool.*(?:found|FOUND)",
+        "CMake does not find picotool: put its own PREFIX/bin on PATH",
+    ),
+    (r"No module named '?(\w+)", r"Python lacks the module \1: pip install \1"),
+    (r"Could not resolve host|unable to access", "the build wants to download something: is there a network?"),
+)
 
 
 def command(
@@ -78,7 +97,10 @@ def build(board, micropython, manifest, to):
     made, _, _ = _PORTS[port]
     work = to / f"{board}.build"
     shutil.rmtree(work, ignore_errors=True)  # cmake may remember another tree
-    work.mkdir(parents=True)
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{work} cannot be made: {error.strerror}")
     log = to / f"{board}.log"
     with log.open("w") as kept, progress.bar(f"building {board}", unit_is_bytes=False) as shown:
         wrong = None
@@ -98,7 +120,8 @@ def build(board, micropython, manifest, to):
 
 def _make(folder, arguments, kept, shown):
     # Run make; return its error, or None.
-    wrong = None
+    wrong = last = None
+    is_open = False  # a message of CMake goes on in the next lines
     with subprocess.Popen(
         ["make", "-C", str(folder), f"-j{os.cpu_count()}", *arguments],
         # If make runs this program, its variables must not reach the makefiles of MicroPython.
@@ -113,9 +136,25 @@ def _make(folder, arguments, kept, shown):
             kept.write(line)
             if done := _PROGRESS.match(line):
                 shown(int(done[1] or done[2]), int(done[3] or 100))
-            if wrong is None and _WRONG.search(line):
-                wrong = line.strip()
-    return (wrong or "make does not say why") if make.returncode else None
+            words = line.strip()
+            if is_open and wrong:
+                if words and len(wrong) < _LONGEST:
+                    wrong += f" {words}"
+                is_open = bool(words) or wrong.endswith(":")
+            elif wrong is None and _WRONG.search(line):
+                wrong, is_open = words, words.startswith("CMake Error")
+            if words and not words.startswith("make"):
+                last = words
+    if not make.returncode:
+        return None
+    return _with_cause(wrong or last or "make does not say why")
+
+
+def _with_cause(wrong):
+    for pattern, cause in _CAUSES:
+        if found := re.search(pattern, wrong):
+            return f"{found.expand(cause)}: {plain(wrong, _LONGEST)}"
+    return plain(wrong, _LONGEST)
 
 
 def _port(board, micropython, manifest):
@@ -139,7 +178,30 @@ def _port(board, micropython, manifest):
     missing = [f"{name} ({cure})" for name, cure in programs.items() if shutil.which(name) is None]
     if missing:
         raise UserError(f"missing on PATH: {'; '.join(missing)}")
+    if "picotool" in programs:
+        _check_picotool()
     return port
+
+
+def _check_picotool():
+    # CMake does not run what is on PATH: it looks for picotool's own CMake files, beside each bin/ on PATH.
+    if os.environ.get("picotool_DIR") or os.environ.get("CMAKE_PREFIX_PATH"):
+        return
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    if any(_has_picotool(folder.parent) for folder in folders if folder.name in ("bin", "sbin")):
+        return
+    found = Path(shutil.which("picotool") or "picotool")
+    real = found.resolve().parent
+    cure = f"put {real} itself on PATH" if _has_picotool(real.parent) else "install it whole: PREFIX/bin/picotool"
+    raise UserError(
+        f"CMake does not find picotool: it looks for lib/cmake/picotool beside the bin folders on PATH, and {found} "
+        f"is a link or a copy: {cure}"
+    )
+
+
+def _has_picotool(prefix):
+    names = ("lib*/cmake/picotool*", "lib/*/cmake/picotool*", "share/cmake/picotool*", "share/picotool*/cmake")
+    return any(any(prefix.glob(name)) for name in names)
 
 
 def _version(micropython):

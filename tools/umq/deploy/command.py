@@ -16,7 +16,7 @@ from umq.device.errors import DeviceError
 from umq.device.prompt import Device
 from umq.errors import UserError
 from umq.plain import plain
-from umq.project import CONFIG
+from umq.project import CONFIG, CONFIG_SHOWN
 
 _FIRST_LINES_S = 15
 _LAST_OF_THEM = ("node: connected", 'Type "help()"')  # the node works; or it has ended, and this is the prompt
@@ -25,7 +25,7 @@ _LAST_OF_THEM = ("node: connected", 'Type "help()"')  # the node works; or it ha
 def command(
     port: Annotated[str | None, typer.Option(help="The board's port; left out: the only board there is.")] = None,
     config: Annotated[
-        Path | None, typer.Option(help="The configuration file.", show_default="firmware/config.json, if there is one")
+        Path | None, typer.Option(help="The configuration file.", show_default=f"{CONFIG_SHOWN}, if there is one")
     ] = None,
     mpy: Annotated[
         bool, typer.Option(help="Compiled, in a third of the bytes and with less heap, or as sources.")

@@ -10,7 +10,7 @@ import typer
 
 from umq import settings
 from umq.errors import UserError
-from umq.project import CONFIG
+from umq.project import CONFIG, CONFIG_SHOWN
 
 # The keys that are asked for, in this order. The others have defaults; --set changes them.
 _ASKED = ("client_id", "server", "user", "password", "wifi_ssid", "wifi_passphrase")
@@ -20,7 +20,7 @@ _NEEDED = ("client_id", "server", "wifi_ssid")
 
 
 def command(
-    file: Annotated[Path, typer.Option(help="The configuration file.", show_default="firmware/config.json")] = CONFIG,
+    file: Annotated[Path, typer.Option(help="The configuration file.", show_default=CONFIG_SHOWN)] = CONFIG,
     name: Annotated[str | None, typer.Option(help="The node's name.")] = None,
     server: Annotated[str | None, typer.Option(help="The broker's host name or address.")] = None,
     user: Annotated[str | None, typer.Option(help="The broker's name for this node.")] = None,

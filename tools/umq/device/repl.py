@@ -23,4 +23,4 @@ def command(
 
         umq repl --port /dev/ttyACM0
     """
-    return mounted.call(port, mpy, "repl")
+    return mounted.repl(port, mpy)

@@ -17,6 +17,7 @@ def command(
     ] = True,
 ):
     """Run a program on the board, with the library of this tree mounted: nothing is copied. What it prints is shown.
+    Ctrl-C stops the program on the board too.
 
     Examples:
 
@@ -27,9 +28,10 @@ def command(
     if not file.is_file():
         raise UserError(f"{file}: there is no such file")
     try:
-        file.read_text("utf-8")
+        program = file.read_bytes()
+        program.decode("utf-8")
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}")
     except ValueError:
         raise UserError(f"{file}: is not a program: it is not UTF-8 text")
-    return mounted.call(port, mpy, "run", str(file))
+    return mounted.run(port, mpy, program)

@@ -1,14 +1,16 @@
 """The serial ports of this computer: what is connected to each, and which of them a command uses.
 
-choose(None)            the only board that is plugged in
+choose(None)            the port that the environment's UMQ_PORT names, else the only board that is plugged in
 choose("/dev/ttyACM0")  that port, if it exists, may be opened and is free
 """
 
+import glob
 import os
 import stat
 from dataclasses import dataclass
 
 from umq.errors import UserError
+from umq.plain import plain
 
 # {(USB vendor id, product id): (what it is, MicroPython's port, is the board in its boot mode?)}; None if the ids do
 # not tell.
@@ -83,8 +85,10 @@ def choose(wanted=None, found=None):
     """The path of the port that is meant. It exists, may be opened and is free.
 
     wanted: a path, or a URL that pyserial opens, such as socket://HOST:PORT, which is taken as it is; None for the only
-    board there is. found: as in listed(). UserError says what is wrong and what there is.
+    board there is, or the one that UMQ_PORT names. found: as in listed(). UserError says what is wrong and what there
+    is.
     """
+    wanted = wanted or os.environ.get("UMQ_PORT")
     if wanted and is_url(wanted):
         return wanted
     if wanted and os.path.exists(wanted):
@@ -124,7 +128,12 @@ def trouble(path):
     try:
         if not os.isatty(handle):
             return "is not a serial port"
-        return None if _is_free(handle) else "is in use: close what has it open, such as a terminal or another umq"
+        if _is_free(handle):
+            return None
+        user = _user_of(path)
+        if user:
+            return f"is in use by {user}: end that program first"
+        return "is in use: close what has it open, such as a terminal or another umq"
     finally:
         os.close(handle)
 
@@ -140,6 +149,25 @@ def _is_free(handle):
     except OSError:  # this system has no such lock for it
         return True
     return True
+
+
+def _user_of(path):
+    # The name and number of another process that has the port open, where the system tells that (Linux), else None.
+    device = os.path.realpath(path)
+    for process in glob.glob("/proc/[0-9]*"):
+        number = os.path.basename(process)
+        if int(number) == os.getpid():
+            continue
+        try:
+            if any(os.readlink(handle) == device for handle in glob.glob(f"{process}/fd/*")):
+                with open(f"{process}/cmdline", "rb") as file:
+                    words = [plain(word, 40) for word in file.read().split(b"\0") if word]
+                if words and os.path.basename(words[0]).startswith("python"):  # its script or module says more
+                    words = [word for word in words[1:] if not word.startswith("-")] or words
+                return f"{os.path.basename(words[0])} (process {number})" if words else f"process {number}"
+        except OSError:  # it has ended, or is another user's
+            continue
+    return None
 
 
 def _who_may(path):

@@ -12,7 +12,7 @@ from umq import reach, settings
 from umq.doctor.network import STEPS, Here, examine
 from umq.doctor.report import Failed, Report, as_json, as_line
 from umq.plain import tolerate
-from umq.project import CONFIG
+from umq.project import CONFIG, CONFIG_SHOWN
 
 _HERE = "this computer"
 _CONFIGURATION = "configuration"
@@ -22,7 +22,7 @@ def command(
     port: Annotated[str | None, typer.Option(help="The board's port; left out: the only one there is.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="A node's configuration file, to try from here.", show_default="firmware/config.json"),
+        typer.Option(help="A node's configuration file, to try from here.", show_default=CONFIG_SHOWN),
     ] = None,
     as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a step.")] = False,
 ):

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from umq.errors import UserError
 from umq.flash import firmware
-from umq.project import BOARDS, BUILD
+from umq.project import BOARDS, BUILD, FIRMWARE_LOCK
 
-LOCK = BOARDS / "firmware.json"
+LOCK = FIRMWARE_LOCK
 CACHE = BUILD / "firmware"
 
 _TIMEOUT_S = 30
@@ -81,7 +81,9 @@ def fetch(board, mirror=None, progress=None):
 
 def _read():
     try:
-        found = json.loads(LOCK.read_text())
+        # Outside a clone the pins begin as the package has them; the first download writes the user's own file.
+        lock = LOCK if LOCK.exists() or LOCK != FIRMWARE_LOCK else BOARDS / "firmware.json"
+        found = json.loads(lock.read_text())
         kinds = {key: type(found[key]) for key in ("address", "version", "date", "sha256")}
     except OSError as error:
         raise UserError(f"{LOCK}, which names the firmware, cannot be read: {error.strerror}")

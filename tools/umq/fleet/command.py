@@ -23,6 +23,9 @@ def command(
     config: Annotated[Path | None, typer.Option(help="The file with the values that a row leaves empty.")] = None,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into each.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
+    rom: Annotated[
+        bool, typer.Option("--rom", help="Only boot.py and main.py: the firmware has library and node frozen.")
+    ] = False,
     flash_mb: Annotated[
         int | None, typer.Option(help="MB of flash, if an ESP32 board has another size than usual.")
     ] = None,
@@ -56,7 +59,14 @@ def command(
         raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
     nodes = _wanted(_rows(file, config), node, file)
     state = State(out / _STATE)
-    files = _make(chosen, nodes, mpy, firmware and images.read(firmware), file, out)
+    files = _make(
+        chosen,
+        nodes,
+        contents.starters() if rom else contents.program(mpy),
+        firmware and images.read(firmware),
+        file,
+        out,
+    )
     outcome = {name: (flashing.NOT_YET, "") for name in files}
     if flash:
         outcome |= _flash(chosen, files, state, port or [], bool(node))
@@ -84,9 +94,8 @@ def _wanted(nodes, names, file):
     return [one for one in nodes if not names or one.client_id in names]
 
 
-def _make(board, nodes, mpy, firmware, file, out):
+def _make(board, nodes, program, firmware, file, out):
     # The images of the nodes, as {name: file}.
-    program = contents.program(mpy)
     files = {}
     with progress.bar("making images", unit_is_bytes=False) as shown:
         for number, one in enumerate(nodes, 1):

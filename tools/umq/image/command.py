@@ -9,17 +9,20 @@ import typer
 
 from umq import boards, contents, settings
 from umq.image import images
-from umq.project import BUILD, CONFIG
+from umq.project import BUILD, CONFIG, CONFIG_SHOWN
 
 
 def command(
     board: Annotated[str, typer.Argument(metavar="BOARD", help="The board's name, a folder of boards/.")],
     config: Annotated[
         Path,
-        typer.Option(help="The node's configuration, and beside it its tls_ca.", show_default="firmware/config.json"),
+        typer.Option(help="The node's configuration, and beside it its tls_ca.", show_default=CONFIG_SHOWN),
     ] = CONFIG,
     firmware: Annotated[Path | None, typer.Option(help="MicroPython's image for the board, to go into it.")] = None,
     mpy: Annotated[bool, typer.Option(help="The library compiled, in a quarter of the bytes, or its sources.")] = True,
+    rom: Annotated[
+        bool, typer.Option("--rom", help="Only boot.py and main.py: the firmware has library and node frozen.")
+    ] = False,
     flash_mb: Annotated[
         int | None, typer.Option(help="MB of flash, if an ESP32 board has another size than usual.")
     ] = None,
@@ -36,12 +39,16 @@ def command(
 
         umq flash RPI_PICO_W --firmware build/images/greenhouse.uf2 --with-files
 
+        umq image RPI_PICO_W --rom --firmware build/firmware/RPI_PICO_W.uf2
+
         umq image ESP32_GENERIC_S3 --config greenhouse.json --flash-mb 16 --to greenhouse.bin
     """
     chosen = images.with_flash(boards.load(board), flash_mb)
     found = settings.load(config)
     node = found.config.client_id
-    files = contents.listed(contents.program(mpy) | contents.configuration(found, config.parent))
+    files = contents.listed(
+        (contents.starters() if rom else contents.program(mpy)) | contents.configuration(found, config.parent)
+    )
     image = images.make(chosen, files, firmware and images.read(firmware))
     to = to or BUILD / "images" / images.file_name(chosen, node)
     images.write(to, image.data)

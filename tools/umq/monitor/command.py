@@ -12,7 +12,7 @@ from umq import reach, settings
 from umq.errors import UserError
 from umq.monitor import screens
 from umq.plain import plain, tolerate
-from umq.project import CONFIG, add_library
+from umq.project import CONFIG, CONFIG_SHOWN, add_library
 
 _ONCE_S = 3.0
 _ROOT = "nodes/#"
@@ -21,7 +21,7 @@ _ROOT = "nodes/#"
 def command(
     broker: Annotated[
         str | None,
-        typer.Argument(help="The broker, HOST or HOST:PORT; left out: that of firmware/config.json, as its node."),
+        typer.Argument(help=f"The broker, HOST or HOST:PORT; left out: that of {CONFIG_SHOWN}, as its node."),
     ] = None,
     topic: Annotated[
         str | None, typer.Option(help="The topic filter that all nodes are under.", show_default="nodes/#")
@@ -83,7 +83,7 @@ def command(
 def _of_node(topic, options):
     # The broker of the node that is configured here, and the filter of that node's topics.
     if options or not CONFIG.exists():
-        raise UserError("which broker? `umq monitor HOST`, or let `umq config` write firmware/config.json")
+        raise UserError(f"no broker is named: `umq monitor HOST`, or let `umq config` write {CONFIG_SHOWN}")
     config = settings.load(CONFIG, has_wifi=False).config
     root = _ROOT if config.topic.startswith("nodes/") else config.topic
     return reach.of_node(config, CONFIG.parent), topic or root

@@ -11,10 +11,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from umq.errors import UserError
-from umq.virtual import chip
+from umq.virtual import chip, control
 from umq.virtual.cable import Cable
 from umq.virtual.chip import Chip
-from umq.virtual.folder import Folder
+from umq.virtual.folder import Folder, Name
 
 DEFAULT_HEAP = 160 * 1024
 LEAST_HEAP, MOST_HEAP = 64 * 1024, 240 * 1024
@@ -54,7 +54,7 @@ class VirtualBoard:
         unique_id=None,
     ):
         if not LEAST_HEAP <= heap <= MOST_HEAP:
-            raise UserError(f"the heap cannot have {heap} bytes: give {LEAST_HEAP} to {MOST_HEAP}")
+            raise UserError(f"{heap:,} bytes are no possible heap: give {LEAST_HEAP:,} to {MOST_HEAP:,}")
         if bits not in (32, 64):
             raise UserError(f"there is no MicroPython of {bits} bits: choose 64 or 32")
         if unique_id is not None and not re.fullmatch("[0-9a-f]{12}", unique_id):
@@ -62,7 +62,8 @@ class VirtualBoard:
         if link and os.path.lexists(link) and not os.path.islink(link):
             raise UserError(f"{link} is there already, and is not a link: choose another path")
         self.ssid, self.passphrase = ssid, passphrase
-        self._folder = Folder()
+        self._name = Name(link, control.place(link, ".lock")) if link else None
+        self._folder = Folder("umq-virtual-")
         self._link = link
         self._output = bytearray()
         self._closed = False
@@ -84,6 +85,8 @@ class VirtualBoard:
                 if made:
                     made.close()
             self._folder.close()
+            if self._name:
+                self._name.close()
             raise
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -154,6 +157,8 @@ class VirtualBoard:
         os.close(self._wake_read)
         os.close(self._wake_write)
         self._folder.close()
+        if self._name:
+            self._name.close()
 
     def __enter__(self):
         return self

@@ -20,7 +20,7 @@ def tell(port, words):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_PATIENCE_S)
         try:
-            connection.connect(str(_place(port)))
+            connection.connect(str(place(port)))
             connection.sendall(" ".join(words).encode() + b"\n")
             answer = connection.makefile(encoding="utf-8", newline="\n").read()
         except (FileNotFoundError, ConnectionRefusedError):
@@ -43,24 +43,24 @@ class Control:
 
     def __enter__(self):
         self._listener = socket.socket(socket.AF_UNIX)
-        place = self._add_place(self._board.port)
-        self._listener.bind(str(place))
+        file = self._add_place(self._board.port)
+        self._listener.bind(str(file))
         self._listener.listen()
         if self._link:
-            self._add_place(self._link).symlink_to(place)
+            self._add_place(self._link).symlink_to(file)
         threading.Thread(target=self._listen, name="virtual board's control", daemon=True).start()
         return self
 
     def __exit__(self, *_exception):
         self._listener.close()
-        for place in self._places:
-            place.unlink(missing_ok=True)
+        for file in self._places:
+            file.unlink(missing_ok=True)
 
     def _add_place(self, port):
-        place = _place(port)
-        place.unlink(missing_ok=True)  # a board that was killed may have left it
-        self._places.append(place)
-        return place
+        file = place(port)
+        file.unlink(missing_ok=True)  # a board that was killed may have left it
+        self._places.append(file)
+        return file
 
     def _listen(self):
         while True:
@@ -90,7 +90,7 @@ class Control:
                 board.pull_cable()
             case ["plug-in"]:
                 port = board.plug_in()
-                if _place(port) not in self._places:
+                if place(port) not in self._places:
                     self._add_place(port).symlink_to(self._places[0])
                 return port
             case ["temperature", celsius]:
@@ -114,10 +114,11 @@ def _number(text):
         raise UserError(f"{text!r} is not a number")
 
 
-def _place(port):
-    # A socket's path must be short, and in a folder of the user's own.
+def place(port, suffix=""):
+    """The file that belongs to the board at `port`, a path. A socket's path must be short, and in a folder of the
+    user's own."""
     folder = Path(tempfile.gettempdir(), f"umq-virtual-boards-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder} belongs to another user: remove it")
-    return folder / hashlib.sha256(os.path.abspath(port).encode()).hexdigest()[:16]
+    return folder / (hashlib.sha256(os.path.abspath(port).encode()).hexdigest()[:16] + suffix)

@@ -1,4 +1,4 @@
-"""The temporary folder of a virtual board. The folders of boards that were killed are removed."""
+"""A temporary folder. The folders of programs that were killed are removed when the next one is made."""
 
 import contextlib
 import fcntl
@@ -6,16 +6,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_PREFIX = "umq-virtual-"
+from umq.errors import UserError
+
 _LOCK = "alive"
 
 
 class Folder:
-    """A new private folder at `path`, until close()."""
+    """A new private folder at `path`, until close() or the end of a `with` block. `prefix`: how its name begins."""
 
-    def __init__(self):
-        _clear_away()
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    def __init__(self, prefix):
+        _clear_away(prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix))
         # It is locked before it gets its name, so that no other process sees it unlocked.
         unnamed = self.path / f"{_LOCK}.new"
         self._lock = unnamed.open("wb")
@@ -27,9 +28,32 @@ class Folder:
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
 
+    def __enter__(self):
+        return self
 
-def _clear_away():
-    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+    def __exit__(self, *_exception):
+        self.close()
+
+
+class Name:
+    """A path that is this board's alone, even while its cable is pulled, until close(). UserError if another virtual
+    board has it."""
+
+    def __init__(self, path, place):
+        self._lock = open(place, "wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise UserError(f"{path} is the name of another virtual board that runs: choose another, or end that one")
+
+    def close(self):
+        """Let another board have the name. The lock's file stays: another board may have opened it already."""
+        self._lock.close()
+
+
+def _clear_away(prefix):
+    for lock in Path(tempfile.gettempdir()).glob(f"{prefix}*/{_LOCK}"):
         with contextlib.suppress(OSError), lock.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError while its board lives
             shutil.rmtree(lock.parent, ignore_errors=True)

@@ -1,6 +1,6 @@
 """The chip: pins, clock, watchdog, thermometer, sleep and resets.
 
-Left out: pin interrupts, timers, PWM, buses (I2C, SPI, UART), and the way into a boot loader, for there is none.
+Left out: pin interrupts, PWM, buses (I2C, SPI, UART), and the way into a boot loader, for there is none.
 """
 
 # ruff: noqa: F403, F405
@@ -12,6 +12,7 @@ from machine import PinBase
 from virtual.clock import clock
 from virtual.host import host
 from virtual.time import gmtime, mktime
+from virtual.timer import Timer  # noqa: F401
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 _PINS = 48

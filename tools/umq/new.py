@@ -1,0 +1,51 @@
+"""umq new: a folder for a project of one's own."""
+
+import shutil
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+from umq import settings
+from umq.errors import UserError
+from umq.project import LIB
+
+_IGNORED = """\
+# Which network, which broker, and their passwords.
+/config.json
+/*.der
+# Made by umq.
+/build/
+# A copy for editors: `umq deploy` brings its own.
+/lib/
+"""
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder, which must be new or empty.")],
+):
+    """Start a project of your own: a folder for a configuration, firmware and images.
+
+    It holds a .gitignore, so that no password is committed, and lib/, a copy of
+    the library in which an editor looks names up.
+
+    Examples:
+
+        umq new greenhouse
+
+        cd greenhouse && umq config
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is there already and is not an empty folder: choose another name")
+        folder.mkdir(parents=True, exist_ok=True)
+        settings.write(folder / ".gitignore", _IGNORED.encode())
+        (folder / ".gitignore").chmod(0o644)
+        shutil.copytree(LIB / "umqtt_full", folder / "lib" / "umqtt_full", ignore=shutil.ignore_patterns("__pycache__"))
+    except shutil.Error as error:
+        raise UserError(f"{folder} cannot be filled: {error.args[0][0][2]}")
+    except OSError as error:
+        raise UserError(f"{error.filename or folder} cannot be made: {error.strerror}")
+    print(f"{folder}: a new project")
+    print(f"next: cd {quote(str(folder))} && umq config")
