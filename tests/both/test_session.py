@@ -300,3 +300,24 @@ def test_received_ids_are_kept_as_ranges():
     assert ranges.is_full()
     ranges.discard(3000)
     assert not ranges.is_full()
+
+
+def test_ranges_keep_ids_exactly():
+    """Any number of ids in a row is one range; two ids never collide; an id in the middle splits its range."""
+    ids = Ranges(3)
+    for packet_id in range(1, 2001):
+        ids.add(packet_id)
+        ids.add(packet_id)
+    assert not ids.is_full() and ids.find(1) == ids.find(2000) == 0 and ids.find(2001) < 0
+    ids.discard(1000)
+    assert ids.find(1000) < 0 <= ids.find(999) != ids.find(1001) >= 0
+    ids.discard(1)
+    ids.discard(2000)
+    ids.discard(5000)
+    assert ids.find(1) < 0 and ids.find(2000) < 0 and ids.find(2) >= 0
+    for packet_id in (65535, 1, 1025):
+        ids.add(packet_id)
+    assert ids.is_full()
+    for packet_id in range(1, 65536):
+        ids.discard(packet_id)
+    assert not ids.is_full() and ids.find(65535) < 0

@@ -1,0 +1,130 @@
+"""What a client owes while messages keep coming: its deadlines, its pings, and calls that hand over only their own."""
+
+from client_rig import connected
+from emulated_rig import Rig, raises, took
+from emulation.broker import PUBACK, SUBACK, publish_packet
+from umqtt_full import TimedOut
+
+
+def _flooded(**options):
+    """A client that gets 300 messages a second, each of which takes its callback 5 ms."""
+    rig = connected(clean_session=False, chunk=512, **options)
+    rig.client.subscribe(b"flood", 1)
+    rig.handed = 0
+
+    def slow(m):
+        rig.handed += 1
+        rig.clock.advance(5)
+
+    def more():
+        for _ in range(3):
+            rig.broker.publish(b"flood", b"x" * 20, 0)
+        rig.clock.after(10, more)
+
+    rig.client.on_message = slow
+    more()
+    return rig
+
+
+def test_deadlines_hold_under_a_flood():
+    """publish(), subscribe() and flush() with a limit of 2 s end within 2.3 s."""
+    rig = _flooded()
+    rig.broker.drop(PUBACK, times=1000)
+    ms, e = took(rig, rig.client.publish, b"t", b"x", qos=1, timeout_ms=2000)
+    assert isinstance(e, TimedOut) and 2000 <= ms <= 2300 and rig.handed > 100, (ms, e)
+    rig = _flooded()
+    rig.broker.drop(SUBACK, times=1000)
+    ms, e = took(rig, rig.client.subscribe, b"other", timeout_ms=2000)
+    assert isinstance(e, TimedOut) and 2000 <= ms <= 2300 and rig.handed > 100, (ms, e)
+    rig = _flooded()
+    rig.broker.drop(PUBACK, times=1000)
+    rig.client.publish(b"t", b"x", qos=1, wait=False)
+    ms, done = took(rig, rig.client.flush, 2000)
+    assert done is False and 2000 <= ms <= 2300 and rig.handed > 100, (ms, done)
+
+
+def test_a_ping_goes_out_between_two_messages():
+    """60 messages in one read, one of them taken a second: PINGREQ goes out within the keep-alive all the same."""
+    rig = connected(keepalive=4, chunk=2048, max_packet=2048)
+    rig.t.wire.send(publish_packet(b"t", b"x") * 60)
+    before = len(rig.t.written())
+    for second in range(60):
+        rig.client.check_msg()
+        assert len(rig.messages) == second + 1
+        if b"\xc0\x00" in rig.t.written()[before:]:
+            break
+        rig.clock.advance(1000)
+    assert second <= 4, second
+
+
+def test_connect_ends_at_connack():
+    """A message behind CONNACK waits for the next call that reads: it meets the callback of the subscription, once."""
+    rig = Rig()
+    rig.client.on_message = None
+    rig.client.connect(False)
+    rig.client.subscribe(b"t", 1)
+    rig.client.close()
+    rig.broker.publish(b"t", b"queued", 1)
+    got = []
+    assert rig.client.connect(False) is True
+    rig.client.subscribe(b"t", 1, lambda m: got.append(m.copy()))
+    rig.client.poll(1000)
+    rig.client.poll(1000)
+    assert [(m.topic, m.text, m.qos) for m in got] == [("t", "queued", 1)]
+    rig.check()
+
+
+def test_a_message_that_no_callback_takes_is_counted_and_told_once():
+    rig = connected()
+    rig.client.on_message = None
+    told = []
+    rig.client.on_skip = lambda *what: told.append(what)
+    for _ in range(3):
+        rig.broker.say(publish_packet(b"t", b"xyz"))
+    rig.pump()
+    assert rig.client._protocol.untaken == 3 and told == [(b"t", 3, "no callback takes it")]
+
+
+def test_a_message_whose_topic_name_is_too_long_is_skipped():
+    rig = connected(max_packet=64, chunk=32)
+    told = []
+    rig.client.on_skip = lambda *what: told.append(what)
+    for qos in (0, 1, 2):
+        large = publish_packet(b"t" * 200, b"x" * 100, qos, packet_id=qos and 9)
+        rig.broker.expect_answer(large)
+        rig.broker.say(large)
+        rig.broker.say(publish_packet(b"t", b"small"))
+        rig.pump(10)
+        if qos == 2:
+            rig.broker.say(b"\x62\x02\x00\x09")
+            rig.pump(10)
+    assert rig.payloads() == [b"small"] * 3 and [one[1] for one in told] == [100] * 3
+    assert b"\x40\x02\x00\x09" in rig.t.written() and b"\x50\x02\x00\x09" in rig.t.written()
+
+
+def test_an_acknowledgement_while_its_packet_is_written_again():
+    """An earlier connection brought the packet: the acknowledgement is taken once the packet is written."""
+    for qos in (1, 2):
+        rig = connected(clean_session=False)
+        rig.broker.drop(PUBACK if qos == 1 else 0x50)
+        packet_id = rig.client.publish(b"t", b"payload" * 9, qos=qos, wait=False)
+        rig.client.close()
+        rig.client.connect(False)
+        rig.t.stop_reading(after=6)
+        rig.client.poll()
+        head = 0x40 if qos == 1 else 0x50
+        rig.t.wire.send(bytes((head, 2, packet_id >> 8, packet_id & 255)))
+        rig.client.poll()
+        assert rig.client.is_connected()
+        rig.t.resume_reading()
+        rig.client.flush()
+        assert not rig.client.pending(packet_id) and rig.client.is_connected()
+
+
+def test_numbers_are_sent_as_their_text():
+    rig = connected()
+    for value in (21, -3, 21.5):
+        rig.client.publish(b"t", value)
+    assert [one[1] for one in rig.broker.taken] == [b"21", b"-3", b"21.5"]
+    raises(TypeError, rig.client.publish, b"t", True)
+    raises(TypeError, rig.client.publish, 5, b"x")
