@@ -209,20 +209,15 @@ class Link:
         head = 0
         if kind == _PUBLISH:
             m = reader.message
-            packet_id = m.packet_id
             if reader.fresh or self.stale:
                 self.is_name = self.route(m)
                 self.stale = False
-            session = self.session
-            # The callbacks, then the keeping, then the acknowledgement: a callback that raises leaves the message to
-            # come again.
-            if not self.is_name:
-                self.skip(m, len(m.payload), "wildcard in the topic name")  # [MQTT-3.3.2-2]
-            elif m.qos < 2 or session.accepts(m):
-                self._hand_over(m)
+            if m.qos or not self.is_name:
+                packet_id = m.packet_id
+                head = self._message(m)
+            else:
+                self.call(self._deliver, m)
                 self.messages = self.messages + 1 & _TICKS
-            if packet_id:
-                head = session.handed_over(m)
         elif kind == _PART:
             self.part(reader.message)
         elif not _PUBACK <= kind <= _PUBCOMP:
@@ -252,6 +247,17 @@ class Link:
     def count_message(self):
         self.messages = self.messages + 1 & _TICKS
 
+    def _message(self, m):
+        # The callbacks, then the keeping, then the acknowledgement -> its first byte. A callback that raises leaves the
+        # message to come again.
+        session = self.session
+        if not self.is_name:
+            self.skip(m, len(m.payload), "wildcard in the topic name")  # [MQTT-3.3.2-2]
+        elif m.qos < 2 or session.accepts(m):
+            self._hand_over(m)
+            self.messages = self.messages + 1 & _TICKS
+        return session.handed_over(m)
+
     def _hand_over(self, m):
         # Run the callbacks. If one raises, the message is handed over once more at the next call, with DUP set. If that
         # raises too, the message is acknowledged and counted, so that it does not block the messages behind it.
@@ -262,11 +268,11 @@ class Link:
         try:
             self.call(self._deliver, m)
         except BaseException:
-            if m.qos and not again:
-                self._again = True
-            elif m.qos:
+            if again:
                 self.skipped += 1
                 self.acknowledge(m)
+            else:
+                self._again = True
             raise
 
     def _go_on_with_kept(self):

@@ -65,6 +65,8 @@ class Protocol(Link):
     more = Link.more
     handle = Link.handle
     call = Link.call
+    _message = Link._message
+    _hand_over = Link._hand_over
 
     def __init__(self, client, session, reader, buffer):
         self.client = client  # its on_message(message) is called, and its settings go into CONNECT

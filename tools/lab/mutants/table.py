@@ -62,14 +62,14 @@ MUTANTS = (
     (
         "a message whose callback raised is given up at once",
         "link.py",
-        "            if m.qos and not again:\n",
-        "            if False:\n",
+        "            if again:\n                self.skipped += 1\n                self.acknowledge(m)\n",
+        "            if True:\n                self.skipped += 1\n                self.acknowledge(m)\n",
     ),
     (
         "a message whose callback raised is acknowledged, and handed over again all the same",
         "link.py",
-        "                self._again = True\n            elif m.qos:\n",
-        "                self._again = True\n                self.acknowledge(m)\n            elif m.qos:\n",
+        "            else:\n                self._again = True\n",
+        "            else:\n                self._again = True\n                self.acknowledge(m)\n",
     ),
     (
         "a message that is handed over once more comes without DUP",
