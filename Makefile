@@ -153,6 +153,9 @@ $(RP2)/micropython: tools/micropython_rp2.sh tools/debian.sh
 build/firmware/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/boards/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)
 	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^)
 
+build/firmware/RPI_PICO_PPP.uf2: $(INSTALLED) $(RP2)/micropython tests/boards/rp2040/manifest.py $(wildcard lib/umqtt_full/*.py firmware/*.py)
+	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" $(VENV) -m umq freeze RPI_PICO_PPP --micropython $(RP2)/micropython --manifest $(word 3,$^)
+
 build/firmware/stock/RPI_PICO.uf2: $(INSTALLED) $(RP2)/micropython tests/boards/rp2040/stock/manifest.py
 	@PATH="$(CURDIR)/$(RP2)/usr/bin:$$PATH" CFLAGS_EXTRA=-DMICROPY_HW_ROMFS_BYTES=131072 \
 	  $(VENV) -m umq freeze RPI_PICO --micropython $(RP2)/micropython --manifest $(word 3,$^) --to $(@D)

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Unpacks what MicroPython's rp2 port is built from into one folder, all of it from Debian: MicroPython's sources with
-# the Pico SDK, TinyUSB and mbed TLS in their places, the compiler, picotool. Nothing is installed (debian.sh).
+# the Pico SDK, TinyUSB, lwIP and mbed TLS in their places, the compiler, picotool. Nothing is installed (debian.sh).
 #
 # usage: micropython_rp2.sh FOLDER    afterwards FOLDER/micropython is the tree, and FOLDER/usr/bin belongs on PATH
 #
 # Debian has no driver for the Wi-Fi chip, nor micropython-lib: of the port's boards RPI_PICO and its like can be built,
-# not RPI_PICO_W, with a manifest that takes nothing from that library.
+# not RPI_PICO_W, with a manifest that takes nothing from that library. RPI_PICO_PPP is made here: RPI_PICO with a network.
 set -eu
 what="sources of MicroPython's rp2 port"
 . "${0%/*}/debian.sh"
@@ -33,6 +33,7 @@ private_apt_get micropython source --download-only micropython || cannot "$mirro
 private sdk amd64 trixie "deb deb-src"
 private_apt_get sdk download pico-sdk-source tinyusb-source || cannot "$mirror has no Pico SDK"
 private_apt_get sdk source --download-only mbedtls || cannot "$mirror has no sources of mbed TLS"
+private_apt_get sdk source --download-only lwip || cannot "$mirror has no sources of lwIP"
 private_apt_get sdk install --download-only --yes --no-install-recommends picotool || cannot "$mirror has no picotool"
 # The compiler: of this machine's own release, so that it runs with the libraries here.
 private compiler amd64 "$release" deb
@@ -46,10 +47,20 @@ tar -xf "$work"/sdk/files/mbedtls_*.orig.tar.* -C "$tree/lib/mbedtls" --strip-co
 for package in "$work"/sdk/files/*.deb; do
     dpkg-deb --extract "$package" "$work/sdk/root"
 done
+tar -xf "$work"/sdk/files/lwip_*.orig.tar.* -C "$tree/lib/lwip" --strip-components=1
 rmdir "$tree/lib/pico-sdk" "$tree/lib/tinyusb"
 mv "$work/sdk/root/usr/src/pico-sdk" "$work/sdk/root/usr/src/tinyusb" "$tree/lib/"
 # By these the makefiles tell that a submodule is there.
 touch "$tree/lib/pico-sdk/README.md" "$tree/lib/micropython-lib/README.md"
+
+# A board with a network and no radio: RPI_PICO, which reaches lwIP by PPP over a UART.
+boards=$tree/ports/rp2/boards
+cp -r "$boards/RPI_PICO" "$boards/RPI_PICO_PPP"
+echo 'set(MICROPY_PY_LWIP 1)' >>"$boards/RPI_PICO_PPP/mpconfigboard.cmake"
+cat >>"$boards/RPI_PICO_PPP/mpconfigboard.h" <<'SETTINGS'
+#define MICROPY_PY_NETWORK (1)
+#define MICROPY_PY_NETWORK_PPP_LWIP (1)
+SETTINGS
 
 # Of the libraries only those for the RP2040 and the RP2350: with all of them it is 2 GB more.
 for package in "$work"/compiler/files/*.deb; do
