@@ -21,7 +21,7 @@ from umq.image import images
 
 _RP2040 = 0xE48BFF56
 # RPI_PICO's, as in MicroPython's ports/rp2: 1408 KB at the end of 2 MB.
-_FILESYSTEM = boards.Filesystem(0xA0000, 1408 * 1024, 4096, 256)
+FILESYSTEM = boards.Filesystem(0xA0000, 1408 * 1024, 4096, 256)
 _BOOT_S = 120
 _PORT = re.compile(r"PTY REPL listening on (\S+)")
 
@@ -44,7 +44,7 @@ class Rp2040:
         self._folder = tempfile.TemporaryDirectory(prefix="umq-rp2040-")
         # Firmware and files in one, as `umq image` makes it.
         image = Path(self._folder.name, "image.uf2")
-        board = dataclasses.replace(boards.load("RPI_PICO_W"), name="RPI_PICO", filesystem=_FILESYSTEM)
+        board = dataclasses.replace(boards.load("RPI_PICO_W"), name="RPI_PICO", filesystem=FILESYSTEM)
         image.write_bytes(images.make(board, self._files, self._firmware.read_bytes()).data)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rp2040py", "micropython", "--pty", "--image", str(image)],
