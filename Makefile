@@ -16,13 +16,15 @@ endif
 
 # MicroPython for an RPI_PICO, with library and node frozen, and with nothing frozen and a ROMFS.
 FIRMWARE ?= build/firmware/RPI_PICO.uf2
+# The same for an RPI_PICO that has lwIP, over PPP.
+LWIP ?= build/firmware/RPI_PICO_PPP.uf2
 STOCK ?= build/firmware/stock/RPI_PICO.uf2
 
 # What is said to this make is not for another one that its programs run.
-unexport ARGS BOARD FILE FIRMWARE MICROPYTHON SEEDS
+unexport ARGS BOARD FILE FIRMWARE LWIP MICROPYTHON SEEDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test nightly coverage test-32bit test-rp2040 virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear measured simulate soak lint types format clean
+.PHONY: help setup demo test nightly coverage test-32bit test-rp2040 test-lwip virtual mpy firmware devices flash config deploy repl run logs image fleet doctor monitor bench budget heap wear measured simulate soak lint types format clean
 
 help: ## list these targets
 	@echo 'usage: make TARGET [ARGS="more arguments for its program"]'
@@ -33,6 +35,9 @@ setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto an
 
 test-rp2040: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) ## run the library on an emulated RP2040: FIRMWARE=file.uf2, or one from Debian's packages
 	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_rp2040.py $(ARGS)
+
+test-lwip: setup $(LWIP) ## run library and node on an emulated RP2040 with lwIP: LWIP=file.uf2, or one from Debian's packages
+	@LWIP=$(LWIP) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_lwip.py $(ARGS)
 
 virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctrl-C ends it
 	@$(VENV) -m umq virtual $(ARGS)

@@ -14,6 +14,7 @@ _COMMANDS = {
     "bench": "messages a second, beside bare sockets and other libraries",
     "budget": "heap and size of the library on MicroPython, against their limits",
     "heap": "heap of the code, by the place that it runs from, and of messages on an emulated RP2040",
+    "lwip": "time that messages take on an emulated RP2040 with lwIP, against its limits",
     "simulate": "the library in a simulated world, where seeds choose faults of every kind",
     "soak": "two nodes exchange messages through a real broker while everything between them breaks",
     "wear": "what a message with the journal costs flash, and how long the flash lasts",
@@ -21,7 +22,7 @@ _COMMANDS = {
     "statements": "the table of the standard's statements and the tests that show them",
 }
 # These print tables, which a document can take.
-_MEASURE = ("bench", "budget", "heap", "wear")
+_MEASURE = ("bench", "budget", "heap", "lwip", "wear")
 
 
 def main(argv):

@@ -108,7 +108,7 @@ class _Device(MicroPythonDevice):
 
 
 class _Simulator(Simulator):
-    """A simulator whose time stands still when settle() was called, until this machine's sockets have had their turn."""
+    """A simulator whose time stands still after settle(), until this machine's sockets have had their turn."""
 
     def __init__(self, rp2040):
         super().__init__(rp2040=rp2040)
