@@ -33,10 +33,10 @@ help: ## list these targets
 setup: $(INSTALLED) ## make .venv with all host tools; make sure of mosquitto and MicroPython
 	@$(LAB) setup
 
-test-rp2040: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) ## run the library on an emulated RP2040: FIRMWARE=file.uf2, or one from Debian's packages
-	@FIRMWARE=$(FIRMWARE) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_rp2040.py $(ARGS)
+test-rp2040: setup $(MICROPYTHON32) $(FIRMWARE) $(LWIP) ## run library and node on an emulated RP2040: FIRMWARE=file.uf2 LWIP=file.uf2, or from Debian's packages
+	@FIRMWARE=$(FIRMWARE) LWIP=$(LWIP) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_rp2040.py tests/boards/rp2040/on_lwip.py $(ARGS)
 
-test-lwip: setup $(LWIP) ## run library and node on an emulated RP2040 with lwIP: LWIP=file.uf2, or one from Debian's packages
+test-lwip: setup $(LWIP) ## of these only the ones with lwIP
 	@LWIP=$(LWIP) $(VENV) -m pytest -q --timeout 600 tests/boards/rp2040/on_lwip.py $(ARGS)
 
 virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctrl-C ends it
@@ -111,9 +111,10 @@ heap: $(INSTALLED) $(MICROPYTHON32) $(FIRMWARE) $(STOCK) ## measure heap of code
 wear: setup ## measure what the journal does to flash, and how long that lasts
 	@$(LAB) wear $(ARGS)
 
-measured: setup $(MICROPYTHON32) $(FIRMWARE) $(STOCK) ## run budget, heap, wear and bench, and write their tables into docs/measured.md
+measured: setup $(MICROPYTHON32) $(FIRMWARE) $(STOCK) $(LWIP) ## run budget, heap, lwip, wear and bench, and write their tables into docs/measured.md
 	@$(LAB) budget --into docs/measured.md
 	@$(LAB) heap --stock $(STOCK) --frozen $(FIRMWARE) --into docs/measured.md
+	@$(LAB) lwip --firmware $(LWIP) --into docs/measured.md
 	@$(LAB) wear --into docs/measured.md
 	@$(LAB) bench --into docs/measured.md
 
