@@ -96,7 +96,7 @@ def _store(path):
 
 
 def _tls(ca_path):
-    """A TLS context that trusts the CA in the file `ca_path` and nobody else, or None."""
+    """A TLS context that trusts the CA in the file `ca_path` alone, or None."""
     if not ca_path:
         return None
     import tls

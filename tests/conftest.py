@@ -75,7 +75,7 @@ def tls_broker(need, tmp_path, certificates):
 @pytest.fixture
 def virtual_board(micropython):
     """virtual_board(...) returns a umq.virtual.VirtualBoard, running, with these arguments; it is put away after the
-    test, and what it printed while nobody was attached is shown when the test fails."""
+    test, and what it printed while no program was attached is shown when the test fails."""
     with contextlib.ExitStack() as boards:
 
         def start(**arguments):

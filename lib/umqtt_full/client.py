@@ -105,11 +105,11 @@ class MQTTClient(BaseClient):
     # Publishing
 
     def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
-        """Publish `msg` to `topic` (each str or bytes; bytes cost no memory).
+        """Publish `msg` to `topic` (each str or bytes; bytes cost no memory; msg may be a number, sent as its text).
 
-        At QoS 0 -> None once it is written; with wait=False it is dropped where no link is, and counted in `dropped`.
-        At QoS 1 and 2 the message is kept from now on until the broker has
-        acknowledged it, over any number of connections, and publish returns its packet id: with wait=False at once,
+        At QoS 0 -> None once it is written. With wait=False it is dropped, and counted in `dropped`, where there is no
+        link or no room. At QoS 1 and 2 the message is kept from now on until the broker has acknowledged it, over any
+        number of connections, and publish returns its packet id: with wait=False as soon as the store has taken it,
         else when the exchange is complete. OSError: it is kept and goes out after the next reconnect(); at QoS 0 it may
         be lost. Full: it was not taken.
         """

@@ -11,6 +11,7 @@
 #   receive(kind)   take a packet that only this role receives; the Reader has decoded it
 #   route(message)  the topic name is another than before: find out where the message goes -> is it a topic name?
 #   deliver(message)   hand the message over to the callbacks that route() found; it runs within call()
+#   tell_skipped(message, length, why)   tell the program of a message that is not handed over
 #
 # The base class has none of these methods:
 # pyright: reportAttributeAccessIssue=false
@@ -27,7 +28,6 @@ _PUBREL_KIND = const(0x60)
 _PUBCOMP = const(0x70)
 
 _CLOSED = const(0)
-_CONNECTING = const(1)
 _UP = const(2)
 
 _BUFFER = const(-1)  # in _slot: what is being written lies in the output buffer
@@ -50,7 +50,9 @@ class Link:
         self._again = False  # is the last message to be handed over once more?
         self._kept_id = -1  # kept messages with this packet id are to be handed over
         self._is_again = 0  # was the packet that is being written tried before?
-        self._early = 0  # the type of an acknowledgement that came while its packet was still being written
+        self._early = self._early_id = (
+            0  # type and id of an acknowledgement that came while its packet was being written
+        )
         self.state = _CLOSED
         self.packets = self.messages = 0  # that came in, and that were handed over: for calls that wait for one
         self.last_sent = self.last_heard = 0
@@ -85,7 +87,6 @@ class Link:
         reader = self.reader
         if not reader.left:
             self.skip(m, reader.total, "%d bytes, over max_packet=%d" % (reader.size, reader.max_packet))
-            self.acknowledge(m)
 
     def call(self, callback, argument=None):
         # Run a callback -> what it returns. Only this method says that one runs.
@@ -174,8 +175,6 @@ class Link:
                     self._slot = _BUFFER
                     if slot >= 0:
                         self.session.sent += 1
-                        if self._early:
-                            self._take_early(slot)
         elif n == self._used:
             n = self._from = self._used = self.end = 0
             self.off = 0
@@ -193,6 +192,11 @@ class Link:
             return 0
         if self._used + 4 > len(self.buffer):
             return -1
+        if self._early and not self._is_being_written(self._early_id):
+            kind = self._early
+            self._early = 0
+            self.buffer_ack(self.session.acknowledged(kind, self._early_id), self._early_id)
+            return kind
         if self._kept_id >= 0:
             return self._go_on_with_kept()
         reader = self.reader
@@ -228,11 +232,12 @@ class Link:
                 self._go_on_with_kept()
                 return kind
             head = self.session.released(packet_id)
-        elif self._slot >= 0 and self.session.store.packet_ids[self._slot] == packet_id:
+        elif self._is_being_written(packet_id):
             # An earlier connection brought the packet. It must be written to its end all the same.
             if not self._is_again:
                 raise protocol_error(kind, "packet id %d is still being written" % packet_id)
             self._early = kind
+            self._early_id = packet_id
         else:
             head = self.session.acknowledged(kind, packet_id)
         if head and self.state == _UP:  # a callback may have closed the connection
@@ -253,7 +258,8 @@ class Link:
         session = self.session
         if not self.is_name:
             self.skip(m, len(m.payload), "wildcard in the topic name")  # [MQTT-3.3.2-2]
-        elif m.qos < 2 or session.accepts(m):
+            return 0
+        if m.qos < 2 or session.accepts(m):
             self._hand_over(m)
             self.messages = self.messages + 1 & _TICKS
         return session.handed_over(m)
@@ -292,11 +298,9 @@ class Link:
             self.reader.seen[:] = b""  # the next packet's topic name is compared with this one's no more
             again = self._again
             self._again = False
+            self.route(m)
             try:
-                if self.route(m):
-                    self.call(self._deliver, m)
-                else:
-                    self.skip(m, len(m.payload), "wildcard in the topic name")
+                self.call(self._deliver, m)
             except BaseException:
                 self._again = not again
                 if again:
@@ -306,24 +310,15 @@ class Link:
             self.count_message()
             session.discard()
 
-    def _take_early(self, slot):
-        # The packet in this slot is written, and its acknowledgement is here already.
-        packet_id = self.session.store.packet_ids[slot]
-        kind = self._early
-        self._early = 0
-        self.buffer_ack(self.session.acknowledged(kind, packet_id), packet_id)
+    def _is_being_written(self, packet_id):
+        return self._slot >= 0 and self.session.store.packet_ids[self._slot] == packet_id
 
     def buffer_ack(self, head, packet_id):
         if head:
             self._used = put_ack(self.buffer, self._used, head, packet_id)
 
     def skip(self, m, length, why):
-        # A message cannot be handed over: count it, and tell the program.
+        # A message cannot be handed over: acknowledge it, count it, and then tell the program, which may raise.
+        self.buffer_ack(self.session.handed_over(m), m.packet_id)
         self.skipped += 1
         self.tell_skipped(m, length, why)
-
-    def tell_skipped(self, m, length, why):
-        on_skip = self.client.on_skip
-        if on_skip:
-            topic_name = bytes(m.topic_name)
-            self.call(lambda _: on_skip(topic_name, length, why), m)

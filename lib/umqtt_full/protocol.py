@@ -220,6 +220,12 @@ class Protocol(Link):
             if self.untaken == 1:
                 self.tell_skipped(m, len(m.payload), "no callback takes it")
 
+    def tell_skipped(self, m, length, why):
+        on_skip = self.client.on_skip
+        if on_skip:
+            topic_name = bytes(m.topic_name)
+            self.call(lambda _: on_skip(topic_name, length, why), m)
+
     def _answered(self, kind, packet_id):
         # SUBACK or UNSUBACK
         batch = self.session.other_ids.pop(packet_id, ())

@@ -1,4 +1,4 @@
-"""The library as somebody explores it at a board's prompt, on a virtual board, compiled as it is deployed."""
+"""The library as a user explores it at a board's prompt, on a virtual board, compiled as it is deployed."""
 
 import ast
 

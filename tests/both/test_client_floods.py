@@ -102,6 +102,24 @@ def test_a_message_whose_topic_name_is_too_long_is_skipped():
     assert b"\x40\x02\x00\x09" in rig.t.written() and b"\x50\x02\x00\x09" in rig.t.written()
 
 
+def test_an_error_in_on_skip_blocks_nothing():
+    """The skipped message is acknowledged all the same, and the link stays up."""
+    for wrong in (publish_packet(b"t", b"x" * 100, 1, packet_id=9), publish_packet(b"a/+", b"x", 1, packet_id=9)):
+        rig = connected(max_packet=64, chunk=32)
+
+        def fails(topic_name, length, why):
+            raise KeyError(why)
+
+        rig.client.on_skip = fails
+        rig.broker.expect_answer(wrong)
+        rig.broker.say(wrong)
+        rig.broker.say(publish_packet(b"t", b"small"))
+        raises(KeyError, rig.pump)
+        rig.pump(10)
+        assert rig.payloads() == [b"small"] and b"\x40\x02\x00\x09" in rig.t.written()
+        assert rig.client.is_connected() and rig.client._protocol.skipped == 1
+
+
 def test_an_acknowledgement_while_its_packet_is_written_again():
     """An earlier connection brought the packet: the acknowledgement is taken once the packet is written."""
     for qos in (1, 2):

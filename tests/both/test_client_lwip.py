@@ -40,7 +40,7 @@ def test_writes_that_succeed_after_the_peer_has_gone():
         if qos:
             assert isinstance(e, LinkLost) and ms == 0, (ms, e)
         else:
-            assert e is None  # QoS 0: nobody can know
+            assert e is None  # QoS 0: the client cannot know
             raises(LinkLost, rig.client.poll)
         survives(rig, *([b"x"] if qos else []))
 
@@ -164,7 +164,7 @@ def test_errors_without_a_number():
 
 
 def test_a_link_that_dies_in_silence():
-    """Nobody tells: TCP itself would take 39 minutes."""
+    """The stack does not tell: TCP itself would take 39 minutes."""
     for qos in (1, 2):
         rig = on_board()
         rig.t.die_in_silence()
@@ -374,7 +374,7 @@ def test_a_socket_of_somebody_else_shares_the_buffer():
 
 
 def test_a_stalled_write_sets_dup():
-    """Whether its bytes came through nobody knows: the next attempt has DUP set [MQTT-3.3.1-1]."""
+    """Its bytes may have come through: the next attempt has DUP set [MQTT-3.3.1-1]."""
     rig = Rig(kind=LwIP)
     rig.client.connect(False)
     rig.t.stall_next_write()

@@ -71,7 +71,7 @@ def test_the_exchanges_go_on_where_they_were_after_a_reset():
     assert [one[1] for one in made.broker.taken] == [b"released", b"two", b"one"] or made.broker.count(b"two") == 1
     assert made.broker.count(b"released") == made.broker.count(b"two") == 1 and made.broker.count(b"one") >= 1
     assert made.payloads() == [b"kept"]
-    assert made.messages[0][4]  # dup: nobody knows whether a callback had it
+    assert made.messages[0][4]  # dup: a callback may have had it
     store = made.client.session.store
     assert state(store) == ([], [], [])
     assert state(files.journal())[0] != []  # the copy was used, not the original
@@ -121,7 +121,7 @@ def test_messages_of_a_session_that_the_broker_lost_are_handed_over():
     made.broker.forget()
     assert not made.client.connect(False) and not made.messages
     made.pump()
-    assert made.payloads() == [b"kept"] and made.messages[0][5] == 0  # nobody's packet id any more
+    assert made.payloads() == [b"kept"] and made.messages[0][5] == 0  # its packet id is free again
     made.client.flush()
     assert made.broker.count(b"two") == 1 and made.client.session.maybe_doubled == 1
     assert state(made.client.session.store) == ([], [], [])

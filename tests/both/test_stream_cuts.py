@@ -59,7 +59,7 @@ class Story:
         known = _OUT + _IN + (b"p2", b"s1", b"s2")
         for data in came + [one[1] for one in rig.broker.taken]:
             if data not in known:
-                raise Failure("bytes that nobody sent: %r" % data)
+                raise Failure("bytes that were never sent: %r" % data)
         for source in self.sources:
             if source.opened != source.closed:
                 raise Failure("a source stays open")

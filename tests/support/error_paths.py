@@ -66,7 +66,7 @@ class Desk:
         self.patch.setattr("serial.tools.list_ports.comports", lambda: found)
 
     def terminal(self):
-        """The path of a port behind which nobody is."""
+        """The path of a port without a board behind it."""
         master, slave = pty.openpty()
         self.later.callback(os.close, master)
         self.later.callback(os.close, slave)
@@ -328,7 +328,7 @@ def _(desk):
     return ["monitor", desk.broker(tls=certificates.make(desk.folder / "certificates"))]
 
 
-@case("a password that nobody can be asked for")
+@case("a password without a terminal to ask for it")
 def _(desk):
     desk.patch.delenv("UMQ_PASSWORD", raising=False)
     return ["monitor", "127.0.0.1:1", "--user", "me"]
@@ -426,7 +426,7 @@ def _(desk):
     return ["flash", _S3.name, *told]
 
 
-@case("files would be lost, and nobody can be asked")
+@case("files would be lost, and no terminal to ask")
 def _(desk):
     return [*_at(desk, desk.rom("esp32s3")), "--erase"]
 
@@ -535,7 +535,7 @@ def _(desk):
     return _deploy(desk, desk.board(size=48 * 1024))
 
 
-@case("deploying onto a board with files of somebody else in the way")
+@case("deploying onto a board with files in the way that umq did not put there")
 def _(desk):
     board = desk.board()
     with Device(board.port) as held:

@@ -110,7 +110,7 @@ def test_files_of_somebody_else_are_left_or_kept_when_told_to(virtual_board, con
     assert "main.py: the old file is main.py.old now" in deploy(board, configuration, "--replace")
     with Device(board.port) as held:
         assert (held.read("/main.py.old"), held.read("/data/mine.txt")) == (b"print('mine')\n", b"mine")
-        # What was deployed and then changed on the board is somebody's work too.
+        # What was deployed and then changed on the board is its owner's work too.
         held.write("/sensor.py", b"# mine\n")
     assert "--replace keeps them as sensor.py.old" in refused(board, configuration)
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_longer_deployed_goes_and_a_configuration_that_is_not_
     with Device(board.port) as held:
         assert not held.exists("/lib/gone.py")
         assert held.read("/config.json") == configuration.read_bytes()
-    # It is known still as deployed, and not as somebody's.
+    # It is known still as deployed, and not as its owner's.
     configuration.write_text(configuration.read_text().replace("60000", "50000"))
     assert command_line.main([*arguments, "--config", str(configuration)]) == 0
 

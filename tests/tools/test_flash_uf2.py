@@ -62,7 +62,7 @@ def ports(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch):
-    """Nobody is waited for long, and no drive of this computer is seen."""
+    """The command does not wait long, and no drive of this computer is seen."""
     monkeypatch.setattr(drives, "mounted", list)
     monkeypatch.setattr(by_drive, "_LOOK_S", 0.01)
     monkeypatch.setattr(by_drive, "_DRIVE_S", 0.3)

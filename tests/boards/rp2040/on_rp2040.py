@@ -104,7 +104,7 @@ def test_what_the_journal_kept_is_there_after_a_reset(board):
 
 def test_the_users_own_main_is_run(board):
     with Device(board.port) as device:
-        # Again and again: what is printed before USB is up nobody hears.
+        # Again and again: text that is printed before USB is up is lost.
         device.write("/main.py", b"import time\nwhile True:\n    print('my own')\n    time.sleep(1)\n")
         device.reset()
         heard = any(line == "my own" for line in device.lines(120))

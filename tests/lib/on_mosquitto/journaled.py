@@ -127,7 +127,7 @@ def released_after_a_reset(rig):
     equal(node.client.reconnect(), True)
     until(lambda: node.came, node.client)
     (payload, dup, packet_id), *more = node.came
-    # Nobody knows whether the life before had begun its callback.
+    # The life before may have begun its callback.
     equal((payload, dup, packet_id > 0, more), (b"kept", True, True, []))
     node.client.ping()
     until(lambda: not node.client._protocol.pinged, node.client)
@@ -139,7 +139,7 @@ def released_after_a_reset(rig):
 
 
 def kept_in_a_session_that_was_lost(rig):
-    """Nobody will release it any more: it is handed over when the broker says that it has no session."""
+    """No peer will release it any more: it is handed over when the broker says that it has no session."""
     _kept_and_unreleased(rig)
     MQTTClient(rig.name + "-node", "127.0.0.1", rig.port).connect()  # which ends the session
     node = Node(rig)

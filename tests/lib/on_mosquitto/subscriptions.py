@@ -176,7 +176,7 @@ def refused(rig):
     until(lambda: inbox.messages, client)
     equal(inbox.messages, [("open", b"y", 1, False)], "this broker grants no more than QoS 1")
     equal(client.subscribe([(rig.topic("open"), 2), (rig.topic("end"), 0)]), [1, 0])
-    client.connect()  # the refused one is not asked for again, and nobody is told of it again
+    client.connect()  # the refused one is not asked for again, and the program is not told of it again
     client.publish(rig.topic("end"), "z")
     until(lambda: len(inbox.messages) == 2, client)
     e = raises(MQTTException, client.subscribe, "secret/more", 2)
@@ -185,7 +185,7 @@ def refused(rig):
 
 
 def refused_later(rig):
-    """A refusal that nobody waits for is told by the next poll(), once."""
+    """A refusal that no call waits for is told by the next poll(), once."""
     client, inbox = rig.client()
     client.subscribe("secret/plans")
     client.subscribe(rig.topic("end"))

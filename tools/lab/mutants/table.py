@@ -129,9 +129,9 @@ MUTANTS = (
     (
         "discarded before it is handed over",
         "link.py",
-        "            try:\n                if self.route(m):\n",
-        "            try:\n                slot = session.loaded\n                session.discard()\n"
-        "                session.loaded = slot\n                if self.route(m):\n",
+        "            self.route(m)\n            try:\n",
+        "            self.route(m)\n            slot = session.loaded\n            session.discard()\n"
+        "            session.loaded = slot\n            try:\n",
     ),
     (
         "what no peer will release is never handed over",

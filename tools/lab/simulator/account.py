@@ -155,7 +155,7 @@ class Account:
             self._judge_out(payload, one, taken.get(payload, 0), payload in unrouted)
         for payload in taken:
             if payload not in self.out:
-                self.fault("the broker got %r, which nobody said" % payload)
+                self.fault("the broker got %r, which no publish() said" % payload)
         self._judge_order([one[1] for one in broker.taken])
         given = {}
         for one in broker.given:
@@ -163,7 +163,7 @@ class Account:
             self._judge_in(one, self.into.get(one.payload))
         for payload in self.into:
             if payload not in given and not payload.startswith(b"z"):
-                self.fault("a callback got %r, which nobody gave" % payload)
+                self.fault("a callback got %r, which no publisher gave" % payload)
         self._judge_order_in(broker.given)
         return self.wrong
 

@@ -47,7 +47,7 @@ def run(folder, scope):
     except SystemExit:
         print("MPY: soft reboot")
     scope.clear()
-    gc.collect()  # open files that nobody has any more are closed
+    gc.collect()  # open files without a reference are closed
     host.end("soft", "raw" if is_raw else "friendly")
 
 

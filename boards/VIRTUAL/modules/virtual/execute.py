@@ -55,7 +55,7 @@ class Executor:
     def __call__(self, take, name, kind, end=""):
         """Run a program; True if it ended well, False if with an error. SystemExit is passed on: a soft reset.
 
-        take: a function that gives its text; if nobody else keeps that, the memory is free again while it runs.
+        take: a function that gives its text; if no other object keeps that, the memory is free again while it runs.
         name: what tracebacks call it. kind: "exec", or "single", which shows what an expression gives.
         end: written before the error's words, and after them: a raw REPL's end of text.
         """

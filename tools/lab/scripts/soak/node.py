@@ -68,7 +68,7 @@ class Node:
 
     def next_number(self):
         # The number behind the last one that a life before this one tried. Where its kill came before publish() had
-        # returned, nobody knows whether it was taken: it is not said again.
+        # returned, it may have been taken: it is not said again.
         path = self.folder + "/sent"
         size = os.stat(path)[6]
         if size % _RECORD:
@@ -125,7 +125,7 @@ class Node:
         self.end()
 
     def lost(self, error):
-        # Links break here. But nobody breaks the protocol: neither proxy nor broker.
+        # Links break here. But neither proxy nor broker breaks the protocol.
         if isinstance(error, ProtocolError):
             print("broken", error.args[1])
 
