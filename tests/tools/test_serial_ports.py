@@ -3,11 +3,13 @@
 import fcntl
 import os
 import pty
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from umq.device import serial_ports
+from umq.device.line import close_line, open_line
 from umq.errors import UserError
 
 
@@ -57,6 +59,17 @@ def test_a_port_in_use_is_refused(terminal):
     assert f"{terminal} is in use" in _refusal(None, [_usb(terminal)])
     os.close(holder)
     assert serial_ports.choose(terminal, []) == terminal
+
+
+def test_two_programs_may_look_at_a_port_at_once(terminal):
+    """A look is no use of the port: it refuses it to no other look, and to a program that opens it for a moment only."""
+    other = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
+    fcntl.flock(other, fcntl.LOCK_SH)
+    assert serial_ports.choose(terminal, []) == terminal
+    looks = threading.Timer(0.1, os.close, [other])
+    looks.start()
+    close_line(open_line(terminal))
+    looks.join()
 
 
 def test_a_port_without_rights_says_how_to_get_them(terminal, monkeypatch):

@@ -11,6 +11,7 @@ from umq.device.errors import DeviceError, Gone
 _BAUD = 115_200
 READ_S = 5  # a board at its prompt answers at once; a virtual one on a loaded machine may take its time
 LOOK_S = 0.1
+_OTHERS_LOOK_S = 0.5
 _PSEUDO = (
     "/dev/pts/",
     "/dev/ttys",
@@ -27,11 +28,17 @@ def open_line(port):
             raise DeviceError(f"{port}: there is no such port: is the board plugged in? `umq devices` lists what is")
         if fault := serial_ports.trouble(port):
             raise DeviceError(f"{port} {fault}")
-    try:
-        # Any: mpremote puts another object into `serial` while it mounts a folder.
-        transport: Any = SerialTransport(port, baudrate=_BAUD, timeout=READ_S)
-    except (TransportError, OSError):
-        raise DeviceError(f"{port}: cannot be opened: is another program using it?")
+    deadline = time.monotonic() + _OTHERS_LOOK_S
+    while True:
+        try:
+            # Any: mpremote puts another object into `serial` while it mounts a folder.
+            transport: Any = SerialTransport(port, baudrate=_BAUD, timeout=READ_S)
+            break
+        except (TransportError, OSError):
+            # Another umq may be looking at this very moment which ports are free.
+            if time.monotonic() > deadline:
+                raise DeviceError(f"{port}: cannot be opened: is another program using it?")
+            time.sleep(_OTHERS_LOOK_S / 10)
     transport.serial.write_timeout = 2 * READ_S
     return transport
 

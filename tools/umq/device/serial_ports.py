@@ -139,11 +139,12 @@ def trouble(path):
 
 
 def _is_free(handle):
-    # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks.
+    # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks. The lock
+    # here is shared: two programs that look at the same time are not in each other's way.
     import fcntl
 
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # this system has no such lock for it
