@@ -62,7 +62,7 @@ def test_a_port_in_use_is_refused(terminal):
 
 
 def test_two_programs_may_look_at_a_port_at_once(terminal):
-    """A look is no use of the port: it refuses it to no other look, and to a program that opens it for a moment only."""
+    """A look refuses the port to no other look, and to a program that opens it only for a moment."""
     other = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
     fcntl.flock(other, fcntl.LOCK_SH)
     assert serial_ports.choose(terminal, []) == terminal

@@ -139,8 +139,8 @@ def trouble(path):
 
 
 def _is_free(handle):
-    # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks. The lock
-    # here is shared: two programs that look at the same time are not in each other's way.
+    # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks. The
+    # lock here is shared: two programs that look at the same time are not in each other's way.
     import fcntl
 
     try:
