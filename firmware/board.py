@@ -25,6 +25,32 @@ def runtime():
     return "%s %d.%d.%d" % ((sys.implementation.name,) + tuple(sys.implementation.version[:3]))
 
 
+_CAUSES = (
+    ("DEEPSLEEP_RESET", "deep sleep"),
+    ("WDT_RESET", "watchdog"),
+    ("PWRON_RESET", "power"),
+    ("HARD_RESET", "reset"),
+    ("SOFT_RESET", "soft reset"),
+)
+
+
+def reset_cause():
+    """Why this start began: power, reset, watchdog, deep sleep, soft reset; unknown where the board does not tell."""
+    if hasattr(machine, "reset_cause"):
+        cause = machine.reset_cause()
+        for name, words in _CAUSES:
+            if cause == getattr(machine, name, None):
+                return words
+    return "unknown"
+
+
+def reset():
+    """Start anew; on a computer the program ends, with status 3."""
+    if hasattr(machine, "reset"):
+        machine.reset()
+    sys.exit(3)
+
+
 def feed():
     """Feed the watchdog, once there is one: for a program that has interrupted the node."""
 
@@ -63,3 +89,6 @@ class Led:
         self.is_on = is_on
         if self._pin:
             self._pin.value(is_on)
+
+    def is_lit(self):
+        return self.is_on

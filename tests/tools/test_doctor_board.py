@@ -48,7 +48,7 @@ def doctor(virtual_board, tmp_path, capsys, monkeypatch):
     """
     monkeypatch.setattr("umq.doctor.command.CONFIG", tmp_path / "nowhere.json")
 
-    def examine(files=(), flash=None, heap=160, before=None, **keys):
+    def examine(files=(), flash=None, heap=208, before=None, **keys):
         config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)
         config |= dict(wifi_join_ms=1000, interval_ms=200, sensor="simulated") | keys
         there = {**_program(), contents.CONFIG: json.dumps(config).encode(), **dict(files)}

@@ -1,0 +1,99 @@
+"""The second half of the node's start: journal, TLS, client and node. start.py drops this module afterwards."""
+
+import board
+import wifi
+from link import Client
+
+from node import PACKET_BYTES, Node
+from umqtt_full import RamStore
+
+_RECEIVED = 512  # commands that the broker may have under way at once; mosquitto keeps to no limit in a burst
+_WINDOW = 8  # messages of QoS 1 and 2 under way at once; in memory, as many are kept while the link is down,
+_JOURNAL_SLOTS = 64  # and in a journal these
+_NO_SUCH_PLACE = (2, 20, 21)  # ENOENT, ENOTDIR, EISDIR
+
+
+def build(program):
+    """Set client, node, radio and feed of a start.Program, and start its watchdog and its Wi-Fi.
+
+    Raises board.ConfigError.
+    """
+    settings = program.settings
+    ssl = _tls(settings.tls_ca)
+    slot_bytes = program.readings.slot_bytes(settings.topic)
+    store = _store(settings.journal, slot_bytes)
+    program.feed = board.watchdog(settings.watchdog_ms)
+    if wifi.is_there():
+        program.radio = wifi.Wifi(settings, print)
+        program.radio.begin()
+    program.client = Client(
+        settings.client_id,
+        settings.server,
+        settings.port,
+        settings.user,
+        settings.password,
+        settings.keepalive_s,
+        ssl,
+        max_packet=max(PACKET_BYTES, slot_bytes),
+        inflight=_WINDOW,
+        received=_RECEIVED,
+        store=store,
+        online=program.radio and program.radio.is_up,
+    )
+    program.client.ntp_server = settings.ntp_server
+    program.client.needs_time = ssl is not None
+    program.node = Node(
+        settings,
+        program.client,
+        program.readings,
+        program.commands,
+        program.past,
+        program.wait,
+        program.connected,
+        print,
+        radio=program.radio,
+        notes=program.notes,
+        slot_bytes=slot_bytes,
+    )
+    print("node: %s, broker %s:%d" % (settings.client_id, settings.server, settings.port))
+
+
+def _store(path, slot_bytes):
+    """Where unfinished messages are kept: in a journal in the files `path`.0 and `path`.1, or in memory."""
+    if not path:
+        return RamStore(_WINDOW, slot_bytes)
+    from umqtt_full.journal import Journal
+
+    try:
+        journal = Journal(path, _JOURNAL_SLOTS, slot_bytes)
+    except OSError as error:
+        words = "%s, which cannot be opened (error %s)" % (path, error.errno)
+        if error.errno in _NO_SUCH_PLACE:
+            raise board.ConfigError('"journal" names ' + words)
+        # The flash is full, or worn out: better a node that a reset may cost its messages than none.
+        print("journal: %s; unfinished messages do not survive a reset now" % words)
+        return RamStore(_WINDOW, slot_bytes)
+    if journal.report:
+        print("journal:", journal.report)
+    return journal
+
+
+def _tls(ca_path):
+    """A TLS context that trusts the CA in the file `ca_path` alone, or None."""
+    if not ca_path:
+        return None
+    import tls
+
+    try:
+        with open(ca_path, "rb") as file:
+            ca = file.read()
+    except OSError as error:
+        raise board.ConfigError('"tls_ca" names %s, which cannot be read (error %s)' % (ca_path, error.errno))
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED  # pyright: ignore[reportAttributeAccessIssue]: not in the stubs
+    try:
+        context.load_verify_locations(ca)
+    except ValueError:
+        cure = "from PEM: openssl x509 -in ca.pem -outform DER -out ca.der"
+        raise board.ConfigError('"tls_ca" names %s, which is no certificate in DER; %s' % (ca_path, cure))
+    return context

@@ -1,0 +1,100 @@
+"""A changed configuration is on trial until the node has reached its broker with it; else the last good one comes back.
+
+config.json        the configuration, which its owner changes
+config.json.good   a copy of the last one that has reached a broker
+config.json.bad    the hash of one that has not, and why
+"""
+
+import hashlib
+import os
+
+
+class Trial:
+    """The choice between the configuration file at `path` and the last good one.
+
+    check: a function of (name, text) that gives a Config or raises ConfigError, the exception class that is given too.
+    settings: the Config that was chosen; text: its bytes.
+    fallback: why the last good one was chosen, None if it was not.
+
+    Raises ConfigError if the file is wrong and there is no good one.
+    """
+
+    def __init__(self, path, check, ConfigError):
+        self._path = path
+        self._good = _content(path + ".good")
+        self.fallback = None
+        try:
+            self.text = _content(path)
+            self.fallback = self._known_fault()
+            if not self.fallback:
+                self.settings = check(path, self.text)
+                return
+        except ConfigError as error:
+            if not self._good:
+                raise
+            self.fallback = str(error)
+        self.text = self._good
+        self.settings = check(path + ".good", self._good)
+
+    def _known_fault(self):
+        bad = _content(self._path + ".bad")
+        if bad and self._good and self.text and self._good != self.text:
+            known, _, why = bad.partition(b"\n")
+            if known == _hash(self.text):
+                return str(why, "utf-8")
+        return None
+
+    def is_on_trial(self):
+        """Is this a configuration that has not reached a broker yet, and is there one that has?"""
+        return bool(self._good) and self._good != self.text
+
+    def has_worked(self):
+        """Has this configuration reached a broker before?"""
+        return self._good == self.text
+
+    def worked(self):
+        """It has reached its broker: keep it as the last good one."""
+        if self.text != self._good and _write(self._path + ".good", self.text):
+            self._good = self.text
+
+    def failed(self, why):
+        """There is no link with it -> is there another configuration, which the next start takes?"""
+        if self.is_on_trial():
+            return _write(self._path + ".bad", _hash(self.text) + b"\n" + why.encode())
+        if self.fallback:
+            # The good one does not work either: perhaps the broker is away, and the new one deserves another trial.
+            return _remove(self._path + ".bad")
+        return False
+
+
+def _hash(text):
+    from binascii import hexlify
+
+    return hexlify(hashlib.sha256(text).digest())
+
+
+def _content(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _write(path, data):
+    # Whole or not at all. False on a full flash: the node goes on as it is.
+    try:
+        with open(path + ".new", "wb") as file:
+            file.write(data)
+        os.rename(path + ".new", path)
+    except OSError:
+        return False
+    return True
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+    except OSError:
+        return False
+    return True
