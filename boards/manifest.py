@@ -4,12 +4,15 @@ package("umqtt_full", base_path="../lib")
 freeze(
     "../firmware",
     (
+        "announce.py",
         "assembly.py",
         "board.py",
         "bus.py",
+        "care.py",
         "clock.py",
         "config.py",
         "controls.py",
+        "discovery.py",
         "line.py",
         "link.py",
         "node.py",

@@ -1,5 +1,7 @@
 """The second half of the node's start: journal, TLS, client and node. start.py drops this module afterwards."""
 
+import os
+
 import board
 import wifi
 from link import Client
@@ -24,8 +26,9 @@ def build(program):
     store = _store(settings.journal, slot_bytes)
     program.feed = board.watchdog(settings.watchdog_ms)
     if wifi.is_there():
-        program.radio = wifi.Wifi(settings, print)
+        program.radio = wifi.Wifi(settings, program.log)
         program.radio.begin()
+    discovery = _discovery(program)
     program.client = Client(
         settings.client_id,
         settings.server,
@@ -34,7 +37,7 @@ def build(program):
         settings.password,
         settings.keepalive_s,
         ssl,
-        max_packet=max(PACKET_BYTES, slot_bytes),
+        max_packet=max(PACKET_BYTES, slot_bytes, discovery.packet_bytes() if discovery else 0),
         inflight=_WINDOW,
         received=_RECEIVED,
         store=store,
@@ -42,6 +45,10 @@ def build(program):
     )
     program.client.ntp_server = settings.ntp_server
     program.client.needs_time = ssl is not None
+    if discovery:
+        discovery.client = program.client
+    if settings.remote_care:
+        _add_care(program)
     program.node = Node(
         settings,
         program.client,
@@ -50,12 +57,36 @@ def build(program):
         program.past,
         program.wait,
         program.connected,
-        print,
+        program.log,
         radio=program.radio,
         notes=program.notes,
+        discovery=discovery,
         slot_bytes=slot_bytes,
     )
     print("node: %s, broker %s:%d" % (settings.client_id, settings.server, settings.port))
+
+
+def _discovery(program):
+    # A discovery.Discovery, None if there is nothing to announce and nothing to take back.
+    path = program.folder + "node.known"
+    if not program.settings.home_assistant:
+        try:
+            os.stat(path)
+        except OSError:
+            return None
+    from discovery import Discovery
+
+    return Discovery(program.settings, program.readings.sensors, program.commands, path, program.log)
+
+
+def _add_care(program):
+    from care import Care
+
+    care = Care(program.trial.path, wifi.is_there(), program.restart, program.readings)
+    program.commands["reboot"] = care.reboot
+    program.commands["config"] = care.config
+    program.commands["sensors"] = care.sensors
+    program.commands["log"] = program.log.command
 
 
 def _store(path, slot_bytes):

@@ -91,6 +91,7 @@ class Node:
 
         self._waiting = []  # (topic name, message, QoS), for the main loop to publish
         self._is_announced = False  # has this connection's birth message been published?
+        self._announced = False  # has it just been?
         self._is_told = True  # has the last reading been published as telemetry?
         self._restart_why = None
         self._may_be_done = past.by_watchdog  # may a command that comes again have been done before the reset?
@@ -131,6 +132,9 @@ class Node:
             self._publish_waiting()
             if not self._is_told:
                 self._tell()
+            if self._announced:  # files are not written in a callback
+                self._announced = False
+                self._on_connected()
             if self._discovery:
                 self._discovery.work()
             if self._restart_why and not self._waiting:
@@ -184,7 +188,7 @@ class Node:
         # The birth message says that commands reach the node: in a new session only once it has subscribed.
         self._is_announced = True
         self._client.publish(self._birth_topic, self._birth(session_present), True, 0)
-        self._on_connected()
+        self._announced = True
         if self._discovery:
             self._discovery.is_due = True
 
@@ -271,7 +275,6 @@ class Node:
     # What is said
 
     def _birth(self, session_present):
-        gc.collect()
         facts = OrderedDict((
             ("node", self._client_id),
             ("firmware", VERSION),
@@ -320,6 +323,8 @@ class Node:
         command = self._commands.get(words[0]) if words else None
         if command is None:
             return text, _refusal(text, "unknown command; there are: " + self._usage[:_LONGEST_USAGE])
+        if words[:2] == ["config", "set"] and len(words) > 3:
+            text = " ".join(words[:3] + ["********"])  # it may be a secret
         try:
             result = command(words[1:])
             result = str(result, "utf-8") if type(result) is bytearray else _json(result)

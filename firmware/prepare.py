@@ -26,6 +26,10 @@ def prepare(program):
     )
     program.settings = settings = trial.settings
     program.trial_ms = settings.trial_ms
+    if settings.remote_care:
+        from care import Log
+
+        program.log = Log()
     if trial.fallback:
         program.notes["config"] = "the last one that worked: " + trial.fallback[:160]
         print("node: runs with the last configuration that worked: " + trial.fallback)

@@ -54,12 +54,13 @@ class Program:
     """A node from its start to its end; prepare.py and assembly.py make its parts."""
 
     def __init__(self, path):
-        folder = path.rpartition("/")[0]
         self.path = path
-        self.past = Past((folder + "/" if folder else "") + "node.state", board.reset_cause() == "watchdog")
+        self.folder = path[: path.rfind("/") + 1]
+        self.past = Past(self.folder + "node.state", board.reset_cause() == "watchdog")
         self.node = self.client = self.radio = self.trial = self.settings = self.readings = None
         self.commands = OrderedDict()
         self.notes = {}
+        self.log = print
         self.trial_ms = 0
         self.feed = board.feed
         self._started_at = self._linked_at = time.ticks_ms()
@@ -75,8 +76,12 @@ class Program:
 
         assembly.build(self)
         del assembly
-        _drop("assembly")
+        _drop("assembly", "config")
         self.settings = None
+
+    def restart(self, why):
+        """Start anew as soon as what waits has gone out."""
+        self.node.restart(why)
 
     def stop(self):
         if self.node:
@@ -104,7 +109,7 @@ class Program:
 
     def told(self, words, error):
         """A sensor fails in a new way, or works again."""
-        print(words)
+        self.log(words)
         if error is not None:
             self.past.keep(error)
 

@@ -20,7 +20,7 @@ class Trial:
     """
 
     def __init__(self, path, check, ConfigError):
-        self._path = path
+        self.path = path
         self._good = _content(path + ".good")
         self.fallback = None
         try:
@@ -37,7 +37,7 @@ class Trial:
         self.settings = check(path + ".good", self._good)
 
     def _known_fault(self):
-        bad = _content(self._path + ".bad")
+        bad = _content(self.path + ".bad")
         if bad and self._good and self.text and self._good != self.text:
             known, _, why = bad.partition(b"\n")
             if known == _hash(self.text):
@@ -54,16 +54,16 @@ class Trial:
 
     def worked(self):
         """It has reached its broker: keep it as the last good one."""
-        if self.text != self._good and _write(self._path + ".good", self.text):
+        if self.text != self._good and _write(self.path + ".good", self.text):
             self._good = self.text
 
     def failed(self, why):
         """There is no link with it -> is there another configuration, which the next start takes?"""
         if self.is_on_trial():
-            return _write(self._path + ".bad", _hash(self.text) + b"\n" + why.encode())
+            return _write(self.path + ".bad", _hash(self.text) + b"\n" + why.encode())
         if self.fallback:
             # The good one does not work either: perhaps the broker is away, and the new one deserves another trial.
-            return _remove(self._path + ".bad")
+            return _remove(self.path + ".bad")
         return False
 
 
