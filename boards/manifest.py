@@ -4,7 +4,6 @@ package("umqtt_full", base_path="../lib")
 freeze(
     "../firmware",
     (
-        "announce.py",
         "assembly.py",
         "board.py",
         "bus.py",

@@ -37,7 +37,7 @@ def build(program):
         settings.password,
         settings.keepalive_s,
         ssl,
-        max_packet=max(PACKET_BYTES, slot_bytes, discovery.packet_bytes() if discovery else 0),
+        max_packet=max(PACKET_BYTES, slot_bytes, _discovery_bytes(discovery)),
         inflight=_WINDOW,
         received=_RECEIVED,
         store=store,
@@ -45,8 +45,6 @@ def build(program):
     )
     program.client.ntp_server = settings.ntp_server
     program.client.needs_time = ssl is not None
-    if discovery:
-        discovery.client = program.client
     if settings.remote_care:
         _add_care(program)
     program.node = Node(
@@ -67,16 +65,30 @@ def build(program):
 
 
 def _discovery(program):
-    # A discovery.Discovery, None if there is nothing to announce and nothing to take back.
+    # What Home Assistant's discovery needs, a tuple of arguments; None if there is nothing to announce or to take back.
+    settings = program.settings
     path = program.folder + "node.known"
-    if not program.settings.home_assistant:
+    if not settings.home_assistant:
         try:
             os.stat(path)
         except OSError:
             return None
-    from discovery import Discovery
+    return (
+        settings.home_assistant,
+        settings.client_id,
+        settings.topic,
+        program.readings.sensors,
+        program.commands,
+        path,
+    )
 
-    return Discovery(program.settings, program.readings.sensors, program.commands, path, program.log)
+
+def _discovery_bytes(arguments):
+    if arguments is None or arguments[0] is None:
+        return 0
+    import discovery
+
+    return discovery.packet_bytes(*arguments)
 
 
 def _add_care(program):

@@ -1,5 +1,6 @@
 """What differs from board to board. What a board lacks stands in quietly, so the node runs on a computer too."""
 
+import gc
 import sys
 
 try:
@@ -49,6 +50,19 @@ def reset():
     if hasattr(machine, "reset"):
         machine.reset()
     sys.exit(3)
+
+
+def drop(*names):
+    """Give the heap of modules back that are not needed any more.
+
+    They are emptied too, because a stale pointer on the stack may keep a module alive, as far as the collector knows.
+    """
+    for name in names:
+        module = sys.modules.pop(name, None)
+        if module:
+            for key in dir(module):
+                setattr(module, key, None)
+    gc.collect()
 
 
 def feed():

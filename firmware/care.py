@@ -1,10 +1,9 @@
 """Remote care: the commands reboot, config, log and sensors, for a node whose configuration says `remote_care`."""
 
-import gc
 import json
 import os
-import sys
 
+import board
 from micropython import const
 
 _LINES = const(10)
@@ -63,8 +62,7 @@ class Care:
         except config.ConfigError as error:
             raise ValueError(str(error))
         finally:
-            sys.modules.pop("config", None)
-            gc.collect()
+            board.drop("config")
 
     def _config(self, config, words):
         if len(words) < 2 or words[0] not in ("get", "set") or words[0] == "get" and len(words) != 2:

@@ -1,124 +1,151 @@
-"""Home Assistant's discovery: one retained message says what the node measures and what it can be told to do.
+"""Home Assistant's discovery: one retained message says what the node measures and what it can be told to do, as Home
+Assistant's documentation says it, with its short keys.
 
-<home_assistant>/device/<client id>/config   the message
-<home_assistant>/status                      "online" when Home Assistant has started: the message is sent once more
-
-The message itself is made by announce.py, which is loaded for that alone.
+The module is loaded when there is something to announce, and dropped afterwards.
 """
 
-import gc
 import json
 import os
-import sys
+from collections import OrderedDict
+
+import board
+
+from node import VERSION
+
+# The ends of sensors' names that say their unit, which Home Assistant shows anyway.
+_UNITS = ("_c", "_percent", "_hpa", "_v")
 
 
-class Discovery:
-    """Announces one node.
+def packet_bytes(prefix, client_id, topic, sensors, commands, path):
+    """How large a packet the message needs; the arguments are those of publish()."""
+    name = _topic(prefix, client_id)
+    gone = _gone(_read(path), name, _components(sensors, commands))
+    return len(name.encode()) + 8 + len(_message(client_id, topic, sensors, commands, gone))
 
-    settings: a config.Config with `home_assistant`; without it, an earlier announcement is taken back.
+
+def publish(client, prefix, client_id, topic, sensors, commands, path):
+    """Announce the node, and take back what has gone since the last time. To be called outside callbacks.
+
+    client: an MQTTClient.
+    prefix: where Home Assistant looks for devices; None takes an earlier announcement back.
+    topic: what the node's topics begin with.
     sensors: the sensors.Sensors; commands: {name: command}.
-    path: the file that remembers which components were announced, so that one that goes is taken back.
-    log: takes one line of text.
-
-    `client`, the node's, is set before the first call.
+    path: the file that remembers which components were announced.
     """
-
-    def __init__(self, settings, sensors, commands, path, log):
-        self.client = None
-        self._log = log
-        self._path = path
-        self._sensors = sensors
-        self._commands = commands
-        self._client_id = settings.client_id
-        self._base = settings.topic
-        self._prefix = settings.home_assistant
-        self._known = _read(path)  # {"topic": of the message, "components": {name: platform}}
-        self.is_due = False
-        self._topic = self._prefix and "%s/device/%s/config" % (self._prefix, _object_id(self._client_id))
-
-    def subscribe(self):
-        """Hear of Home Assistant's start."""
-        if self._prefix:
-            self.client.subscribe(self._prefix + "/status", 0, self._heard)
-
-    def _heard(self, message):
-        if bytes(message.payload) == b"online":
-            self.is_due = True
-
-    def packet_bytes(self):
-        """How large a packet its message needs."""
-        if not self._prefix:
-            return 0
-        return len(self._topic.encode()) + 8 + len(self._message(self._gone()))
-
-    def work(self):
-        """Publish what is due. To be called outside callbacks."""
-        if not self.is_due:
-            return
-        self.is_due = False
-        try:
-            self._publish()
-        except MemoryError:
-            self._log("discovery: no memory for it now")
-
-    def _publish(self):
-        old = self._known.get("topic")
-        if old and old != self._topic:
-            self.client.publish(old, b"", True, 0)  # an empty message takes the whole device back
-            self._remember({})
-        if not self._prefix:
-            return
-        gone = self._gone()
-        if gone:
-            self.client.publish(self._topic, self._message(gone), True, 0)
-        self.client.publish(self._topic, self._message({}), True, 0)
-        self._remember({"topic": self._topic, "components": self._components()})
-
-    def _components(self):
-        found = {sensor.name: "binary_sensor" if sensor.is_binary else "sensor" for sensor in self._sensors}
-        for name, command in self._commands.items():
-            if hasattr(command, "platform"):
-                found[name] = command.platform
-        return found
-
-    def _gone(self):
-        # {name: platform} of what was announced before and is there no more, or is something else now.
-        if self._known.get("topic") != self._topic:
-            return {}
-        now = self._components()
-        return {name: platform for name, platform in self._known["components"].items() if now.get(name) != platform}
-
-    def _message(self, gone):
-        import announce
-
-        try:
-            return announce.message(self._client_id, self._base, self._sensors, self._commands, gone)
-        finally:
-            sys.modules.pop("announce", None)
-            gc.collect()
-
-    def _remember(self, known):
-        if known == self._known:
-            return
-        self._known = known
-        try:
-            with open(self._path + ".new", "w") as file:
-                json.dump(known, file)
-            os.rename(self._path + ".new", self._path)
-        except OSError:
-            self._log("discovery: %s cannot be written: what goes is not taken back" % self._path)
+    known = _read(path)
+    name = prefix and _topic(prefix, client_id)
+    old = known.get("topic")
+    if old and old != name:
+        client.publish(old, b"", True, 0)  # an empty message takes the whole device back
+    if not prefix:
+        _remember(path, {})
+        return
+    components = _components(sensors, commands)
+    gone = _gone(known, name, components)
+    if gone:
+        client.publish(name, _message(client_id, topic, sensors, commands, gone), True, 0)
+    client.publish(name, _message(client_id, topic, sensors, commands, {}), True, 0)
+    now = {"topic": name, "components": components}
+    if now != known:
+        _remember(path, now)
 
 
-def _object_id(client_id):
-    # Home Assistant takes letters, digits, _ and - in this place.
+def _topic(prefix, client_id):
+    # Home Assistant takes letters, digits, _ and - in the last level but one.
     made = ""
     for character in client_id:
         is_fine = "a" <= character <= "z" or "A" <= character <= "Z" or "0" <= character <= "9" or character == "-"
         made += character if is_fine else "_"
+    return "%s/device/%s/config" % (prefix, made)
+
+
+def _components(sensors, commands):
+    found = {sensor.name: "binary_sensor" if sensor.is_binary else "sensor" for sensor in sensors}
+    for name, command in commands.items():
+        if hasattr(command, "platform"):
+            found[name] = command.platform
+    return found
+
+
+def _gone(known, name, components):
+    # {name: platform} of what was announced under this topic and is there no more, or is something else now.
+    if known.get("topic") != name:
+        return {}
+    return {one: platform for one, platform in known["components"].items() if components.get(one) != platform}
+
+
+def _message(client_id, topic, sensors, commands, gone):
+    # topic: what the node's topics begin with. gone: {name: platform} of components that are taken back.
+    components = OrderedDict()
+    for name, platform in gone.items():
+        components[name] = {"p": platform}
+    for sensor in sensors:
+        components[sensor.name] = _sensor(client_id, sensor)
+    for name, command in commands.items():
+        if hasattr(command, "platform"):
+            components[name] = _command(client_id, topic, name, command)
+    whole = OrderedDict((
+        ("dev", {"ids": [client_id], "name": client_id, "mf": "umqtt_full", "mdl": board.description(), "sw": VERSION}),
+        ("o", {"name": "umqtt_full", "sw": VERSION}),
+        ("avty_t", topic + "/status"),
+        ("stat_t", topic + "/telemetry"),
+        ("cmps", components),
+    ))  # fmt: skip
+    return json.dumps(whole).encode()
+
+
+def _sensor(client_id, sensor):
+    made = {"p": "binary_sensor" if sensor.is_binary else "sensor"}
+    made["uniq_id"] = client_id + "_" + sensor.name
+    made["name"] = _title(sensor.name)
+    made["val_tpl"] = (_ON_OFF if sensor.is_binary else _VALUE) % ((sensor.name,) * (2 if sensor.is_binary else 1))
+    for key, value in (
+        ("dev_cla", sensor.device_class),
+        ("unit_of_meas", sensor.unit),
+        ("stat_cla", sensor.state_class),
+    ):
+        if value is not None:
+            made[key] = value
     return made
 
 
+_VALUE = "{{ value_json.%s }}"
+_ON_OFF = "{{ none if value_json.%s is none else 'ON' if value_json.%s else 'OFF' }}"
+
+
+def _command(client_id, topic, name, command):
+    made = {"p": command.platform, "uniq_id": client_id + "_" + name, "name": _title(name)}
+    made["cmd_t"] = topic + "/command"
+    made["qos"] = 2  # so that each is done once
+    if command.platform == "switch":
+        made["pl_on"] = name + " on"
+        made["pl_off"] = name + " off"
+        made["stat_on"] = "ON"
+        made["stat_off"] = "OFF"
+        made["val_tpl"] = _ON_OFF % (name, name)
+    elif command.platform == "number":
+        made["cmd_tpl"] = name + " {{ value }}"
+        made["val_tpl"] = _VALUE % name
+        made["min"] = command.least
+        made["max"] = command.most
+        made["step"] = command.step
+        if command.unit is not None:
+            made["unit_of_meas"] = command.unit
+    else:
+        made["pl_prs"] = name
+    return made
+
+
+def _title(name):
+    for unit in _UNITS:
+        if name.endswith(unit) and name != unit:
+            name = name[: -len(unit)]
+    name = name.replace("_", " ")
+    return name[0].upper() + name[1:]
+
+
 def _read(path):
+    # {"topic": of the message, "components": {name: platform}} as it was announced last; {} if that is not known.
     try:
         with open(path) as file:
             found = json.load(file)
@@ -127,3 +154,16 @@ def _read(path):
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return {}
+
+
+def _remember(path, known):
+    # On a full flash what goes later is not taken back; the node goes on.
+    try:
+        if known:
+            with open(path + ".new", "w") as file:
+                json.dump(known, file)
+            os.rename(path + ".new", path)
+        else:
+            os.remove(path)
+    except OSError:
+        pass

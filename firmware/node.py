@@ -25,7 +25,7 @@ VERSION = "0.1.0"
 # So that no answer, with every character escaped, outgrows a slot of the client's store.
 _LONGEST_COMMAND = const(64)
 _LONGEST_USAGE = const(200)
-PACKET_BYTES = 1_200  # the longest birth message, with a traceback in it
+PACKET_BYTES = 1_152  # the longest birth message, with a traceback in it
 # What may wait to be published at QoS 1 and 2: beyond that, commands are refused, and readings
 # go on being gathered for a summary that finds room.
 _MOST_WAITING = const(64)
@@ -54,7 +54,7 @@ class Node:
     log: takes one line of text.
     radio: a wifi.Wifi, or None.
     notes: {key: words} that the birth message holds beside its own.
-    discovery: a discovery.Discovery, or None.
+    discovery: the arguments of discovery.publish() but the client; None for no discovery.
     slot_bytes: how large a packet the client's store takes.
     """
 
@@ -92,6 +92,7 @@ class Node:
         self._waiting = []  # (topic name, message, QoS), for the main loop to publish
         self._is_announced = False  # has this connection's birth message been published?
         self._announced = False  # has it just been?
+        self._is_to_announce = False  # is a message for Home Assistant due?
         self._is_told = True  # has the last reading been published as telemetry?
         self._restart_why = None
         self._may_be_done = past.by_watchdog  # may a command that comes again have been done before the reset?
@@ -120,8 +121,8 @@ class Node:
         self._work()  # the first reading does not wait for the network
         # Registered before the first connection, and made again whenever the broker has forgotten it.
         client.subscribe(self._command_topic, 2, self._command)
-        if self._discovery:
-            self._discovery.subscribe()
+        if self._discovery and self._discovery[0]:
+            client.subscribe(self._discovery[0] + "/status", 0, self._home_assistant)
         self._connect()
         while True:
             if not self._is_announced:
@@ -135,8 +136,9 @@ class Node:
             if self._announced:  # files are not written in a callback
                 self._announced = False
                 self._on_connected()
-            if self._discovery:
-                self._discovery.work()
+            if self._is_to_announce and self._discovery:
+                self._is_to_announce = False
+                self._discover()
             if self._restart_why and not self._waiting:
                 raise Restart(self._restart_why)
 
@@ -189,8 +191,20 @@ class Node:
         self._is_announced = True
         self._client.publish(self._birth_topic, self._birth(session_present), True, 0)
         self._announced = True
-        if self._discovery:
-            self._discovery.is_due = True
+        self._is_to_announce = True
+
+    def _home_assistant(self, message):
+        if bytes(message.payload) == b"online":  # it has started, and may have forgotten this node
+            self._is_to_announce = True
+
+    def _discover(self):
+        try:
+            import discovery
+
+            discovery.publish(self._client, *self._discovery)
+        except MemoryError:
+            self._log("node: no memory to tell Home Assistant of this node")
+        board.drop("discovery")
 
     def _disconnected(self, error):
         self._log("node: link lost: " + _words(error))

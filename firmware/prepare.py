@@ -22,7 +22,10 @@ def prepare(program):
     owner = Owner(past, print, not past.was_crashing)
     has_wifi = wifi.is_there()
     program.trial = trial = Trial(
-        program.path, lambda name, text: config.check(name, text, has_wifi, owner.keys), config.ConfigError
+        program.path,
+        lambda name, text: config.check(name, text, has_wifi, owner.keys),
+        config.ConfigError,
+        board.reset_cause() == "power",
     )
     program.settings = settings = trial.settings
     program.trial_ms = settings.trial_ms

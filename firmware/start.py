@@ -1,6 +1,5 @@
 """Runs the node: from its start to its end, and what comes after that."""
 
-import gc
 import sys
 import time
 from collections import OrderedDict
@@ -71,13 +70,13 @@ class Program:
 
         prepare.prepare(self)
         del prepare
-        _drop("prepare", "config", "owner")
+        board.drop("prepare", "config", "owner")
         import assembly
 
         assembly.build(self)
         del assembly
-        _drop("assembly", "config")
-        self.settings = None
+        board.drop("assembly", "discovery")
+        self.settings = self.trial.settings = None
 
     def restart(self, why):
         """Start anew as soon as what waits has gone out."""
@@ -133,13 +132,3 @@ class Program:
                 raise Restart(why + ": the other configuration's turn")
         if self.past.was_crashing and time.ticks_diff(now, self._started_at) > _SAFE_MS:
             raise Restart("app.py gets another chance")
-
-
-def _drop(*names):
-    # Emptied too, because a stale pointer on the stack may keep a module alive, as far as the collector knows.
-    for name in names:
-        module = sys.modules.pop(name, None)
-        if module:
-            for key in dir(module):
-                setattr(module, key, None)
-    gc.collect()

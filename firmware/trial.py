@@ -13,54 +13,63 @@ class Trial:
     """The choice between the configuration file at `path` and the last good one.
 
     check: a function of (name, text) that gives a Config or raises ConfigError, the exception class that is given too.
-    settings: the Config that was chosen; text: its bytes.
+    is_power_on: the power has just come: a configuration that did not work gets another trial.
+    settings: the Config that was chosen.
     fallback: why the last good one was chosen, None if it was not.
 
     Raises ConfigError if the file is wrong and there is no good one.
     """
 
-    def __init__(self, path, check, ConfigError):
+    def __init__(self, path, check, ConfigError, is_power_on=False):
         self.path = path
-        self._good = _content(path + ".good")
         self.fallback = None
+        if is_power_on:
+            _remove(path + ".bad")
+        good = _content(path + ".good")
+        text = _content(path)
+        # Of the texts only the hashes stay in memory.
+        self._hash = text and _hash(text)
+        self._good_hash = good and _hash(good)
         try:
-            self.text = _content(path)
             self.fallback = self._known_fault()
             if not self.fallback:
-                self.settings = check(path, self.text)
+                self.settings = check(path, text)
                 return
         except ConfigError as error:
-            if not self._good:
+            if not good:
                 raise
             self.fallback = str(error)
-        self.text = self._good
-        self.settings = check(path + ".good", self._good)
+        self._hash = self._good_hash
+        self.settings = check(path + ".good", good)
 
     def _known_fault(self):
         bad = _content(self.path + ".bad")
-        if bad and self._good and self.text and self._good != self.text:
+        if bad and self._hash and self.is_on_trial():
             known, _, why = bad.partition(b"\n")
-            if known == _hash(self.text):
+            if known == self._hash:
                 return str(why, "utf-8")
         return None
 
     def is_on_trial(self):
         """Is this a configuration that has not reached a broker yet, and is there one that has?"""
-        return bool(self._good) and self._good != self.text
+        return bool(self._good_hash) and self._good_hash != self._hash
 
     def has_worked(self):
         """Has this configuration reached a broker before?"""
-        return self._good == self.text
+        return self._good_hash == self._hash
 
     def worked(self):
         """It has reached its broker: keep it as the last good one."""
-        if self.text != self._good and _write(self.path + ".good", self.text):
-            self._good = self.text
+        if self._good_hash == self._hash:
+            return
+        text = _content(self.path)
+        if text and _hash(text) == self._hash and _write(self.path + ".good", text):
+            self._good_hash = self._hash
 
     def failed(self, why):
         """There is no link with it -> is there another configuration, which the next start takes?"""
         if self.is_on_trial():
-            return _write(self.path + ".bad", _hash(self.text) + b"\n" + why.encode())
+            return _write(self.path + ".bad", self._hash + b"\n" + why.encode())
         if self.fallback:
             # The good one does not work either: perhaps the broker is away, and the new one deserves another trial.
             return _remove(self.path + ".bad")
