@@ -55,6 +55,10 @@ class BME280:
         self.humidity.value = self._humidity(fine, data[6] << 8 | data[7])
         self._is_ready = True
 
+    def celsius(self):
+        """The temperature of the last reading; TypeError if there is none."""
+        return self.temperature.value / 100
+
     def _prepare(self):
         read = self._bus.readfrom_mem
         if read(self._address, 0xD0, 1)[0] != _CHIP:

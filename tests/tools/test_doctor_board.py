@@ -105,7 +105,7 @@ def test_all_is_well_with_user_and_tls(tmp_path, certificates, doctor):
 
 
 def test_a_heap_that_the_node_had_nearly_filled(broker, doctor):
-    status, found, _ = doctor(port=broker.port, heap=128, before=lambda board: board.wait_for_output("connected", 60))
+    status, found, _ = doctor(port=broker.port, heap=176, before=lambda board: board.wait_for_output("connected", 60))
     assert status == 0 and states(found) == {OK}, found
 
 
@@ -203,7 +203,7 @@ def test_tls_where_none_is_spoken(broker, certificates, doctor):
 
 
 def test_a_filesystem_that_is_nearly_full(broker, doctor):
-    outcome = doctor({"big": b"\0" * 900_000}, port=broker.port)
+    outcome = doctor({"big": b"\0" * 820_000}, port=broker.port)
     is_so(outcome, "filesystem", "little room", state=DOUBTFUL)
 
 

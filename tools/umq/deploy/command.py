@@ -39,7 +39,7 @@ def command(
     reset: Annotated[bool, typer.Option(help="Reset the board and show its first lines.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for a program.")] = False,
 ):
-    """Put library, node and configuration on the board, or what has changed.
+    """Put library, node, app.py and configuration on the board, or what has changed.
 
     Whenever the cable is pulled, the board runs the old files or the new ones:
     none takes effect before all have arrived. Files of your own stay.
@@ -58,7 +58,9 @@ def command(
     files = contents.starters() if rom else contents.program(mpy)
     if config or CONFIG.exists():
         config = config or CONFIG
-        files |= contents.configuration(settings.load(config), config.parent)
+        files |= contents.configuration(settings.load(config), config.parent, mpy)
+    else:
+        files |= contents.app(CONFIG.parent, mpy)
     port = serial_ports.choose(port)
     with Device(port) as device:
         with _started_again_on_errors(device):

@@ -58,9 +58,10 @@ def command(
         _show(settings.load(file))
         return
     found = settings.unchecked(file) if file.exists() else {}
+    own = settings.own_keys(file.parent)
     options = {"client_id": name, "server": server, "user": user, "wifi_ssid": wifi}
     given = {key: value for key, value in options.items() if value is not None}
-    given |= _led(board) | _assigned(set_ or [])
+    given |= _led(board) | _assigned(set_ or [], own)
     asks_all = not (given or tls_ca or secrets)
     given |= _secrets(secrets)
     if sys.stdin.isatty():
@@ -70,7 +71,7 @@ def command(
     if certificate:
         given["tls_ca"] = beside
     text = settings.text({key: value for key, value in (found | given).items() if value is not None})
-    checked = settings.check(file, text)
+    checked = settings.check(file, text, own=own)
     if certificate:
         settings.write(file.parent / beside, certificate)
     settings.write(file, text)
@@ -114,7 +115,7 @@ def _answer(row, value):
         print(f"  {fault}")
 
 
-def _assigned(pairs):
+def _assigned(pairs, own):
     given = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -124,7 +125,7 @@ def _assigned(pairs):
             raise UserError(
                 f"--set {key}=...: a secret is never an argument: use UMQ_{key.upper()} or --secrets, or be asked"
             )
-        given[key] = settings.value(key, value)
+        given[key] = settings.value(key, value, own)
     return given
 
 

@@ -36,19 +36,20 @@ class Faults(UserError):
 def read(path, base=None):
     """The Nodes of the CSV file at `path`, every row checked; Faults or UserError if rows are wrong.
 
-    base: a configuration file with the values that rows leave empty. A tls_ca lies beside it or, without it, beside the
-    CSV file.
+    base: a configuration file with the values that rows leave empty. A tls_ca and the owner's app.py lie beside it or,
+    without it, beside the CSV file.
     """
     path = Path(path)
     common = settings.unchecked(base) if base else {}
     folder = Path(base or path).parent
+    own = settings.own_keys(folder)
     nodes, faults, seen = [], [], {}
-    for line, row in _rows(path):
+    for line, row in _rows(path, own):
         name = f"{path} line {line}"
         try:
             if isinstance(row, str):
                 raise UserError(f"{name}: {row}")
-            found = settings.check(name, settings.text(common | row))
+            found = settings.check(name, settings.text(common | row), own=own)
             for key in _OWN:
                 _refuse_second(name, key, getattr(found.config, key), line, seen)
             nodes.append(Node(line, found.config.client_id, contents.configuration(found, folder)))
@@ -63,25 +64,25 @@ def read(path, base=None):
     return nodes
 
 
-def _rows(path):
+def _rows(path, own):
     # For each row its line in the file, and a dict of its values or a str that says what is wrong with the row.
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            yield from _parsed(path, csv.reader(file, skipinitialspace=True, strict=True))
+            yield from _parsed(path, csv.reader(file, skipinitialspace=True, strict=True), own)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not UTF-8 text; save it as CSV in UTF-8")
 
 
-def _parsed(path, reader):
+def _parsed(path, reader, own):
     try:
         header = [name.strip() for name in next(reader, [])]
-        _check_header(path, header)
+        _check_header(path, header, own)
         for cells in reader:
             if len(cells) == len(header):
                 row = zip(header, cells, strict=True)
-                yield reader.line_num, {key: settings.value(key, cell) for key, cell in row if cell}
+                yield reader.line_num, {key: settings.value(key, cell, own) for key, cell in row if cell}
             elif cells:
                 yield (
                     reader.line_num,
@@ -91,9 +92,9 @@ def _parsed(path, reader):
         raise UserError(f"{path} line {reader.line_num}: is not CSV ({error})")
 
 
-def _check_header(path, header):
+def _check_header(path, header, own):
     # If the first line is a node's by mistake, it may hold its password: its cells are not shown.
-    keys = settings.keys()
+    keys = settings.keys(own)
     faults = [f"column {at} is not a key{_guess(name, keys)}" for at, name in enumerate(header, 1) if name not in keys]
     faults += [f"column {name!r} is there twice" for name in keys if header.count(name) > 1]
     if _NAME not in header:

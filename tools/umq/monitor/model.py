@@ -24,6 +24,8 @@ _STATES = {b"online": ONLINE, b"offline": GONE}
 
 # The values of telemetry that are kept, with their history.
 VALUES = ("temperature_c", "free_heap", "uptime_s")
+_MOST_VALUES = 32  # of a message
+_THREE = ("least", "mean", "most")  # what a summary says of a sensor
 _FACTS = ("firmware", "machine", "runtime")
 
 
@@ -169,20 +171,32 @@ def _birth(node, payload):
 
 def _telemetry(node, payload):
     said = _object(payload)
-    readings = {value: said[value] for value in VALUES if _is_number(said.get(value))}
+    shown = [value for value in VALUES if value in said] + [key for key in said if key not in (*VALUES, "n")]
+    readings = {plain(key, 32): said[key] for key in shown[:_MOST_VALUES] if _is_reading(key, said[key])}
     if not readings:
         raise ValueError("no reading in it")
-    for value, reading in readings.items():
-        node.history[value].append(reading)
-    return ", ".join(f"{value} {reading:g}" for value, reading in readings.items()), readings, False
+    for value in VALUES:
+        if _is_number(readings.get(value)):
+            node.history[value].append(readings[value])
+    text = ", ".join(f"{value} {_shown(reading)}" for value, reading in readings.items())
+    if isinstance(said.get("error"), str):
+        text += f"; {plain(said['error'], 120)}"
+        readings["error"] = plain(said["error"], 120)
+    return text, readings, False
 
 
 def _summary(node, payload):
     said = _object(payload)
-    data = {key: said[key] for key in ("n", "readings", "least_c", "mean_c", "most_c") if _is_number(said.get(key))}
+    data = {plain(key, 32): said[key] for key in list(said)[:_MOST_VALUES] if _is_number(said[key])}
     if "n" not in data:
         raise ValueError("no number in it")
-    return ", ".join(f"{key} {value:g}" for key, value in data.items()), data, False
+    text = ", ".join(f"{key} {value:g}" for key, value in data.items())
+    for key in list(said)[:_MOST_VALUES]:
+        three = said[key]
+        if isinstance(three, dict) and all(_is_number(three.get(one)) for one in _THREE):
+            data[plain(key, 32)] = {one: three[one] for one in _THREE}
+            text += f", {plain(key, 32)} {'/'.join(f'{three[one]:g}' for one in _THREE)}"
+    return text, data, False
 
 
 def _command(node, payload):
@@ -216,6 +230,14 @@ def _object(payload):
     if not isinstance(said, dict):
         raise ValueError("no JSON object")
     return said
+
+
+def _is_reading(key, value):
+    return _is_number(value) or isinstance(value, bool) and key not in VALUES
+
+
+def _shown(reading):
+    return str(reading).lower() if isinstance(reading, bool) else f"{reading:g}"
 
 
 def _is_number(value):
