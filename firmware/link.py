@@ -20,6 +20,7 @@ class Client(MQTTClient):
     _is_clock_tried = False
 
     def connect(self, clean_session=True, timeout=None, timeout_ms=None):
+        self.pause(1)  # on_wait notices what has become of the link
         while not (self._is_online() and self._has_time()):
             self.pause(_LOOK_MS)
         return super().connect(clean_session, timeout, timeout_ms)

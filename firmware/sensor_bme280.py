@@ -33,6 +33,7 @@ class BME280:
         self._has_begun = False
         if not self._is_ready:
             self._prepare()
+        self._is_ready = False  # until all has worked: a chip that lost its power has lost its settings too
         self._bus.writeto_mem(
             self._address, 0xF4, b"\x25"
         )  # oversampling 1 for temperature and pressure, one measurement
@@ -43,7 +44,6 @@ class BME280:
         if not self._has_begun:
             self.begin()  # raises what it raised before
         self._has_begun = False
-        self._is_ready = False  # until this has worked: a chip that lost its power has lost its settings too
         data = self._bytes
         self._bus.readfrom_mem_into(self._address, 0xF7, data)
         raw = data[3] << 12 | data[4] << 4 | data[5] >> 4
@@ -71,7 +71,6 @@ class BME280:
         h2, h3 = unpack_from("<hB", high)
         self._h = (read(self._address, 0xA1, 1)[0], h2, h3, h4, h5, unpack_from("b", high, 6)[0])
         self._bus.writeto_mem(self._address, 0xF2, b"\x01")  # oversampling 1 for humidity; counts from 0xF4 on
-        self._is_ready = True
 
     def _fine_temperature(self, raw):
         t1, t2, t3 = self._t

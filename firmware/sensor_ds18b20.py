@@ -27,7 +27,9 @@ class DS18B20:
         self._has_begun = False
         if not self._rom:
             self._find()
+        rom, self._rom = self._rom, None  # if this fails it is looked for again
         self._bus.convert_temp()
+        self._rom = rom
         self._has_begun = True
         return _MEASURE_MS
 
