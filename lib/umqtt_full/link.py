@@ -85,6 +85,7 @@ class Link:
     def part(self, m) -> None:
         # A part of a PUBLISH over max_packet came in, and is dropped.
         reader = self.reader
+        self.stale = True  # this topic name was not routed
         if not reader.left:
             self.skip(m, reader.total, "%d bytes, over max_packet=%d" % (reader.size, reader.max_packet))
 

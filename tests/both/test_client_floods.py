@@ -102,6 +102,21 @@ def test_a_message_whose_topic_name_is_too_long_is_skipped():
     assert b"\x40\x02\x00\x09" in rig.t.written() and b"\x50\x02\x00\x09" in rig.t.written()
 
 
+def test_the_message_behind_a_large_one_meets_its_own_callback():
+    """A message over max_packet is skipped, and the next one has its topic name: that is not the last one routed."""
+    rig = connected(max_packet=64, chunk=32)
+    got = []
+    rig.client.subscribe(b"a", 0, lambda m: got.append(("a", m.text)))
+    rig.client.subscribe(b"b", 0, lambda m: got.append(("b", m.text)))
+    for before in (b"a", b"a/+"):
+        rig.broker.say(publish_packet(before, b"first"))
+        rig.broker.say(publish_packet(b"b", b"x" * 200))
+        rig.broker.say(publish_packet(b"b", b"second"))
+        rig.pump(10)
+    assert got == [("a", "first"), ("b", "second"), ("b", "second")], got
+    assert rig.client._protocol.skipped == 3
+
+
 def test_an_error_in_on_skip_blocks_nothing():
     """The skipped message is acknowledged all the same, and the link stays up."""
     for wrong in (publish_packet(b"t", b"x" * 100, 1, packet_id=9), publish_packet(b"a/+", b"x", 1, packet_id=9)):

@@ -402,3 +402,23 @@ def test_wrong_arguments_say_which():
         files = Files()
         assert word in str(raises(ValueError, files.journal, **options))
         assert not files.names
+
+
+def test_the_ids_of_an_earlier_life_are_not_given_out_at_once():
+    """The broker acknowledges a PUBLISH of the life before behind CONNACK, when it has been sent again already. The next
+    message must have another id: one more acknowledgement is still to come, and it is not for the new message."""
+    files = Files()
+    made = rig(files)
+    made.client.connect(False)
+    made.broker.postpone(0x40)
+    packet_id = made.client.publish(b"out", b"one", qos=1, wait=False)
+    made.pump(10)
+    made = after_a_reset(made, files)
+    made.broker.drop(0x40, times=2)
+    made.client.connect(False)
+    made.pump(10)
+    assert not made.client.pending(packet_id) and made.broker.count(b"one") == 2  # acknowledged once, sent again
+    assert made.client.publish(b"out", b"two", qos=1, wait=False) > packet_id
+    made.pump(10)
+    assert made.broker.count(b"two") == 1
+    made.check()
