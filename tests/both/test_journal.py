@@ -405,8 +405,8 @@ def test_wrong_arguments_say_which():
 
 
 def test_the_ids_of_an_earlier_life_are_not_given_out_at_once():
-    """The broker acknowledges a PUBLISH of the life before behind CONNACK, when it has been sent again already. The next
-    message must have another id: one more acknowledgement is still to come, and it is not for the new message."""
+    """A PUBLISH of the life before is acknowledged behind CONNACK, when it has been sent again already. The next
+    message must have another id: one more acknowledgement is still to come, and that is not for it."""
     files = Files()
     made = rig(files)
     made.client.connect(False)
