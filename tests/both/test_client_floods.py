@@ -114,7 +114,7 @@ def test_the_message_behind_a_large_one_meets_its_own_callback():
         rig.broker.say(publish_packet(b"b", b"second"))
         rig.pump(10)
     assert got == [("a", "first"), ("b", "second"), ("b", "second")], got
-    assert rig.client._protocol.skipped == 3
+    assert rig.client.counts.skipped == 3
 
 
 def test_an_error_in_on_skip_blocks_nothing():
