@@ -105,6 +105,7 @@ class Counts:
 
 class Session:
     keeps = False  # does load() ever have a message?
+    is_too_large = False  # had the last new message of QoS 2 no room in the store?
 
     def __init__(self, store, inflight, received):
         self.store = store

@@ -2,7 +2,8 @@
 
 from client_rig import connected
 from emulated_rig import Rig, raises, took
-from emulation.broker import PUBACK, SUBACK, publish_packet
+from emulation.broker import PUBACK, PUBREL, SUBACK, publish_packet
+from emulation.files import Files
 from umqtt_full import TimedOut
 
 
@@ -55,6 +56,34 @@ def test_a_ping_goes_out_between_two_messages():
             break
         rig.clock.advance(1000)
     assert second <= 4, second
+
+
+def test_kept_messages_that_no_broker_will_release_wait_for_no_other():
+    """A journal keeps ten of them when the broker has lost the session: each poll hands few of them over, and PINGREQ
+    goes out between two."""
+    files = Files()
+    rig = connected(clean_session=False, keepalive=4, store=files.journal(received=20))
+    rig.client.subscribe(b"t", 2)
+    rig.broker.drop(PUBREL, times=1000)
+    for i in range(10):
+        rig.broker.publish(b"t", b"%d" % i, 2)
+    rig.pump(10)
+    rig.broker.stop()
+    rig.broker.forget()
+    rig.broker.start()
+    handed = []
+
+    def slow(m):
+        handed.append(m.text)
+        rig.clock.advance(1000)
+
+    rig.client.on_message = slow
+    rig.client.connect(False)
+    while len(handed) < 10:
+        ms, _ = took(rig, rig.client.poll, 100)
+        assert 1000 <= ms <= 2000, (ms, handed)
+    assert handed == [str(i) for i in range(10)] and rig.broker.pings >= 2
+    rig.check()
 
 
 def test_connect_ends_at_connack():
