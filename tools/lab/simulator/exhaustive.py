@@ -86,7 +86,7 @@ LONG["ids at random"] = (
 )
 LONG["messages that cannot be taken"] = (
     {"subscribe": (1, 2)},
-    [("connect",), ("give_large", 1), ("give_large", 2), ("give", 2), ("give_wild", 1), ("poll", 50), ("give", 1)]
+    [("connect",), ("give_large", 1), ("give_large", 2), ("give", 2), ("give_wild", 1), ("poll", 50), ("give_big", 2)]
     + [("give_poison", 1), ("poll", 50), ("give_poison", 2), ("give", 2), ("poll", 50), ("poll", 50), ("poll", 50)],
 )
 LONG["a flood of drips"] = (
@@ -109,7 +109,7 @@ _STORES = (
     {"durable": "never", "manner": "plain"},
 )
 _CUTS = ("in", "out", "point", "flash")
-_EVERYTHING = (*_CUTS, "in lost", "out lost")
+_EVERYTHING = _CUTS + ("in lost", "out lost")
 
 
 def tasks():

@@ -79,7 +79,7 @@ def _add_manners(dice, options, steps, seed):
     options["ids"] = one(None, seed)
     options["work_ms"] = one(0, 0, 5, 400, 1000)
     for _ in range(1 + roll(5)):
-        choice = roll(11)
+        choice = roll(12)
         if choice == 0:
             step = ("flood", 1 + roll(40), one(0, 1, 10), one(0, 0, 1, 2), one(0, 20))
         elif choice == 1:
@@ -99,6 +99,8 @@ def _add_manners(dice, options, steps, seed):
         elif choice == 8:
             step = ("boast", 1 + roll(2)) if options.get("clean") else ("late", 2, 200)
         elif choice == 9:
+            step = ("give_big", roll(3))
+        elif choice == 10:
             step = ("arm", ("in lost", roll(60)))
         else:
             step = ("arm", ("out lost", roll(90)))

@@ -299,6 +299,7 @@ class World:
             self._mind(self.disk)
         self.said = 0
         self.too_large = max_packet  # how large the last message over max_packet was
+        self.large = max_packet - 9  # how large the next message is that is just below it
         self.ever = False  # did the application ever ask for a link?
         self.client = None
         self._suback_before = 0  # the place of the last SUBACK when subscribe() was called
@@ -389,6 +390,10 @@ class World:
                     wire.tell_peer_closed()
                 self.count(wire)
         self.client = None
+        if power and self._durable == "poll":
+            # The node may not know any more that it sent those messages. Others may have their packet ids.
+            for session in self.broker.sessions.values():
+                session.postponed.clear()
         if self.disk:
             self.account.ended(self.disk.flushes, power or self.disk.manner == "littlefs")
             self.disk = self.disk.after_power_cut(self.survives) if power else self.disk.after_restart()
@@ -790,6 +795,7 @@ class World:
             "lower": self.lower,
             "boast": self.boast,
             "flood": self.flood,
+            "give_big": self.give_big,
             "give_large": self.give_large,
             "give_wild": self.give_wild,
             "give_poison": self.give_poison,
@@ -824,6 +830,17 @@ class World:
         payload = b"%s%d" % (b"z" if qos == 0 else b"l", self.said)
         payload += b"." * (self.too_large - len(payload))
         self.account.cannot_be_taken(payload, self.too_large)
+        self.broker.publish(b"in/%d" % qos, payload, qos)
+
+    def give_big(self, qos):
+        """One that is just below max_packet, but at QoS 2 too large for a small slot of the journal."""
+        self.said += 1
+        self.large -= 1
+        payload = b"%s%d" % (b"z" if qos == 0 else b"i", self.said)
+        payload += b"." * (self.large - len(payload))
+        if qos == 2 and self._durable and self.large + 7 > self._journal_options["size"]:
+            self.befalls("message over the journal's size")
+            self.account.cannot_be_taken(payload, self.large)
         self.broker.publish(b"in/%d" % qos, payload, qos)
 
     def give_wild(self, qos):
