@@ -195,12 +195,6 @@ MUTANTS = (
         "                    return 0\n",
     ),
     (
-        "a second PUBREC gets no answer",
-        "session.py",
-        "                return _PUBREL  # again\n",
-        "                return 0\n",
-    ),
-    (
         "an acknowledgement that is not expected ends the link",
         "session.py",
         "                self.counts.stray_acks += 1\n                return 0\n",

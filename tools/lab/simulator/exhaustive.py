@@ -80,18 +80,32 @@ LONG["late acknowledgements"] = (
     [("connect",), ("late", 3, 9000), ("publish", 1, False), ("publish", 2, False), ("poll", 50), ("hang_up",)]
     + [("poll", 50), ("publish", 1, False), ("late", 2, 50), ("publish", 2, False), ("poll", 200), ("flush",)],
 )
+LONG["late acknowledgements, in pieces"] = (
+    {"inflight": 2, "subscribe": (), "pieces": 11},
+    [("connect",), ("late", 3, 9000), ("publish", 1, False, 50), ("publish", 2, False, 50), ("poll", 50), ("hang_up",)]
+    + [("poll", 50), ("poll", 50), ("flush",)],
+)
 LONG["ids at random"] = (
-    {"ids": 7, "subscribe": (1, 2), "window": 3, "received": 3},
+    {"ids": (7, 8, 1031, 2055, 6), "subscribe": (1, 2), "window": 3, "received": 3},
     [("connect",), ("give", 2), ("give", 2), ("give", 1), ("poll", 50), ("give", 2), ("poll", 50), ("poll", 50)],
 )
 LONG["messages that cannot be taken"] = (
     {"subscribe": (1, 2)},
     [("connect",), ("give_large", 1), ("give_large", 2), ("give", 2), ("give_wild", 1), ("poll", 50), ("give_big", 2)]
+    + [("give", 2), ("give_large", 1), ("give", 1), ("poll", 50), ("poll", 50)]
     + [("give_poison", 1), ("poll", 50), ("give_poison", 2), ("give", 2), ("poll", 50), ("poll", 50), ("poll", 50)],
 )
 LONG["a flood of drips"] = (
     {"subscribe": (0, 1), "keepalive": 5, "work_ms": 400},
     [("connect",), ("drip", 50), ("flood", 8, 0), ("publish", 1), ("give", 1), ("meddle", 1), ("flush",), ("poll", 50)],
+)
+LONG["a flood in one read"] = (
+    {"subscribe": (0,), "keepalive": 5, "work_ms": 1000, "chunk": 256},
+    [("connect",), ("flood", 20, 0), ("poll", 50), ("poll", 50), ("publish", 1), ("flush",)],
+)
+LONG["PINGRESP behind drips"] = (
+    {"subscribe": (0,), "keepalive": 5},
+    [("connect",), ("poll", 200), ("drip", 200), ("give", 0, 60)] + 5 * [("poll", 5000)],
 )
 # Small segments: compactions with little and with much that is live, after which a small record comes first
 COMPACTIONS = (
