@@ -80,10 +80,10 @@ LONG["late acknowledgements"] = (
     [("connect",), ("late", 3, 9000), ("publish", 1, False), ("publish", 2, False), ("poll", 50), ("hang_up",)]
     + [("poll", 50), ("publish", 1, False), ("late", 2, 50), ("publish", 2, False), ("poll", 200), ("flush",)],
 )
-LONG["late acknowledgements, in pieces"] = (
-    {"inflight": 2, "subscribe": (), "pieces": 11},
-    [("connect",), ("late", 3, 9000), ("publish", 1, False, 50), ("publish", 2, False, 50), ("poll", 50), ("hang_up",)]
-    + [("poll", 50), ("poll", 50), ("flush",)],
+LONG["late acknowledgements, and a broker that does not read"] = (
+    {"inflight": 2, "subscribe": ()},
+    [("connect",), ("late", 3, 9000), ("publish", 1, False), ("publish", 2, False), ("poll", 50), ("hang_up",)]
+    + [("poll", 50), ("stall", 20, 2000), ("poll", 50), ("poll", 50), ("publish", 2, False), ("flush",)],
 )
 LONG["ids at random"] = (
     {"ids": (7, 8, 1031, 2055, 6), "subscribe": (1, 2), "window": 3, "received": 3},
@@ -101,7 +101,7 @@ LONG["a flood of drips"] = (
 )
 LONG["a flood in one read"] = (
     {"subscribe": (0,), "keepalive": 5, "work_ms": 1000, "chunk": 256},
-    [("connect",), ("flood", 20, 0), ("poll", 50), ("poll", 50), ("publish", 1), ("flush",)],
+    [("connect",), ("poll", 50), ("flood", 20, 0)] + 12 * [("poll", 50)],
 )
 LONG["PINGRESP behind drips"] = (
     {"subscribe": (0,), "keepalive": 5},

@@ -78,6 +78,7 @@ class _Link(Emulated):
             world.befalls("connect refused")
             raise error(111)
         self.default = plan = Plan(reads=self.default.reads, writes=self.default.writes, drip_ms=world.drips_to_come())
+        world.stalls_to_come(plan)
         plan.cut_in = world.cut_in
         plan.cut_out = world.cut_out
         plan.in_error = world.link_error
@@ -268,6 +269,7 @@ class World:
         self.is_calm = False  # do no more faults happen?
         self.forgets = False  # does the broker forget the session then?
         self.drip_ms = 0  # on the next connection, bytes come one by one so far apart
+        self.stall_next = None  # on the next connection: see stall()
         self.connections = 0
         self.last_wire = None  # the one that was closed last
         self.link_error = None
@@ -542,9 +544,12 @@ class World:
             plan.cut_in = plan.cut_out = None  # that would not be heard any more
 
     def stall(self, after, ms):
-        """The broker reads no more once it has so many further bytes, for that long."""
+        """The broker reads no more once it has so many further bytes, for that long: on this connection, or else on the
+        next one."""
         wire = self._wire()
-        if wire:
+        if not wire:
+            self.stall_next = after, ms
+        else:
             self.befalls("broker stops reading")
             self.link.stop_reading(after)
             self.clock.after(ms, lambda: setattr(wire.plan, "stop_out", None))
@@ -599,6 +604,19 @@ class World:
             and self.clock.now - self._slept_at >= keepalive * 1500
         ):
             self.account.fault("no packet in %d ms, and the node was awake" % (keepalive * 1500))
+
+    def stalls_to_come(self, plan):
+        """A connection with this plan begins."""
+        if self.stall_next:
+            self.befalls("broker stops reading")
+            plan.stop_out, ms = self.stall_next
+            self.stall_next = None
+            self.clock.after(ms, self._end_stall)
+
+    def _end_stall(self):
+        wire = self._wire()
+        if wire:
+            wire.plan.stop_out = None
 
     def refuse(self, times):
         self.unreachable += times
