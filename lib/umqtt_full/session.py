@@ -106,13 +106,16 @@ class Counts:
 
 class Session:
     keeps = False  # does load() ever have a message?
+    is_too_large = False  # had the last new message of QoS 2 no room in the store?
 
     def __init__(self, store, inflight, received):
         self.store = store
         self.inflight = inflight
         self.sent = 0
         self.ready = False  # may next_slot() have a slot?
-        self.packet_id = 0  # the last one given out
+        # The last one given out. A packet that a store brought from an earlier life may be acknowledged twice, once for
+        # each time that it was sent: a new packet must not have its id meanwhile.
+        self.packet_id = max(store.packet_ids)
         self.other_ids = {}  # packet ids that SUBSCRIBE and UNSUBSCRIBE use, with what their sender wants to know again
         self._received = Ranges(received)  # ids of QoS 2 messages handed over and not yet released
         self.counts = Counts()
