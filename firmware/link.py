@@ -19,11 +19,11 @@ class Client(MQTTClient):
     needs_time = False
     _is_clock_tried = False
 
-    def connect(self, clean_session=True, timeout=None, timeout_ms=None):
+    def connect(self, clean_session=True, timeout=None, timeout_ms=None, discard=False):
         self.pause(1)  # on_wait notices what has become of the link
         while not (self._is_online() and self._has_time()):
             self.pause(_LOOK_MS)
-        return super().connect(clean_session, timeout, timeout_ms)
+        return super().connect(clean_session, timeout, timeout_ms, discard)
 
     def _is_online(self):
         online = self.transport.online
