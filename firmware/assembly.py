@@ -94,7 +94,7 @@ def _discovery_bytes(arguments):
 def _add_care(program):
     from care import Care
 
-    care = Care(program.trial.path, wifi.is_there(), program.restart, program.readings)
+    care = Care(program.trial, wifi.is_there(), program.restart, program.readings)
     program.commands["reboot"] = care.reboot
     program.commands["config"] = care.config
     program.commands["sensors"] = care.sensors

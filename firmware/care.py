@@ -33,14 +33,15 @@ class Log:
 class Care:
     """The commands of one node.
 
-    path: the file of its configuration.
+    trial: a trial.Trial of its configuration.
     has_wifi: the board has Wi-Fi.
     restart: called with words; starts the node anew once the answer has gone out.
     readings: a sensors.Readings.
     """
 
-    def __init__(self, path, has_wifi, restart, readings):
-        self._path = path
+    def __init__(self, trial, has_wifi, restart, readings):
+        self._trial = trial
+        self._path = trial.path
         self._has_wifi = has_wifi
         self._restart = restart
         self._readings = readings
@@ -85,6 +86,7 @@ class Care:
             found[key] = _value(" ".join(words[2:]))
         text = json.dumps(found).encode()
         config.check(self._path, text, self._has_wifi, None)  # the rows of app.py are not at hand
+        self._trial.worked()  # for this command has come
         with open(self._path + ".new", "wb") as file:
             file.write(text)
         os.rename(self._path + ".new", self._path)

@@ -128,14 +128,14 @@ class Node:
             if not self._is_announced:
                 client.subscribe(self._command_topic, 2, self._command)  # now with the broker's word for it
                 self._announce(False)
+            if self._announced:  # files are not written in a callback
+                self._announced = False
+                self._on_connected()
             client.poll(self._due_ms())
             self._work()
             self._publish_waiting()
             if not self._is_told:
                 self._tell()
-            if self._announced:  # files are not written in a callback
-                self._announced = False
-                self._on_connected()
             if self._is_to_announce and self._discovery:
                 self._is_to_announce = False
                 self._discover()

@@ -81,7 +81,7 @@ class Watcher:
 
     def __init__(self, port, **options):
         self.messages = []
-        self.client = MQTTClient("watcher", "127.0.0.1", port, max_packet=4096, received=2000, **options)
+        self.client = MQTTClient("watcher", "127.0.0.1", port, max_packet=16_384, received=2000, **options)
         self.client.on_message = self._got
         self.client.connect()
         self.client.subscribe(TOPIC + "/#", 2)
