@@ -12,6 +12,10 @@ from umqtt_full import RamStore
 _RECEIVED = 512  # commands that the broker may have under way at once; mosquitto keeps to no limit in a burst
 _WINDOW = 8  # messages of QoS 1 and 2 under way at once; in memory, as many are kept while the link is down,
 _JOURNAL_SLOTS = 64  # and in a journal these
+_CHUNK = 256  # bytes that are read at once: commands are short
+# A message for Home Assistant that is larger is streamed, because the client has four buffers of a packet's size.
+_STREAMED_BYTES = 2_600
+_STREAM_CHUNK = 64
 _NO_SUCH_PLACE = (2, 20, 21)  # ENOENT, ENOTDIR, EISDIR
 
 
@@ -29,6 +33,8 @@ def build(program):
         program.radio = wifi.Wifi(settings, program.log)
         program.radio.begin()
     discovery = _discovery(program)
+    discovery_bytes = _discovery_bytes(discovery)
+    is_streamed = discovery_bytes > _STREAMED_BYTES
     program.client = Client(
         settings.client_id,
         settings.server,
@@ -37,12 +43,18 @@ def build(program):
         settings.password,
         settings.keepalive_s,
         ssl,
-        max_packet=max(PACKET_BYTES, slot_bytes, _discovery_bytes(discovery)),
+        max_packet=max(PACKET_BYTES, slot_bytes, 0 if is_streamed else discovery_bytes),
         inflight=_WINDOW,
         received=_RECEIVED,
+        chunk=_CHUNK,
         store=store,
         online=program.radio and program.radio.is_up,
     )
+    streams = None
+    if is_streamed:
+        from umqtt_full.stream import Streams
+
+        streams = Streams(program.client, _STREAM_CHUNK)
     program.client.ntp_server = settings.ntp_server
     program.client.needs_time = ssl is not None
     if settings.remote_care:
@@ -59,6 +71,7 @@ def build(program):
         radio=program.radio,
         notes=program.notes,
         discovery=discovery,
+        streams=streams,
         slot_bytes=slot_bytes,
     )
     print("node: %s, broker %s:%d" % (settings.client_id, settings.server, settings.port))

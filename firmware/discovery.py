@@ -20,13 +20,13 @@ def packet_bytes(prefix, client_id, topic, sensors, commands, path):
     """How large a packet the message needs; the arguments are those of publish()."""
     name = _topic(prefix, client_id)
     gone = _gone(_read(path), name, _components(sensors, commands))
-    return len(name.encode()) + 8 + len(_message(client_id, topic, sensors, commands, gone))
+    return len(name.encode()) + 8 + _length(_pieces(client_id, topic, sensors, commands, gone))
 
 
-def publish(client, prefix, client_id, topic, sensors, commands, path):
+def publish(client, streams, prefix, client_id, topic, sensors, commands, path):
     """Announce the node, and take back what has gone since the last time. To be called outside callbacks.
 
-    client: an MQTTClient.
+    client: an MQTTClient; streams: its Streams if the message may be larger than a packet, else None.
     prefix: where Home Assistant looks for devices; None takes an earlier announcement back.
     topic: what the node's topics begin with.
     sensors: the sensors.Sensors; commands: {name: command}.
@@ -42,12 +42,36 @@ def publish(client, prefix, client_id, topic, sensors, commands, path):
         return
     components = _components(sensors, commands)
     gone = _gone(known, name, components)
-    if gone:
-        client.publish(name, _message(client_id, topic, sensors, commands, gone), True, 0)
-    client.publish(name, _message(client_id, topic, sensors, commands, {}), True, 0)
+    for less in (gone, {}) if gone else ({},):
+        if streams:
+            length = _length(_pieces(client_id, topic, sensors, commands, less))
+            make = lambda: _Readable(_pieces(client_id, topic, sensors, commands, less))  # noqa: E731, B023
+            streams.publish(name, make, length, True, 0)
+        else:
+            client.publish(name, b"".join(_pieces(client_id, topic, sensors, commands, less)), True, 0)
     now = {"topic": name, "components": components}
     if now != known:
         _remember(path, now)
+
+
+def _length(pieces):
+    return sum(len(piece) for piece in pieces)
+
+
+class _Readable:
+    """The pieces as a stream's source."""
+
+    def __init__(self, pieces):
+        self._pieces = pieces
+        self._rest = b""
+
+    def readinto(self, buf):
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        n = min(len(buf), len(self._rest))
+        buf[:n] = self._rest[:n]
+        self._rest = self._rest[n:]
+        return n
 
 
 def _topic(prefix, client_id):
@@ -74,24 +98,33 @@ def _gone(known, name, components):
     return {one: platform for one, platform in known["components"].items() if components.get(one) != platform}
 
 
-def _message(client_id, topic, sensors, commands, gone):
-    # topic: what the node's topics begin with. gone: {name: platform} of components that are taken back.
-    components = OrderedDict()
-    for name, platform in gone.items():
-        components[name] = {"p": platform}
-    for sensor in sensors:
-        components[sensor.name] = _sensor(client_id, sensor)
-    for name, command in commands.items():
-        if hasattr(command, "platform"):
-            components[name] = _command(client_id, topic, name, command)
-    whole = OrderedDict((
-        ("dev", {"ids": [client_id], "name": client_id, "mf": "umqtt_full", "mdl": board.description(), "sw": VERSION}),
+def _pieces(client_id, topic, sensors, commands, gone):
+    # The message in pieces of bytes, one a component, so that it need not be whole in memory. topic: what the node's
+    # topics begin with. gone: {name: platform} of components that are taken back.
+    device = {"ids": [client_id], "name": client_id, "mf": "umqtt_full", "mdl": board.description(), "sw": VERSION}
+    head = (
+        ("dev", device),
         ("o", {"name": "umqtt_full", "sw": VERSION}),
         ("avty_t", topic + "/status"),
         ("stat_t", topic + "/telemetry"),
-        ("cmps", components),
-    ))  # fmt: skip
-    return json.dumps(whole).encode()
+    )
+    yield json.dumps(OrderedDict(head))[:-1].encode()
+    between = ', "cmps": {'
+    for name, platform in gone.items():
+        yield _piece(between, name, {"p": platform})
+        between = ", "
+    for sensor in sensors:
+        yield _piece(between, sensor.name, _sensor(client_id, sensor))
+        between = ", "
+    for name, command in commands.items():
+        if hasattr(command, "platform"):
+            yield _piece(between, name, _command(client_id, topic, name, command))
+            between = ", "
+    yield b"}}"
+
+
+def _piece(between, name, component):
+    return ('%s"%s": %s' % (between, name, json.dumps(component))).encode()
 
 
 def _sensor(client_id, sensor):

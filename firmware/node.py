@@ -54,13 +54,14 @@ class Node:
     log: takes one line of text.
     radio: a wifi.Wifi, or None.
     notes: {key: words} that the birth message holds beside its own.
-    discovery: the arguments of discovery.publish() but the client; None for no discovery.
+    discovery: the arguments of discovery.publish() behind client and streams; None for no discovery.
+    streams: the client's Streams, or None.
     slot_bytes: how large a packet the client's store takes.
     """
 
     def __init__(
         self, settings, client, readings, commands, past, on_wait, on_connected, log, *,
-        radio=None, notes=None, discovery=None, slot_bytes=768,
+        radio=None, notes=None, discovery=None, streams=None, slot_bytes=768,
     ):  # fmt: skip
         self._client = client
         self.readings = readings
@@ -71,6 +72,7 @@ class Node:
         self._radio = radio
         self._notes = notes or {}
         self._discovery = discovery
+        self._streams = streams
         self._client_id = settings.client_id
         self._interval_ms = settings.interval_ms
         self._summary_every = settings.summary_every
@@ -201,9 +203,9 @@ class Node:
         try:
             import discovery
 
-            discovery.publish(self._client, *self._discovery)
-        except MemoryError:
-            self._log("node: no memory to tell Home Assistant of this node")
+            discovery.publish(self._client, self._streams, *self._discovery)
+        except (MemoryError, RuntimeError, ValueError) as error:
+            self._log("node: cannot tell Home Assistant of this node: " + _words(error))
         board.drop("discovery")
 
     def _disconnected(self, error):
