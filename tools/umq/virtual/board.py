@@ -15,6 +15,7 @@ from umq.virtual import chip, control
 from umq.virtual.cable import Cable
 from umq.virtual.chip import Chip
 from umq.virtual.folder import Folder, Name
+from umq.virtual.pins import place
 
 DEFAULT_HEAP = 160 * 1024
 LEAST_HEAP, MOST_HEAP = 64 * 1024, 240 * 1024
@@ -127,11 +128,29 @@ class VirtualBoard:
 
     def pin(self, pin):
         """The level of a pin, 0 or 1; None if nothing drives it. pin: a number, or "LED"."""
-        return self._call(self._chip.pin, pin)
+        return self._call(self._chip.pin, place(pin))
 
     def set_pin(self, pin, level):
-        """Drive a pin from outside."""
-        self._call(self._chip.set_pin, pin, level)
+        """Drive a pin from outside, as a button does, or a wire that touches ground; None: no more."""
+        self._call(self._chip.set_pin, place(pin), level)
+
+    def set_voltage(self, pin, volts):
+        """Let an ADC find this voltage at a pin; None: its wire comes off."""
+        self._call(self._chip.wiring.set_voltage, place(pin), volts)
+
+    def pwm(self, pin):
+        """(frequency in Hz, duty from 0 to 1) of the pulses at a pin; None if there are none."""
+        found = self._call(self._chip.wiring.pwm.get, place(pin))
+        return found and (found[0], found[1] / 65535)
+
+    def connect(self, device, **wires):
+        """Wire a device (umq.virtual.devices) to pins: scl=5, sda=4, or data=22, or sck=, mosi=, miso=, cs=. Without
+        pins: put back the wires of it that came off."""
+        self._call(self._chip.wiring.connect, device, {name: place(pin) for name, pin in wires.items()})
+
+    def disconnect(self, device, *wires):
+        """Let these wires of a device come off, such as "sda"; none named: all, and its power with them."""
+        self._call(self._chip.wiring.disconnect, device, wires)
 
     def output(self):
         """The text that it printed while no program had the port open."""
@@ -184,6 +203,7 @@ class VirtualBoard:
                 self._answer_calls()
                 self._look_after()  # first: bytes that arrive after the chip has ended are for its next run
                 self._pass_on()
+                self._chip.answer_requests()
         finally:
             self._chip.close()
             if self._cable:
@@ -201,6 +221,7 @@ class VirtualBoard:
             if not (self._cable and self._cable.waiting > _MOST_WAITING):
                 poll.register(self._chip.terminal, select.POLLIN)
             poll.register(self._chip.pipe, select.POLLIN)
+            poll.register(self._chip.requests, select.POLLIN)
         poll.poll((_SOON_S if self._chip.interrupt_at else _LOOK_S) * 1000)
 
     def _answer_calls(self):

@@ -2,7 +2,7 @@
 
 import sys
 
-from virtual import machine, micropython, network, ntptime, os, socket, time, vfs
+from virtual import dht, ds18x20, machine, micropython, network, ntptime, onewire, os, socket, time, vfs
 from virtual import sys as board_sys
 from virtual.terminal import Output
 
@@ -15,6 +15,6 @@ def install(terminal, flash):
     sys.argv[:] = [""]
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.modules.clear()
-    for module in (machine, micropython, network, ntptime, os, socket, board_sys, time, vfs):
+    for module in (machine, micropython, network, ntptime, os, socket, board_sys, time, vfs, onewire, ds18x20, dht):
         name = module.__name__.split(".")[1]
         sys.modules[name] = sys.modules["u" + name] = module  # the latter as older programs call them
