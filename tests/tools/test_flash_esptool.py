@@ -74,7 +74,7 @@ def test_the_wrong_chip_is_refused_before_anything_is_written(image, capsys):
     assert not rom.flash.strip(b"\xff")
 
 
-@pytest.mark.parametrize("name, rate", zip(_ESP32, (115_200, 230_400, 460_799), strict=True))
+@pytest.mark.parametrize("name, rate", [*zip(_ESP32, (115_200, 230_400, 460_799), strict=True)])
 def test_a_chip_that_is_deaf_at_the_usual_rate_is_asked_again_at_a_slower_one(name, rate, image, capsys):
     board, data = boards.load(name), Path(image(name)).read_bytes()
     with EmulatedRom(board.mcu, board.flash_size, on_pty=True) as rom:

@@ -22,8 +22,8 @@ _NO_ANSWER = re.compile(r"Failed to connect|No serial data received|Wrong boot m
 
 
 class _Failed(Exception):
-    # esptool gave up: its message; the per cent that were written, None if writing had not begun; had the chip answered,
-    # and then been told to go on at another rate?
+    # esptool gave up: its message; the per cent that were written, None if writing had not begun; had the chip been
+    # asked to go on at another rate?
 
     def __init__(self, said):
         super().__init__(said)
@@ -169,8 +169,8 @@ def _in_words(board, port, failed):
             return UserError(f"{port} {trouble}")
     if failed.was_faster:
         return UserError(
-            f"{port}: the chip answers, and then no more ({failed.said}): nothing was written; use a shorter USB cable, "
-            "or another port of this computer"
+            f"{port}: the chip answers, and then no more ({failed.said}): nothing was written; try a shorter USB "
+            "cable, or another port of this computer"
         )
     if _NO_ANSWER.search(failed.said):
         return UserError(f"{port}: no chip answers in its boot mode: {board.boot_mode}")
