@@ -63,16 +63,9 @@ def command(
     with Device(port) as device:
         with _started_again_on_errors(device):
             device.make_room()
-            if rom and not deployment.is_in_rom(device):
-                raise UserError(
-                    f"{port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first"
-                )
-            plan = deployment.plan(device, files, keep_configuration=config is None)
-            _check(device, plan, replace)
-            if not plan.is_empty():
-                deployment.check_room(device, plan)
-                with _progress(plan.upload_bytes()) as progress:
-                    deployment.carry_out(device, plan, progress)
+            plan = device.despite_watchdog(
+                lambda: _bring(device, files, rom, replace, keep_configuration=config is None)
+            )
         seconds = time.monotonic() - started
         if as_json:
             print(json.dumps(_summary(port, plan, seconds)))
@@ -82,6 +75,21 @@ def command(
             device.reset()
             if not plan.is_empty() and not as_json:
                 _show_first_lines(device)
+
+
+def _bring(device, files, rom, replace, keep_configuration):
+    # Compare and carry out; the Plan.
+    if rom and not deployment.is_in_rom(device):
+        raise UserError(
+            f"{device.port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first"
+        )
+    plan = deployment.plan(device, files, keep_configuration)
+    _check(device, plan, replace)
+    if not plan.is_empty():
+        deployment.check_room(device, plan)
+        with _progress(plan.upload_bytes()) as progress:
+            deployment.carry_out(device, plan, progress)
+    return plan
 
 
 @contextlib.contextmanager

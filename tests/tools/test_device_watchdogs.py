@@ -1,0 +1,111 @@
+"""Boards that are hard to hold: their programs sleep deeply, take no Ctrl-C, or have a watchdog of their own."""
+
+import time
+
+import pytest
+
+from board_rig import mpremote, run, wait_until
+from umq import __main__ as command_line
+from umq.device import prompt
+from umq.device.errors import DeviceError
+from umq.device.prompt import Device
+from umq.project import FIRMWARE
+
+
+@pytest.fixture
+def board_with(virtual_board, tmp_path):
+    """board_with(program) is a virtual board whose main.py is that, and has just begun."""
+
+    def start(program):
+        board = virtual_board()
+        (tmp_path / "main.py").write_text(program)
+        mpremote(board, "cp", tmp_path / "main.py", ":")
+        board.reset()
+        return board
+
+    return start
+
+
+@pytest.mark.parametrize("awake_ms, asleep_ms", [(300, 4_000), (100, 2_000), (300, 8_000)])
+def test_a_program_that_sleeps_deeply_is_caught_while_it_is_awake(awake_ms, asleep_ms, board_with):
+    board = board_with(
+        f"import time, machine\nprint('up')\ntime.sleep_ms({awake_ms})\nmachine.deepsleep({asleep_ms})\n"
+    )
+    board.wait_for_output("up")
+    wait_until(lambda: not board._chip.is_running)  # it sleeps: now, and for all of the first attempts
+    started = time.monotonic()
+    with Device(board.port) as device:
+        assert device.evaluate("6 * 7") == 42
+        time.sleep(awake_ms / 1000 + 0.5)
+        assert device.evaluate("6 * 7") == 42  # and it is held
+    assert time.monotonic() - started < asleep_ms / 1000 + 10
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import micropython\nmicropython.kbd_intr(-1)\nprint('up')\nwhile True: pass\n",
+        "import machine\nprint('up')\nmachine.deepsleep()\n",
+    ],
+    ids=["takes no Ctrl-C", "sleeps for ever"],
+)
+def test_a_program_that_cannot_be_interrupted_names_the_cure(program, board_with, capsys, monkeypatch):
+    monkeypatch.setattr(prompt, "_WAITS_S", (0.5, 0.5))
+    monkeypatch.setattr(prompt, "_CATCH_S", 1)
+    monkeypatch.setattr(prompt, "_LAST_WAIT_S", 1)
+    board = board_with(program)
+    board.wait_for_output("up")
+    assert command_line.main(["deploy", "--port", board.port]) == 1
+    refused = capsys.readouterr().err
+    assert refused.count("\n") == 1 and "`umq flash BOARD --erase`" in refused
+
+
+_DEPLOY = ["deploy", "--no-mpy", "--config", str(FIRMWARE / "config.example.json"), "--replace", "--no-reset", "--port"]
+_OTHERS = {
+    "in a variable": "import machine, time\nw = machine.WDT(timeout=700)\nprint('up')\n"
+    "while True:\n w.feed(); time.sleep_ms(50)\n",
+    "in a module": "import time, dog\nprint('up')\nwhile True:\n dog.w.feed(); time.sleep_ms(50)\n",
+}
+_HIDDEN = (
+    "import machine, time\ndef work():\n w = machine.WDT(timeout=700)\n print('up')\n"
+    " while True:\n  w.feed(); time.sleep_ms(50)\nwork()\n"
+)
+
+
+@pytest.mark.parametrize("where", _OTHERS)
+def test_a_watchdog_of_another_program_is_fed_while_files_go_over(where, board_with, tmp_path, capsys):
+    board = board_with(_OTHERS[where])
+    (tmp_path / "dog.py").write_text("import machine\nw = machine.WDT(timeout=700)\n")
+    mpremote(board, "cp", tmp_path / "dog.py", ":")
+    board.reset()
+    board.wait_for_output("up")
+    started = time.monotonic()
+    assert command_line.main([*_DEPLOY, board.port]) == 0, capsys.readouterr().err
+    assert time.monotonic() - started > 0.8  # long enough for it to bite
+    assert "umqtt_full" in mpremote(board, "resume", "ls", ":lib")
+
+
+def test_a_hidden_watchdog_bites_and_is_fed_from_then_on(board_with, capsys):
+    board = board_with(_HIDDEN)
+    board.wait_for_output("up")
+    assert command_line.main([*_DEPLOY, board.port]) == 0, capsys.readouterr().err
+    assert "umqtt_full" in mpremote(board, "resume", "ls", ":lib")
+    # It did bite.
+    assert run(board, "import machine; print(machine.reset_cause() == machine.WDT_RESET)") == "True\n"
+
+
+def test_a_board_without_a_watchdog_is_given_none(board_with):
+    board = board_with("print('up')\n")
+    board.wait_for_output("up")
+    with Device(board.port) as device:
+        assert device.despite_watchdog(lambda: 42) == 42
+        assert not device.has_watchdog()
+    assert run(board, "import machine; print(machine.reset_cause() == machine.WDT_RESET)") == "False\n"
+
+
+def test_a_board_that_is_reset_meanwhile_says_to_try_again(board_with):
+    board = board_with("print('up')\n")
+    board.wait_for_output("up")
+    with pytest.raises(DeviceError, match="the board stopped answering"), Device(board.port) as device:
+        board.reset()
+        device.run("print(1)", timeout_s=2)
