@@ -135,8 +135,8 @@ class Device:
         return self.evaluate("bool(_dogs) or 'bound' in str(getattr(sys.modules.get('board'), 'feed', None))")
 
     def despite_watchdog(self, work):
-        """What work() returns. If meanwhile a watchdog that the program hides resets the board, do it once more, and feed
-        that watchdog. Only for a caller that resets the board at its end."""
+        """What work() returns. If a watchdog that the program hides resets the board meanwhile, do it once more, and
+        feed that watchdog. Only for a caller that resets the board at its end."""
         self._tame_watchdog()
         try:
             return work()
