@@ -139,6 +139,9 @@ def diagnosis(error, target):
         if error.errno in (errno.ECONNRESET, errno.EPIPE):
             return f"{target} broke the TLS handshake off", "most likely that port does not speak TLS"
         return f"{target}: {_OPENSSL_ONLY.sub('', words)}", _tls_cure(words)
+    if _WEB_SERVER.search(words):
+        cure = "is this the broker's port? If the network has a page to log in (captive portal), do that first"
+        return f"{target} answers as a web server does", cure
     for code, what, cure in _LINKS:
         if error.errno == code:
             return what % target, cure
@@ -151,6 +154,9 @@ def diagnosis(error, target):
         return f"{target} closed the connection", cure
     return f"{target}: {words}", "is it an MQTT broker that listens there?"
 
+
+# The first bytes of "HTTP" and "<html>", where a packet was awaited.
+_WEB_SERVER = re.compile(r"0x48\b|0x3c\b|HTTP", re.I)
 
 # The parts of OpenSSL's messages that are for programmers.
 _OPENSSL_ONLY = re.compile(r"\[SSL(: \w+)?\] | \(_ssl\.c:\d+\)")

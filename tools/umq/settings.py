@@ -1,24 +1,17 @@
 """A node's configuration, checked on this computer by the board's own rules: those of firmware/config.py."""
 
-import functools
-import importlib.util
 import json
 import os
 import tempfile
 from pathlib import Path
 
 from umq.errors import UserError, meant
-from umq.project import FIRMWARE
+from umq.project import node_module
 
 
-@functools.cache
 def rules():
-    """firmware/config.py as a module, under a name of its own."""
-    spec = importlib.util.spec_from_file_location("umq_node_config", FIRMWARE / "config.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """firmware/config.py as a module."""
+    return node_module("config")
 
 
 class Settings:

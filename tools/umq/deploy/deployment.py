@@ -164,7 +164,7 @@ def _room(device):
     facts = device.evaluate("__import__('os').statvfs('/')")
     if not facts[0]:
         raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes one")
-    return facts[0], facts[3]
+    return facts[0], facts[3] if facts[3] <= facts[2] else 0  # LittleFS may count below 0 when it is full
 
 
 def _finish(device):

@@ -38,6 +38,7 @@ class VirtualBoard:
     ssid, passphrase   of the access point in reach; a passphrase of None: an open network
     link         a path where a symbolic link to the port is kept
     unique_id    six bytes as twelve hexadecimal digits; None: random ones
+    version      (1, 22, 0): that is the MicroPython it says it is; it still behaves as its own. None: it says the truth
 
     UserError if an argument is wrong.
     """
@@ -53,6 +54,7 @@ class VirtualBoard:
         passphrase: str | None = DEFAULT_PASSPHRASE,
         link=None,
         unique_id=None,
+        version=None,
     ):
         if not LEAST_HEAP <= heap <= MOST_HEAP:
             raise UserError(f"{heap:,} bytes are no possible heap: give {LEAST_HEAP:,} to {MOST_HEAP:,}")
@@ -78,7 +80,7 @@ class VirtualBoard:
         try:
             path = Path(image) if image else self._folder.path / "image"
             unique_id = unique_id or "02" + secrets.token_hex(5)
-            self._chip = Chip(self._folder.path, path, size, heap, bits, ssid, passphrase, unique_id)
+            self._chip = Chip(self._folder.path, path, size, heap, bits, ssid, passphrase, unique_id, version)
             self._cable = Cable(link)
             self._chip.power_on()
         except BaseException:
@@ -121,6 +123,16 @@ class VirtualBoard:
     def access_point(self, present):
         """Switch the access point off (False) or on (True)."""
         self._call(self._chip.set_access_point, present)
+
+    def radio(self, status=None, error=None):
+        """Let the radio fail as real ones do, from now on; without arguments: no more.
+
+        status   every attempt to join ends with this status of network.WLAN, such as 204 on an ESP32, or -1 on a Pico
+        error    active(True), connect() and scan() raise it: OSError("Wifi Internal Error"), or another built-in one
+        """
+        if error is not None and type(error).__module__ != "builtins":
+            raise UserError(f"a board has no {type(error).__name__}: give a built-in exception")
+        self._call(self._chip.set_radio, status, error)
 
     def temperature(self, celsius):
         """Set the temperature that the chip's sensor measures."""

@@ -25,6 +25,8 @@ POWER_ON, HARD_RESET, WATCHDOG, DEEP_SLEEP, SOFT_RESET = 1, 2, 3, 4, 5
 _OWN_HEAP = 192 * 1024  # room for the board's own modules; boot.py takes the rest of it from the program
 _RTC_BYTES = 10 + 2048
 _FIRST_MOMENT = 946_684_800  # a clock that was never set begins with the year 2000
+_NO_STATUS = 0x7FFF
+_RADIO_BYTES = 128
 _COLDEST, _HOTTEST = -40, 125  # degrees Celsius
 _INTERRUPT_S = 0.25  # a second interrupt within this time is dropped, because two at once end MicroPython
 _REST_S = 0.1  # how long an interrupt waits for the program to sleep
@@ -40,9 +42,10 @@ class Chip:
     bits         64 or 32
     ssid, passphrase  the access point's
     unique_id    twelve hexadecimal digits
+    version      the version of MicroPython that it names as its own; None: the true one
     """
 
-    def __init__(self, folder, image, size, heap, bits, ssid, passphrase, unique_id):
+    def __init__(self, folder, image, size, heap, bits, ssid, passphrase, unique_id, version):
         self._board = boards.load("VIRTUAL")
         self._program = micropython.command(bits)
         self._folder = Path(folder)
@@ -57,6 +60,7 @@ class Chip:
             "passphrase": hashlib.sha256(f"{ssid}\0{passphrase or ''}".encode()).hexdigest(),
             "has_passphrase": bool(passphrase),
             "unique_id": unique_id,
+            "version": version,
             "isig": termios.ISIG,
             "opost": termios.OPOST,
         }
@@ -73,7 +77,8 @@ class Chip:
         self._edges: Any = None
         self.pins = Pins(self._folder / "pins")
         self.wiring = Wiring(self.pins)
-        self._air = [1, 0, 230]
+        self._air = [1, 0, 230, _NO_STATUS]
+        self.set_radio(None, None)
         self._write_air()
         self._clear_memory()
 
@@ -134,7 +139,9 @@ class Chip:
             os.set_blocking(ours, False)
         for_it = {"pipe": pipe, "requests": requests.fileno(), "answers": answers, "edges": edges.fileno()}
         how = {"cause": cause, "mode": mode, "run_main": run_main, "terminal": os.ttyname(theirs)} | for_it
-        (self._folder / "boot.json").write_text(json.dumps(self._says | how))
+        # In UTF-8: MicroPython reads a character that two escapes stand for wrongly.
+        text = json.dumps(self._says | how, ensure_ascii=False)
+        (self._folder / "boot.json").write_text(text, encoding="utf-8")
         try:
             self._process = subprocess.Popen(
                 [*self._program, "-X", f"heapsize={self._heap + _OWN_HEAP}", str(START), str(self._folder)],
@@ -261,6 +268,12 @@ class Chip:
         self._air[0] = int(present)
         self._write_air()
 
+    def set_radio(self, status, error):
+        self._air[3] = _NO_STATUS if status is None else status
+        words = f"{type(error).__name__}: {error}" if error else ""
+        (self._folder / "radio").write_bytes(words.encode().ljust(_RADIO_BYTES, b"\0"))
+        self._write_air()
+
     def set_temperature(self, celsius):
         if not _COLDEST <= celsius <= _HOTTEST:
             raise UserError(f"no chip works at {celsius} degrees: give {_COLDEST} to {_HOTTEST}")
@@ -269,7 +282,7 @@ class Chip:
 
     def _write_air(self):
         path = self._folder / "air"
-        data = struct.pack("<BBh", *self._air)
+        data = struct.pack("<BBhh", *self._air)
         if not path.exists():
             path.write_bytes(data)
         with path.open("r+b", buffering=0) as file:

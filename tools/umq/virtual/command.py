@@ -32,11 +32,11 @@ def command(
 ):
     """Start a board without hardware, and print its port. Ctrl-C ends it.
 
-    The commands for --tell: access-point on|off, reset, power-cycle, pull-cable,
-    plug-in, temperature CELSIUS, pin PIN [0|1|off], voltage PIN VOLTS|off, pwm PIN,
-    connect DEVICE [WIRE=PIN ...], disconnect DEVICE [WIRE ...], measure DEVICE
-    QUANTITY NUMBER, output (the text that it printed while no program had its port
-    open).
+    The commands for --tell: access-point on|off, radio STATUS|off (how joining
+    fails, such as 204), reset, power-cycle, pull-cable, plug-in, temperature
+    CELSIUS, pin PIN [0|1|off], voltage PIN VOLTS|off, pwm PIN, connect DEVICE
+    [WIRE=PIN ...], disconnect DEVICE [WIRE ...], measure DEVICE QUANTITY NUMBER,
+    output (the text that it printed while no program had its port open).
 
     Examples:
 

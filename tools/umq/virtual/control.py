@@ -13,8 +13,8 @@ from umq.virtual.devices import KINDS
 
 _PATIENCE_S = 60
 _SAYINGS = (
-    "access-point on|off, reset, power-cycle, pull-cable, plug-in, temperature CELSIUS, pin PIN [0|1|off], "
-    "voltage PIN VOLTS|off, pwm PIN, connect DEVICE [WIRE=PIN ...], disconnect DEVICE [WIRE ...], "
+    "access-point on|off, radio STATUS|off, reset, power-cycle, pull-cable, plug-in, temperature CELSIUS, "
+    "pin PIN [0|1|off], voltage PIN VOLTS|off, pwm PIN, connect DEVICE [WIRE=PIN ...], disconnect DEVICE [WIRE ...], "
     "measure DEVICE QUANTITY NUMBER, output"
 )
 
@@ -88,6 +88,8 @@ class Control:
         match words:
             case ["access-point", "on" | "off" as there]:
                 board.access_point(there == "on")
+            case ["radio", status]:
+                board.radio(None if status == "off" else int(_number(status)))
             case ["reset"]:
                 board.reset()
             case ["power-cycle"]:

@@ -4,6 +4,7 @@ import sys
 
 from virtual import dht, ds18x20, machine, micropython, network, ntptime, onewire, os, socket, time, vfs
 from virtual import sys as board_sys
+from virtual.host import host
 from virtual.terminal import Output
 
 
@@ -11,6 +12,8 @@ def install(terminal, flash):
     """Let programs find them from now on, and nothing else of ours."""
     micropython._terminal = terminal
     machine.flash = flash
+    if host.says["version"]:
+        board_sys.be_version(host.says["version"])
     board_sys.stdout = Output(sys.stdout, terminal)
     sys.argv[:] = [""]
     sys.path[:] = ["", ".frozen", "/lib"]
