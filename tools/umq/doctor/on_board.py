@@ -6,11 +6,12 @@ import hashlib
 from umq import contents, settings
 from umq.device.errors import CodeError, Missing
 from umq.doctor.report import Doubtful, Failed
+from umq.micropython import OLDEST
 from umq.plain import plain
 
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
-_OLDEST = (1, 26)
+
 _LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need room
 _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
 _IMPORTED = "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
@@ -48,8 +49,8 @@ def _version(device):
     found = f"{plain(name)} {'.'.join(map(str, version))} on {plain(machine)}"
     if name != "micropython":
         raise Failed(found, "umqtt_full needs MicroPython: `umq flash`")
-    if tuple(version[:2]) < _OLDEST:
-        raise Failed(found, f"{'.'.join(map(str, _OLDEST))} or later is needed: `umq flash`")
+    if tuple(version[:2]) < OLDEST:
+        raise Failed(found, f"{'.'.join(map(str, OLDEST))} or later is needed: `umq flash`")
     return found
 
 
