@@ -40,8 +40,9 @@ def command(
     """Make an image for each node of a fleet, and with --flash write each to a board.
 
     The first line of the file names its columns, keys of the configuration; each
-    node has its own client_id. Every row is checked before anything is done. The
-    images hold secrets: their mode is 0600.
+    node has its own client_id. Commas, semicolons or tabs part the cells, and lines
+    that begin with # are comments. Every row is checked before anything is done.
+    The images hold secrets: their mode is 0600.
 
     Run it again to go on where it stopped: a node whose board has its image is
     passed over until its configuration, the program or the firmware changes.
@@ -58,6 +59,12 @@ def command(
     if flash and chosen.method == "none":
         raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
     nodes = _wanted(_rows(file, config), node, file)
+    if keys := sorted({key for one in nodes for key in one.trimmed}):
+        print(
+            f"umq: {file}: blanks around the cells of {', '.join(keys)} are left out; "
+            "a value that has them goes into the file of --config",
+            file=sys.stderr,
+        )
     state = State(out / _STATE)
     files = _make(
         chosen,
