@@ -1,6 +1,7 @@
 """How this computer reaches a broker: the user's options as a client of the project's own library, and errors in words
 that say what to do."""
 
+import contextlib
 import errno
 import os
 import re
@@ -13,6 +14,7 @@ import typer
 
 from umq.errors import UserError
 from umq.plain import plain
+from umq.project import add_library
 
 PASSWORD_VARIABLE = "UMQ_PASSWORD"
 
@@ -120,6 +122,23 @@ _CODES = {
     4: "user or password are wrong or malformed: check both",
     5: "user and password are missing or wrong, or this user may not connect: check both",
 }
+
+
+@contextlib.contextmanager
+def explained(target):
+    """Errors of a client in this block, which talks to the Broker `target`, become a UserError."""
+    add_library()
+    from umqtt_full import MQTTException
+
+    try:
+        yield
+    except (OSError, MQTTException) as error:
+        if refused := getattr(error, "topic_filter", None):
+            shown = refused.decode(errors="replace") if isinstance(refused, (bytes, bytearray)) else refused
+            raise UserError(f"{target} does not let you subscribe to {plain(shown)}")
+        raise UserError(explain(error, target))
+    except ValueError as error:  # a host name, user or password that MQTT does not allow
+        raise UserError(f"{target}: {plain(str(error), 160)}")
 
 
 def explain(error, target):
