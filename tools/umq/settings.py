@@ -197,8 +197,8 @@ def _encoded(values):
     return (json.dumps(values, indent=4, ensure_ascii=False) + "\n").encode()
 
 
-def write(path, data):
-    """Write the file at `path` whole or not at all; only its owner may read it."""
+def write(path, data, mode=0o600):
+    """Write the file at `path` whole or not at all. mode: its rights; left out, only its owner may read it."""
     target = Path(os.path.realpath(path))  # a link stays a link: the file behind it is written
     try:
         if target.exists() and not target.is_file():  # a device such as /dev/null must stay
@@ -208,6 +208,7 @@ def write(path, data):
             with open(handle, "wb") as file:
                 file.write(data)
                 file.flush()
+                os.fchmod(handle, mode)
                 os.fsync(handle)
             os.replace(name, target)
         except BaseException:

@@ -14,7 +14,7 @@ from umq.deploy import deployment, outcome
 from umq.device import serial_ports
 from umq.device.errors import DeviceError
 from umq.device.prompt import Device
-from umq.errors import UserError
+from umq.errors import UserError, of_output
 from umq.plain import plain
 from umq.project import CONFIG, CONFIG_SHOWN
 
@@ -88,9 +88,10 @@ def command(
                 deployment.check_room(device, plan)
                 with _progress(plan.upload_bytes()) as progress:
                     deployment.carry_out(device, plan, progress)
-        seconds = time.monotonic() - started
-        if not as_json:
-            _tell(plan, seconds)
+            seconds = time.monotonic() - started
+            if not as_json:
+                with of_output():
+                    _tell(plan, seconds)
         if not reset:
             how = None
         else:
@@ -179,11 +180,13 @@ def _watch(lines, seconds, is_shown):
 
 def _show(line):
     if line is not None:
-        print(f"| {plain(line, 200)}", flush=True)
+        with of_output():
+            print(f"| {plain(line, 200)}", flush=True)
 
 
 def _tell_how(port, how):
     if how.status == outcome.CONNECTED:
-        print("the node is connected", flush=True)
+        with of_output():
+            print("the node is connected", flush=True)
     else:
         print(f"umq: {port}: all files are in place, but {how.words}: {how.cure}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from umq import reach, settings
-from umq.errors import UserError, meant
+from umq.errors import OutputFailed, UserError, meant, of_output
 from umq.monitor import screens
 from umq.plain import plain, tolerate
 from umq.project import CONFIG, CONFIG_SHOWN, add_library
@@ -74,11 +74,11 @@ def command(
             missing = _watch(target, topic, screen, seconds, set(until or ()))
     except KeyboardInterrupt:
         return 0  # Ctrl-C is the way to end it
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader of the pipe has gone: there is nothing left to flush
-        return 0
+    except OutputFailed as failed:
+        if isinstance(failed.error, BrokenPipeError):  # the reader of the pipe has gone: there is nothing left to flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        raise
     for words in missing:
         print(f"umq: {words}", file=sys.stderr)
     return int(bool(missing))
@@ -113,10 +113,12 @@ def _watch(target, topic, screen, seconds, until):
     end = None
 
     def happened(event):
-        screen.event(event, fleet)
+        with of_output():
+            screen.event(event, fleet)
 
     def tend():
-        screen.draw(fleet, link.trouble)
+        with of_output():
+            screen.draw(fleet, link.trouble)
         if end is not None and time.monotonic() >= end:
             raise Over
 
@@ -136,7 +138,8 @@ def _watch(target, topic, screen, seconds, until):
         return [f"{name}: {why}" for name, why in sorted(missing.items())]
     finally:
         link.close()
-        screen.end(fleet)
+        with of_output():
+            screen.end(fleet)
 
 
 def _missing(fleet, until):

@@ -69,7 +69,9 @@ class _Table(Screen):
         from umq.monitor.view import view
 
         console = Console(highlight=False)
-        console.print(view(fleet, time.monotonic(), console.width))
+        with console.capture() as captured:  # rich would end this process if the reader of a pipe has gone
+            console.print(view(fleet, time.monotonic(), console.width))
+        print(captured.get(), end="", flush=True)
 
 
 class _Live(Screen):
