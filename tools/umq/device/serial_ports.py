@@ -7,6 +7,7 @@ choose("/dev/ttyACM0")  that port, if it exists, may be opened and is free
 import glob
 import os
 import stat
+import time
 from dataclasses import dataclass
 
 from umq.errors import UserError
@@ -33,6 +34,8 @@ _KNOWN = {
     (0x067B, 0x2303): ("serial chip PL2303", None, None),
     (0xF055, 0x9800): ("a board with MicroPython", None, False),
 }
+
+_MOMENT_S = 0.3
 
 NOTHING_THERE = (
     "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may need "
@@ -141,15 +144,21 @@ def trouble(path):
 def _is_free(handle):
     # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks. The
     # lock here is shared: two programs that look at the same time are not in each other's way.
+    # One that has just ended, or begins another program, may hold its lock for a moment longer.
     import fcntl
 
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # this system has no such lock for it
-        return True
-    return True
+    deadline = time.monotonic() + _MOMENT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_MOMENT_S / 10)
+        except OSError:  # this system has no such lock for it
+            return True
+        else:
+            return True
 
 
 def _user_of(path):
