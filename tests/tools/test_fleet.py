@@ -68,6 +68,16 @@ class _Asked:
         return self._answers.pop(0)
 
 
+def test_with_rom_an_image_holds_only_what_starts_the_node(here, micropython, capsys):
+    assert _fleet("--rom") == 0
+    capsys.readouterr()
+    place = boards.load("RPI_PICO_W").filesystem
+    for name in _SECRETS:
+        flash = uf2.parse((here / "out" / f"{name}.uf2").read_bytes()).read(_XIP, place.offset + place.size)
+        files = mount(micropython, here, flash, place)["files"]
+        assert sorted(files) == [".umq/deployed", "boot.py", "config.json", "main.py"]
+
+
 def _put_into(done, faulty=()):
     def put(name, port):
         if name in faulty:

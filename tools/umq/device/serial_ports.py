@@ -91,6 +91,7 @@ def choose(wanted=None, found=None):
     board there is, or the one that UMQ_PORT names. found: as in listed(). UserError says what is wrong and what there
     is.
     """
+    is_named_here = bool(wanted)
     wanted = wanted or os.environ.get("UMQ_PORT")
     if wanted and is_url(wanted):
         return wanted
@@ -103,7 +104,10 @@ def choose(wanted=None, found=None):
     shown = ", ".join(f"{one.path} ({one.what})" for one in ports)
     if wanted:
         there = f"choose one of {shown}" if ports else "no board is plugged in (`umq devices` says what to look for)"
-        raise UserError(f"there is no port {wanted}: {there}")
+        missing = (
+            f"there is no port {wanted}" if is_named_here else f"UMQ_PORT names {wanted}, and there is no such port"
+        )
+        raise UserError(f"{missing}: {there}")
     if not ports:
         raise UserError(NOTHING_THERE)
     if len(ports) > 1:
