@@ -130,7 +130,7 @@ _BAD_FILES = {
     "another separator": ("client_id|password\n", "column 1 is not a key"),
     "comments alone": ("# client_id\n\n#\n", "there is no column 'client_id'"),
     "an open quote": (_HEADER + f'attic,b,home,u,"{_SECRET}\n', "line 2: is not CSV"),
-    "another encoding": (b"client_id\n\xe4\n", "is not UTF-8 text; save it as CSV in UTF-8"),
+    "another encoding": (b"client_id\n\xe4\n", "is not UTF-8 text: save it as CSV in UTF-8"),
 }
 
 

@@ -450,9 +450,9 @@ def test_every_mistake_is_one_line(tmp_path, need, monitor, certificates):
             ([at], "refuses the connection (return code 5)"),
             ([at, "--user=me", f"--password-file={password}"], "return code 5"),
             ([at, "--user=me"], "set UMQ_PASSWORD, or give --password-file"),
-            ([at, f"--password-file={password}"], "give --user too"),
+            ([at, f"--password-file={password}"], "add --user"),
             ([at, "--user=me", f"--password-file={tmp_path / 'nowhere'}"], "cannot be read"),
-            ([over_tls], "does it want TLS there"),
+            ([over_tls], "does that port expect TLS"),
             ([over_tls, "--tls"], "give the CA that did"),
             ([over_tls, f"--ca={certificates.other_ca_pem}"], "give the CA that did"),
             ([over_tls, f"--ca={password}"], "is not a CA certificate"),
@@ -502,7 +502,7 @@ def test_until_that_did_not_come_true_says_why(broker, client, monitor):
         client.publish(f"nodes/{name}/status", status, True, 1)
     client.publish("nodes/shed/birth", "{}", True, 1)
     for name, why in (
-        ("celar", "no such node was heard of on nodes/#; there are attic, cellar, shed (is 'cellar' meant?)"),
+        ("celar", "no node of that name was heard on nodes/#; there are attic, cellar, shed (is 'cellar' meant?)"),
         ("attic", "it is offline"),
         ("cellar", "it is online, but no telemetry came in this time"),
         ("shed", "has not said that it is online"),

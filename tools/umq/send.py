@@ -148,8 +148,8 @@ class _Talk:
         if self.status:
             return "it is online; `umq monitor` shows what it does, and may the broker let it publish answers?"
         names = sorted(self._all)
-        there = f"there are {', '.join(names[:_MOST_NAMED])}" if names else "there is none at all"
-        return f"no node has told this broker that it has this name; {there}{meant(self._node, names)}"
+        there = f"there are {', '.join(names[:_MOST_NAMED])}" if names else "nor has any other"
+        return f"no node of that name has reported to this broker; {there}{meant(self._node, names)}"
 
     def _explained(self):
         return reach.explained(self._target)

@@ -75,10 +75,10 @@ def fault(key, found):
 
 
 def warnings(values):
-    """What may be a mistake in `values`, {key: value}, in lines of text."""
+    """What may be a mistake in `values`, {key: value}, in lines of text. 127.0.0.1 is none to a virtual board."""
     server = values.get("server")
     host = server.lower().rstrip(".") if isinstance(server, str) else ""
-    if host == "localhost" or re.fullmatch(r"127(\.\d+){3}|::1", host):
+    if host == "localhost" or is_loopback(host):
         return [
             f'"server" is {plain(server)}, by which a board means itself: give the address of the computer that runs '
             "the broker"
@@ -89,6 +89,11 @@ def warnings(values):
             "broker's IP address"
         ]
     return []
+
+
+def is_loopback(host):
+    """Is it an address by which a computer or a board means itself?"""
+    return re.fullmatch(r"127(\.\d+){3}|::1", host) is not None
 
 
 def _host_fault(key, found):
@@ -148,7 +153,7 @@ def _parsed(name, text):
     try:
         found = json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
     except UnicodeDecodeError:
-        raise UserError(f"{name}: is not UTF-8 text")
+        raise UserError(f"{name} is not UTF-8 text")
     except json.JSONDecodeError as error:  # this json says the line; on a board the stream's position does
         raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
     except (RecursionError, ValueError):
@@ -202,7 +207,7 @@ def write(path, data, mode=0o600):
     target = Path(os.path.realpath(path))  # a link stays a link: the file behind it is written
     try:
         if target.exists() and not target.is_file():  # a device such as /dev/null must stay
-            raise UserError(f"{path}: cannot be written: something that is not a file is there")
+            raise UserError(f"{path} cannot be written: it exists, and is not a regular file")
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # with mode 0600
         try:
             with open(handle, "wb") as file:

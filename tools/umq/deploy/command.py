@@ -66,12 +66,13 @@ def command(
     if logs and (as_json or not reset):
         raise UserError("--logs shows what the board prints after its reset: leave --json and --no-reset out")
     started = time.monotonic()
-    join_ms = _JOIN_MS
+    join_ms, doubts = _JOIN_MS, []
     files = contents.starters() if rom else contents.program(mpy)
     if config or CONFIG.exists():
         config = config or CONFIG
         found = settings.load(config)
         join_ms = found.config.wifi_join_ms
+        doubts = settings.warnings(found.values)
         files |= contents.configuration(found, config.parent)
     port = serial_ports.choose(port)
     with Device(port) as device:
@@ -99,7 +100,7 @@ def command(
             with contextlib.closing(device.lines(pauses=True)) as lines:
                 how = _watch(lines, _WATCH_S + 2 * join_ms / 1000, not as_json)
                 if not as_json:
-                    _tell_how(port, how)
+                    _tell_how(port, how, doubts)
                 for line in lines if logs else ():
                     _show(line)
     if as_json:
@@ -184,9 +185,11 @@ def _show(line):
             print(f"| {plain(line, 200)}", flush=True)
 
 
-def _tell_how(port, how):
+def _tell_how(port, how, doubts):
+    # doubts: what may be wrong with the configuration; it goes before the usual advice where the broker is not reached.
     if how.status == outcome.CONNECTED:
         with of_output():
             print("the node is connected", flush=True)
     else:
-        print(f"umq: {port}: all files are in place, but {how.words}: {how.cure}", file=sys.stderr)
+        cure = doubts[0] if doubts and how.status == outcome.NO_BROKER else how.cure
+        print(f"umq: {port}: all files are in place, but {how.words}: {cure}", file=sys.stderr)

@@ -83,7 +83,7 @@ def command(
     settings.write(file, text)
     _show(checked)
     if not asks_all or not sys.stdin.isatty():
-        for words in settings.warnings(checked.values):
+        for words in _warnings(checked.values):
             print(f"umq: {words}", file=sys.stderr)
 
 
@@ -139,10 +139,15 @@ def _answer(key, value):
         if wanted is None and key in _NEEDED:
             fault = f'"{key}" is missing: give {settings.row(key)[-1]}'
         if fault is None:
-            for words in settings.warnings({key: wanted}):
+            for words in _warnings({key: wanted}):
                 print(f"  {words}")
             return wanted
         print(f"  {fault}")
+
+
+def _warnings(values):
+    # A loopback address in numbers is not typed by mistake: a virtual board's broker has it.
+    return [] if settings.is_loopback(str(values.get("server"))) else settings.warnings(values)
 
 
 def _meant(key, answer, value, is_secret):
@@ -162,10 +167,11 @@ def _assigned(pairs):
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UserError(f"--set {pair}: say --set KEY=VALUE")
+            raise UserError(f"--set {pair} has no =: give --set KEY=VALUE")
         if key in settings.rules().SECRETS and value:
             raise UserError(
-                f"--set {key}=...: a secret is never an argument: use UMQ_{key.upper()} or --secrets, or be asked"
+                f"--set {key}=...: other users of this computer could read it there: use UMQ_{key.upper()} or "
+                "--secrets, or let umq ask"
             )
         given[key] = settings.value(key, value)
     return given
@@ -207,7 +213,7 @@ def _certificate(path):
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
     except ValueError:
-        raise UserError(f"{path}: is not a certificate, neither in PEM nor in DER")
+        raise UserError(f"{path} is not a certificate in PEM or DER")
     if len(found) != 1:
-        raise UserError(f"{path}: holds {len(found)} certificates: give the CA's alone")
+        raise UserError(f"{path} holds {len(found)} certificates: give the CA's alone")
     return found[0].public_bytes(Encoding.DER)

@@ -163,8 +163,8 @@ def check_room(device, plan):
         else "none of its files is large: is its flash too small for this?"
     )
     raise UserError(
-        f"{device.port}: the board has {free * block // 1024} KB free, and {needed * block // 1024} KB are needed "
-        f"to bring the new files beside the old ones: nothing was changed; {advice}"
+        f"{device.port}: the board has {free * block // 1024} KB free, but the new files need "
+        f"{needed * block // 1024} KB beside the old ones: nothing was changed; {advice}"
     )
 
 

@@ -54,7 +54,7 @@ def command(
     port = serial_ports.choose(port)
     room = _room(port)
     if len(image) > room:
-        raise UserError(f"{port}: the ROMFS has {room:,} bytes, library and node need {len(image):,}")
+        raise UserError(f"{port}: the ROMFS has {room:,} bytes, but library and node need {len(image):,}")
     _deploy(port, image)
     print(f"{len(image):6,} bytes of {room:,} in the ROMFS; reset the board to run them")
 

@@ -38,8 +38,8 @@ _KNOWN = {
 _MOMENT_S = 0.3
 
 NOTHING_THERE = (
-    "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may need "
-    "its boot mode (boards/README.md); a virtual board is named by its port"
+    "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may have "
+    "to be put into boot mode (boards/README.md); name a virtual board with --port"
 )
 
 
@@ -140,7 +140,7 @@ def trouble(path):
         user = _user_of(path)
         if user:
             return f"is in use by {user}: end that program first"
-        return "is in use: close what has it open, such as a terminal or another umq"
+        return "is in use: close the program that has it open, such as a terminal or another umq"
     finally:
         os.close(handle)
 

@@ -66,9 +66,9 @@ def _filesystem(device):
         raise Failed("none is mounted: the flash holds none, or one of another kind", _NEW_FILESYSTEM)
     found = f"{(kinds or ['mounted'])[0]}, {block * free // 1024:,} KB free of {block * blocks // 1024:,} KB"
     if "VfsFat" in kinds:
-        raise Doubtful(found, "FAT does not outlive power cuts: make it LittleFS (vfs.VfsLfs2.mkfs), it will be empty")
+        raise Doubtful(found, "a power cut may break FAT: format it as LittleFS (vfs.VfsLfs2.mkfs), which empties it")
     if block * free < _LITTLE_ROOM:
-        raise Doubtful(found, "little room: remove files that nothing needs, or make the journal smaller")
+        raise Doubtful(found, "there is little room: remove files that are not needed, or make the journal smaller")
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from umq import boards, contents, progress
-from umq.errors import UserError
+from umq.errors import UserError, meant
 from umq.fleet import flashing, table
 from umq.fleet.state import State
 from umq.image import images
@@ -55,7 +55,7 @@ def command(
     """
     chosen = images.with_flash(boards.load(board), flash_mb)
     if port and not flash:
-        raise UserError("--port says where to write to: say --flash too")
+        raise UserError("--port says where to write to: add --flash")
     if flash and chosen.method == "none":
         raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
     nodes = _wanted(_rows(file, config), node, file)
@@ -97,7 +97,7 @@ def _wanted(nodes, names, file):
     known = [one.client_id for one in nodes]
     for name in names or []:
         if name not in known:
-            raise UserError(f"{file}: has no node {name!r}")
+            raise UserError(f"{file} has no node {name!r}{meant(name, known)}")
     return [one for one in nodes if not names or one.client_id in names]
 
 

@@ -69,7 +69,7 @@ def read(path, base=None):
     if faults:
         raise Faults(f"{path}: {len(faults)} of {len(faults) + len(nodes)} rows are wrong: nothing was done", faults)
     if not nodes:
-        raise UserError(f"{path}: has no rows: give each node one, under a line with the names of the columns")
+        raise UserError(f"{path} has no rows: give each node one, below the line that names the columns")
     return nodes
 
 
@@ -82,7 +82,7 @@ def _rows(path):
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: is not UTF-8 text; save it as CSV in UTF-8")
+        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
     _leave_out_comments(lines)
     reader = csv.reader(lines, delimiter=_separator(lines), skipinitialspace=True, strict=True)
     try:
@@ -135,7 +135,7 @@ def _check_header(path, line, header):
         faults.append(f"there is no column {_NAME!r}")
     if faults:
         raise UserError(
-            f"{path} line {line} must name the columns, keys of firmware/config.example.json: {'; '.join(faults)}"
+            f"{path} line {line} must name the columns, each a key of the configuration: {'; '.join(faults)}"
         )
 
 

@@ -100,7 +100,9 @@ def _topic_filter(topic):
 
     topic = topic if topic.endswith(("#", "+")) or "+/" in topic else topic.rstrip("/") + "/#"
     if not is_topic_filter(topic.encode(errors="replace")) or not topic.isprintable():
-        raise UserError(f"{plain(topic)!r} is not a topic filter: + and # fill a whole level, and # is the last")
+        raise UserError(
+            f"{plain(topic)!r} is not a topic filter: + and # must each fill a whole level, and # must come last"
+        )
     return topic
 
 
@@ -152,11 +154,13 @@ def _missing(fleet, until):
         node = nodes.get(name)
         if node is None:
             there = f"there are {', '.join(sorted(nodes)[:_MOST_NAMED])}" if nodes else "nor was any other"
-            missing[name] = f"no such node was heard of on {fleet.topic_filter}; {there}{meant(name, nodes)}"
+            missing[name] = f"no node of that name was heard on {fleet.topic_filter}; {there}{meant(name, nodes)}"
         elif node.state == UNKNOWN:
             missing[name] = "it was heard of, but has not said that it is online: `umq logs` shows what its board does"
         elif node.state != ONLINE:
-            missing[name] = "it is offline: has its board power, does it reach the broker? `umq doctor` finds out"
+            missing[name] = (
+                "it is offline: does its board have power, and does it reach the broker? `umq doctor` finds out"
+            )
         elif not node.reports():
             missing[name] = "it is online, but no telemetry came in this time: its interval may be longer (interval_ms)"
     return missing

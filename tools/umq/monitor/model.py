@@ -234,7 +234,8 @@ def _answer(node, payload):
     is_ok = said.get("ok")
     if not isinstance(is_ok, bool):
         raise ValueError("neither ok nor not")
-    command = plain(str(said.get("command")), 64)
+    command = said.get("command")
+    command = "a command that it cannot read" if command is None else plain(str(command), 64)
     result = plain(_one_line(said.get("result" if is_ok else "error")), 120)
     text = f"{command} -> {result}" if is_ok else f"{command} failed: {result}"
     return text, {"command": command, "ok": is_ok, "result" if is_ok else "error": result}, True
