@@ -328,6 +328,26 @@ def _(desk):
     return ["monitor", desk.broker(tls=certificates.make(desk.folder / "certificates"))]
 
 
+@case("a command for a node that does not answer")
+def _(desk):
+    return ["send", "attic", "led", "on", "--seconds", "0.1", "--broker", desk.broker()]
+
+
+@case("a command for what cannot be a node")
+def _(desk):
+    return ["send", "a+", "led", "on", "--broker", desk.broker()]
+
+
+@case("a command that is no line of text")
+def _(desk):
+    return ["send", "attic", "led\non", "--broker", "127.0.0.1"]
+
+
+@case("waiting for a node that does not come")
+def _(desk):
+    return ["monitor", desk.broker(), "--until", "attic", "--seconds", "0.1", "--plain"]
+
+
 @case("a password without a terminal to ask for it")
 def _(desk):
     desk.patch.delenv("UMQ_PASSWORD", raising=False)

@@ -311,7 +311,7 @@ class Told:
     [
         (on_board._version, ("micropython", (1, 25, 0), "Pico W"), Failed, "1.26 or later is needed"),
         (on_board._version, ("circuitpython", (9, 2, 0), "Pico W"), Failed, "needs MicroPython"),
-        (on_board._filesystem, (512, 1000, 500, ["VfsFat"]), Doubtful, "FAT does not outlive power cuts"),
+        (on_board._filesystem, (512, 1000, 500, ["VfsFat"]), Doubtful, "a power cut may break FAT"),
         (on_board._filesystem, (4096, 200, 3, ["VfsLfs2"]), Doubtful, "little room"),
         (on_board._filesystem, CodeError("PORT", "OSError: [Errno 19] ENODEV"), Failed, "umq flash BOARD --erase"),
     ],

@@ -86,7 +86,7 @@ def test_a_later_download_must_be_the_same(lock, server):
     path, _ = download.fetch(PICO, server.address)
     path.unlink()
     server.files[_FILE] = synthetic.rp2(PICO.family, 50_000)
-    assert f"is not the file that {lock} means: its SHA-256 is " in _refusal(server.address)
+    assert f"is not the file that {lock} names: its SHA-256 is " in _refusal(server.address)
     assert not path.exists()
     server.files[_FILE] = _DATA
     assert download.fetch(PICO, server.address) == (path, None)

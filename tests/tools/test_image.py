@@ -199,7 +199,9 @@ def test_with_a_row_for_the_filesystem_the_table_is_believed(programs, config):
     firmware = synthetic_firmware.esp32("esp32s3", 0, rows=rows)
     assert images.make(board, _files(programs, config), firmware).firmware == len(firmware)
     larger = images.with_flash(board, 16)
-    with pytest.raises(UserError, match="its filesystem has 6,291,456 bytes at 0x200000, that of .* 14,680,064 at"):
+    with pytest.raises(
+        UserError, match="its filesystem has 6,291,456 bytes at 0x200000, but that of .* has 14,680,064 at"
+    ):
         images.make(larger, _files(programs, config), firmware)
 
 
@@ -265,7 +267,7 @@ _WRONG_FIRMWARE = {
     "filesystem elsewhere": (
         "ESP32_GENERIC",
         _esp32(rows=(*_ROWS, ("vfs", 1, 0x81, 0x310000, 0xF0000))),
-        "its filesystem has 983,040 bytes at 0x310000, that of boards/ESP32_GENERIC 2,097,152 at 0x200000",
+        "its filesystem has 983,040 bytes at 0x310000, but that of boards/ESP32_GENERIC has 2,097,152 at 0x200000",
     ),
     "a larger program's partition": (
         "ESP32_GENERIC",
@@ -310,7 +312,7 @@ _MISTAKES = {
     "certificate": (["RPI_PICO_W"], {"tls_ca": "ca.der"}, '/node.json: "tls_ca" names ca.der, but '),
     "firmware": (["RPI_PICO_W", "--firmware", "nowhere.uf2"], {}, "nowhere.uf2 cannot be read: No such file"),
     "firmware of none": (["VIRTUAL", "--firmware", __file__], {}, "VIRTUAL takes no firmware: leave --firmware out"),
-    "flash of an RP2": (["RPI_PICO_W", "--flash-mb", "4"], {}, "the flash of RPI_PICO_W is what its firmware was"),
+    "flash of an RP2": (["RPI_PICO_W", "--flash-mb", "4"], {}, "the flash size of RPI_PICO_W is fixed by its firmware"),
     "little flash": (["ESP32_GENERIC", "--flash-mb", "2"], {}, "2 MB of flash hold no filesystem at 0x200000"),
     "no folder": (
         ["VIRTUAL", "--to", "/dev/null/image"],

@@ -45,6 +45,18 @@ def test_a_port_that_is_named_is_taken_though_no_usb_is_behind_it(terminal):
     assert serial_ports.choose("socket://127.0.0.1:5", []) == "socket://127.0.0.1:5"
 
 
+def test_the_environment_names_a_port_and_an_option_goes_before(terminal, monkeypatch):
+    monkeypatch.setenv("UMQ_PORT", terminal)
+    two = [_usb("/dev/ttyZ1"), _usb("/dev/ttyZ2")]
+    assert serial_ports.choose(None, []) == serial_ports.choose(None, two) == terminal
+    assert "there is no port /dev/ttyZ0" in _refusal("/dev/ttyZ0", two)
+    assert serial_ports.choose("socket://127.0.0.1:5", []) == "socket://127.0.0.1:5"
+    monkeypatch.setenv("UMQ_PORT", "/dev/ttyZ0")
+    assert "UMQ_PORT names /dev/ttyZ0, and there is no such port" in _refusal(None, [])
+    monkeypatch.setenv("UMQ_PORT", "")
+    assert "no board is plugged in" in _refusal(None, [])
+
+
 def test_none_several_and_unknown_ports_say_what_there_is(terminal):
     assert "no board is plugged in" in _refusal(None, [])
     two = [_usb("/dev/ttyZ1", 0x303A, 0x1001), _usb(terminal)]

@@ -106,7 +106,9 @@ def choose(board, wanted=None, folders=None):
         if drive is None:
             raise UserError(f"{wanted} is not a drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
         if drive.id != board.drive:
-            raise UserError(f"{wanted} is the drive of another chip: {drive.what}, and {board.name} has {board.mcu}")
+            raise UserError(
+                f"{wanted} is the drive of another chip: {drive.what}, but {board.name} has the chip {board.mcu}"
+            )
         return drive
     drives = listed(folders)
     fitting = [drive for drive in drives if drive.id == board.drive]

@@ -264,13 +264,14 @@ class Device:
         with self._errors(_STOPPED):
             self._transport.exec_raw_no_follow(b"import machine\nmachine.bootloader()")
 
-    def lines(self, timeout_s=None):
+    def lines(self, timeout_s=None, pauses=False):
         """After reset(): what the board prints, line by line, for `timeout_s` seconds or, with None, for ever.
+        pauses: yield None, too, whenever nothing has come for a moment.
 
         The port of a chip with USB of its own goes away during a reset: it is waited for.
         """
         transport, self._transport = self._transport, None
-        yield from follow(self.port, transport, timeout_s)
+        yield from follow(self.port, transport, timeout_s, pauses=pauses)
 
     def _interrupt(self):
         silent = None

@@ -8,6 +8,7 @@ import glob
 import os
 import shutil
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,11 @@ _KNOWN = {
     (0xF055, 0x9800): ("a board with MicroPython", None, False),
 }
 
+_MOMENT_S = 0.3
+
 _NOTHING_THERE = (
-    "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may need "
-    "its boot mode (boards/README.md); a virtual board is named by its port"
+    "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may have "
+    "to be put into boot mode (boards/README.md); name a virtual board with --port"
 )
 _USB_DEVICES = Path("/sys/bus/usb/devices")
 _KERNEL = Path("/proc/sys/kernel/osrelease")
@@ -92,6 +95,7 @@ def choose(wanted=None, found=None):
     board there is, or the one that UMQ_PORT names. found: as in listed(). UserError says what is wrong and what there
     is.
     """
+    is_named_here = bool(wanted)
     wanted = wanted or os.environ.get("UMQ_PORT")
     if wanted and is_url(wanted):
         return wanted
@@ -104,7 +108,10 @@ def choose(wanted=None, found=None):
     shown = ", ".join(f"{one.path} ({one.what})" for one in ports)
     if wanted:
         there = f"choose one of {shown}" if ports else "no board is plugged in (`umq devices` says what to look for)"
-        raise UserError(f"there is no port {wanted}: {there}")
+        missing = (
+            f"there is no port {wanted}" if is_named_here else f"UMQ_PORT names {wanted}, and there is no such port"
+        )
+        raise UserError(f"{missing}: {there}")
     if not ports:
         raise UserError(nothing_there())
     if len(ports) > 1:
@@ -168,7 +175,7 @@ def trouble(path):
         user = _user_of(path)
         if user:
             return f"is in use by {user}: end that program first"
-        return "is in use: close what has it open, such as a terminal or another umq"
+        return "is in use: close the program that has it open, such as a terminal or another umq"
     finally:
         os.close(handle)
 
@@ -176,15 +183,21 @@ def trouble(path):
 def _is_free(handle):
     # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks. The
     # lock here is shared: two programs that look at the same time are not in each other's way.
+    # One that has just ended, or begins another program, may hold its lock for a moment longer.
     import fcntl
 
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # this system has no such lock for it
-        return True
-    return True
+    deadline = time.monotonic() + _MOMENT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_MOMENT_S / 10)
+        except OSError:  # this system has no such lock for it
+            return True
+        else:
+            return True
 
 
 def _user_of(path):

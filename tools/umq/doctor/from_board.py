@@ -199,7 +199,8 @@ class There:
         others = ", ".join(sorted({plain(ssid, 32) for ssid, _ in found if ssid})[:8])
         raise Doubtful(
             f"{plain(wanted)} is not seen among {len(found)}" + (f": {others}" if others else ""),
-            "a hidden network is not; else: its name, its distance, and is it 2.4 GHz? These boards know no other",
+            "a hidden network is never seen; else check its name and its distance, and that it is on 2.4 GHz, the only "
+            "band of these boards",
         )
 
     def _join(self, is_seen):

@@ -6,11 +6,12 @@ import hashlib
 from umq import contents, settings
 from umq.device.errors import CodeError, Missing
 from umq.doctor.report import Doubtful, Failed
+from umq.micropython import OLDEST
 from umq.plain import plain
 
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
-_OLDEST = (1, 26)
+
 _LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need room
 _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
 _IMPORTED = "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
@@ -52,8 +53,8 @@ def _version(device):
     found = f"{plain(name)} {'.'.join(map(str, version))} on {plain(machine)}"
     if name != "micropython":
         raise Failed(found, "umqtt_full needs MicroPython: `umq flash`")
-    if tuple(version[:2]) < _OLDEST:
-        raise Failed(found, f"{'.'.join(map(str, _OLDEST))} or later is needed: `umq flash`")
+    if tuple(version[:2]) < OLDEST:
+        raise Failed(found, f"{'.'.join(map(str, OLDEST))} or later is needed: `umq flash`")
     return found
 
 
@@ -71,9 +72,9 @@ def _filesystem(device):
         free = 0
     found = f"{(kinds or ['mounted'])[0]}, {block * free // 1024:,} KB free of {block * blocks // 1024:,} KB"
     if "VfsFat" in kinds:
-        raise Doubtful(found, "FAT does not outlive power cuts: make it LittleFS (vfs.VfsLfs2.mkfs), it will be empty")
+        raise Doubtful(found, "a power cut may break FAT: format it as LittleFS (vfs.VfsLfs2.mkfs), which empties it")
     if block * free < _LITTLE_ROOM:
-        raise Doubtful(found, "little room: remove files that nothing needs, or make the journal smaller")
+        raise Doubtful(found, "there is little room: remove files that are not needed, or make the journal smaller")
     return found
 
 

@@ -155,7 +155,9 @@ def _is_gone(port, failed):
 
 def _in_words(board, port, failed):
     if found := _CHIP.search(failed.said):
-        return UserError(f"the chip at {port} is an {found[1]}, and {board.name} has {board.mcu}: nothing was written")
+        return UserError(
+            f"the chip at {port} is an {found[1]}, but {board.name} has the chip {board.mcu}: nothing was written"
+        )
     half = f"; the board holds a part of the firmware and does not start: run `umq flash {board.name}` again"
     if failed.percent is not None:
         why = "the port is gone: was the cable pulled?" if _is_gone(port, failed) else failed.said

@@ -64,8 +64,8 @@ def fetch(board, mirror=None, progress=None):
     if expected not in (None, sha256):
         target.unlink()
         raise UserError(
-            f"{target}, from {source}, is not the file that {LOCK} means: its SHA-256 is {sha256}, not {expected}; "
-            "it was deleted: try again, and if it stays so, do not trust it"
+            f"{target}, from {source}, is not the file that {LOCK} names: its SHA-256 is {sha256}, not {expected}; "
+            "it was deleted: try again, and if this happens again, do not trust it"
         )
     if expected:
         return target, None

@@ -55,8 +55,8 @@ def load(board, path, with_files=False):
     files = board.filesystem.offset
     if end > files and not with_files:
         raise UserError(
-            f"{path} reaches into the board's files: it ends at 0x{end:x}, they begin at 0x{files:x}; if it brings "
-            "files of its own, say --with-files"
+            f"{path} would overwrite the board's files: it ends at 0x{end:x}, and they begin at 0x{files:x}; if it "
+            "brings files of its own, add --with-files"
         )
     # An image for an ESP32 may need more flash than is usual; esptool finds out how much the chip has.
     most = _LARGEST_FLASH if board.method == "esptool" else board.flash_size

@@ -57,7 +57,10 @@ class VirtualBoard:
         version=None,
     ):
         if not LEAST_HEAP <= heap <= MOST_HEAP:
-            raise UserError(f"{heap:,} bytes are no possible heap: give {LEAST_HEAP:,} to {MOST_HEAP:,}")
+            raise UserError(
+                f"a heap of {heap:,} bytes is too {'small' if heap < LEAST_HEAP else 'large'}: choose {LEAST_HEAP:,} "
+                f"to {MOST_HEAP:,}"
+            )
         if bits not in (32, 64):
             raise UserError(f"there is no MicroPython of {bits} bits: choose 64 or 32")
         if unique_id is not None and not re.fullmatch("[0-9a-f]{12}", unique_id):
