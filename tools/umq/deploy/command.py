@@ -77,7 +77,7 @@ def command(
     port = serial_ports.choose(port)
     with Device(port) as device:
         with _started_again_on_errors(device):
-            deployment.check_version(device)
+            device.check_version()
             device.make_room()
             plan = device.despite_watchdog(
                 lambda: _bring(device, files, rom, replace, keep_configuration=config is None)

@@ -13,7 +13,7 @@ other file is removed or overwritten, nor is a listed file that was changed on t
 import hashlib
 from dataclasses import dataclass, field
 
-from umq import contents, micropython
+from umq import contents
 from umq.device.errors import DeviceError, Missing
 from umq.errors import UserError
 from umq.plain import plain
@@ -90,18 +90,6 @@ class Plan:
 
     def upload_bytes(self):
         return sum(len(self.files[path]) for path in self.upload())
-
-
-def check_version(device):
-    """UserError unless the board runs a MicroPython that the library can be used with."""
-    name, version = device.evaluate("(sys.implementation.name, tuple(sys.implementation.version[:2]))")
-    if name != "micropython" or version < micropython.OLDEST:
-        has = f"{plain(name, 20)} {'.'.join(map(str, version))}"
-        needs = ".".join(map(str, micropython.OLDEST))
-        raise UserError(
-            f"{device.port}: the board runs {has}, and the library needs MicroPython {needs} or newer: nothing was "
-            "changed; `umq flash` brings it"
-        )
 
 
 def plan(device, files, keep_configuration=False):

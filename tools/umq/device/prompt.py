@@ -10,8 +10,11 @@ import struct
 import time
 from binascii import b2a_base64
 
+from umq import micropython
 from umq.device.errors import CodeError, DeviceError, Gone, Missing, of_file
 from umq.device.line import LOOK_S, READ_S, close_line, follow, open_line
+from umq.errors import UserError
+from umq.plain import plain
 
 _WAITS_S = (0.5, 1, 2)  # a board that is being reset, or is leaving its broker, misses the first Ctrl-C
 _CATCH_S = 12  # then Ctrl-C comes all the time: some boards sleep deeply, and are awake for a moment in each period
@@ -81,10 +84,13 @@ class Device:
 
     The program on it is interrupted. The board is not reset: its variables and modules stay as they were. Afterwards it
     stays at its prompt, unless reset() was called.
+
+    waits: if it does not answer, wait for a moment in which it does, for boards that sleep most of the time.
     """
 
-    def __init__(self, port):
+    def __init__(self, port, waits=True):
         self.port = str(port)
+        self._waits = waits
         self._transport = None
 
     def __enter__(self):
@@ -128,6 +134,17 @@ class Device:
             return ast.literal_eval(said)
         except (ValueError, SyntaxError):
             raise DeviceError(f"{self.port}: the board answered {said[-80:]!r} to {expression}")
+
+    def check_version(self):
+        """UserError unless the board runs a MicroPython that the library can be used with."""
+        name, version = self.evaluate("(sys.implementation.name, tuple(sys.implementation.version[:2]))")
+        if name != "micropython" or version < micropython.OLDEST:
+            has = f"{plain(name, 20)} {'.'.join(map(str, version))}"
+            needs = ".".join(map(str, micropython.OLDEST))
+            raise UserError(
+                f"{self.port}: the board runs {has}, and the library needs MicroPython {needs} or newer: nothing was "
+                "changed; `umq flash` brings it"
+            )
 
     def has_watchdog(self):
         """Has the node, or another program, started a watchdog? It runs on, and resets the board unless it is fed."""
@@ -282,6 +299,8 @@ class Device:
                 raise
             except DeviceError as error:
                 silent = error
+        if silent and not self._waits:
+            raise silent
         self._catch()
         return self._enter(_LAST_WAIT_S, True)
 

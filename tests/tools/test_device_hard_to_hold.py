@@ -1,4 +1,4 @@
-"""Boards that are hard to hold: their programs sleep deeply, take no Ctrl-C, or have a watchdog of their own."""
+"""Boards that are hard to hold: they sleep deeply, take no Ctrl-C, have a watchdog, or are too old."""
 
 import time
 
@@ -109,3 +109,32 @@ def test_a_board_that_is_reset_meanwhile_says_to_try_again(board_with):
     with pytest.raises(DeviceError, match="the board stopped answering"), Device(board.port) as device:
         board.reset()
         device.run("print(1)", timeout_s=2)
+
+
+@pytest.mark.parametrize("version", [(1, 22, 0), (1, 25, 1)], ids=str)
+@pytest.mark.parametrize("command", ["deploy", "run", "repl"])
+def test_a_micropython_that_is_too_old_is_one_line_before_anything_is_written(
+    command, version, virtual_board, tmp_path, capsys
+):
+    board = virtual_board(version=version)
+    (tmp_path / "program.py").write_text("print(6 * 7)\n")
+    words = {"deploy": _DEPLOY[:-1], "run": ["run", str(tmp_path / "program.py")], "repl": ["repl"]}[command]
+    assert command_line.main([*words, "--port", board.port]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert f"runs micropython {version[0]}.{version[1]}, and the library needs MicroPython 1.26 or newer" in said.err
+    assert "nothing was changed; `umq flash` brings it" in said.err
+    assert mpremote(board, "resume", "ls").split() == ["ls", ":"]
+
+
+def test_a_board_that_is_new_enough_is_not_refused(virtual_board, tmp_path, capfd):
+    board = virtual_board(version=(1, 26, 0))
+    (tmp_path / "program.py").write_text("import sys, umqtt_full\nprint(sys.implementation.version[:2])\n")
+    assert command_line.main(["run", str(tmp_path / "program.py"), "--port", board.port]) == 0
+    assert "(1, 26)" in capfd.readouterr().out
+
+
+def test_the_doctor_names_a_version_that_is_too_old(virtual_board, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("umq.doctor.command.CONFIG", tmp_path / "nowhere.json")
+    assert command_line.main(["doctor", "--port", virtual_board(version=(1, 22, 0)).port]) == 1
+    assert "1.26 or later is needed: `umq flash`" in capsys.readouterr().out
