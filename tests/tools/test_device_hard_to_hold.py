@@ -1,5 +1,6 @@
 """Boards that are hard to hold: they sleep deeply, take no Ctrl-C, have a watchdog, or are too old."""
 
+import os
 import time
 
 import pytest
@@ -39,6 +40,19 @@ def test_a_program_that_sleeps_deeply_is_caught_while_it_is_awake(awake_ms, asle
         time.sleep(awake_ms / 1000 + 0.5)
         assert device.evaluate("6 * 7") == 42  # and it is held
     assert time.monotonic() - started < asleep_ms / 1000 + 10
+
+
+def test_a_board_whose_port_goes_away_while_it_sleeps_is_caught(virtual_board, tmp_path):
+    link = str(tmp_path / "port")
+    board = virtual_board(own_usb=True, link=link)
+    (tmp_path / "main.py").write_text("import time, machine\ntime.sleep_ms(600)\nmachine.deepsleep(3000)\n")
+    mpremote(board, "cp", tmp_path / "main.py", ":")
+    board.reset()
+    wait_until(lambda: not os.path.exists(link))
+    wait_until(lambda: os.path.exists(link))
+    with Device(link) as device:
+        time.sleep(1)
+        assert device.evaluate("6 * 7") == 42
 
 
 @pytest.mark.parametrize(

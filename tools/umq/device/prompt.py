@@ -12,7 +12,7 @@ from binascii import b2a_base64
 
 from umq import micropython
 from umq.device.errors import CodeError, DeviceError, Gone, Missing, of_file
-from umq.device.line import LOOK_S, READ_S, close_line, follow, open_line
+from umq.device.line import LOOK_S, READ_S, close_line, follow, never_returns, open_line
 from umq.errors import UserError
 from umq.plain import plain
 
@@ -28,6 +28,7 @@ _SILENT = (
     "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash`, one "
     "whose program sleeps all the time or takes no Ctrl-C `umq flash BOARD --erase`"
 )
+_GONE = "the board is gone (was the cable pulled?)"
 _STOPPED = (
     "the board stopped answering: did its button or its program's watchdog reset it? Run this again: it goes on "
     "where it stopped, and feeds the watchdog"
@@ -291,17 +292,17 @@ class Device:
         yield from follow(self.port, transport, timeout_s, pauses=pauses)
 
     def _interrupt(self):
-        silent = None
+        trouble = None
         for wait_s in _WAITS_S:
             try:
-                return self._enter(wait_s, silent is not None)
-            except Gone:
-                raise
+                return self._enter(wait_s, trouble is not None)
             except DeviceError as error:
-                silent = error
-        if silent and not self._waits:
-            raise silent
-        self._catch()
+                trouble = error
+                if isinstance(error, Gone):
+                    break
+        if trouble and not self._waits:
+            raise trouble
+        self._catch(trouble)
         return self._enter(_LAST_WAIT_S, True)
 
     def _enter(self, wait_s, was_silent):
@@ -318,17 +319,26 @@ class Device:
                 self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
             serial.timeout = READ_S
 
-    def _catch(self):
-        # Ctrl-C again and again, until a prompt comes.
-        serial = self._transport.serial
+    def _catch(self, trouble):
+        # Ctrl-C again and again, until a prompt comes. If its USB is the chip's own, its port is away while it sleeps.
         said = b""
         deadline = time.monotonic() + _CATCH_S
-        with self._errors(_SILENT):
-            serial.timeout = _KEY_S
-            while b">>> " not in said and time.monotonic() < deadline:
+        while b">>> " not in said and time.monotonic() < deadline:
+            try:
+                if self._transport is None:
+                    self._transport = open_line(self.port)
+                serial = self._transport.serial
+                serial.timeout = _KEY_S
                 serial.write(b"\r\x03")
                 said = said[-8:] + serial.read(1)
                 said += serial.read(serial.in_waiting)
+            except (OSError, DeviceError):
+                self._close()
+                if never_returns(self.port):
+                    break
+                time.sleep(_KEY_S)
+        if self._transport is None:
+            raise trouble if isinstance(trouble, Gone) else Gone(f"{self.port}: {_GONE}")
 
     @contextlib.contextmanager
     def _errors(self, what):
@@ -342,7 +352,7 @@ class Device:
         except (TransportError, struct.error, IndexError):
             raise DeviceError(f"{self.port}: {what}")
         except OSError:  # pyserial's errors are among them
-            raise Gone(f"{self.port}: the board is gone (was the cable pulled?)")
+            raise Gone(f"{self.port}: {_GONE}")
 
     @contextlib.contextmanager
     def _naming(self, path=None):

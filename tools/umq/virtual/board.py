@@ -38,6 +38,7 @@ class VirtualBoard:
     ssid, passphrase   of the access point in reach; a passphrase of None: an open network
     link         a path where a symbolic link to the port is kept
     unique_id    six bytes as twelve hexadecimal digits; None: random ones
+    own_usb      its USB is the chip's own, as on an RP2: while it sleeps deeply the port is away; give a `link` then
     version      (1, 22, 0): that is the MicroPython it says it is; it still behaves as its own. None: it says the truth
 
     UserError if an argument is wrong.
@@ -54,6 +55,7 @@ class VirtualBoard:
         passphrase: str | None = DEFAULT_PASSPHRASE,
         link=None,
         unique_id=None,
+        own_usb=False,
         version=None,
     ):
         if not LEAST_HEAP <= heap <= MOST_HEAP:
@@ -71,6 +73,7 @@ class VirtualBoard:
         self._name = Name(link, control.place(link, ".lock")) if link else None
         self._folder = Folder("umq-virtual-")
         self._link = link
+        self._own_usb = own_usb
         self._output = bytearray()
         self._closed = False
         self._calls = queue.SimpleQueue()
@@ -310,6 +313,8 @@ class VirtualBoard:
             self._drain()
             self._chip.stop()
             self._watchdog = None
+            if self._own_usb:
+                self._pull_now(power=False)
             self._wakes_at = now + int(rest[0]) / 1000 if rest[0] != "-1" else None
         elif what in ("ended", "torn"):
             self._drain()
@@ -329,6 +334,8 @@ class VirtualBoard:
     def _reset(self, cause):
         self._drain()
         self._watchdog = self._wakes_at = None
+        if self._own_usb and not self._cable:
+            self._cable = Cable(self._link)
         self._chip.start(cause)
 
     def _power_on(self):
