@@ -138,11 +138,11 @@ def nothing_there(devices=_USB_DEVICES):
 
 
 def _ids(folder):
-    # (USB vendor id, product id) of a device in the system's list, or None.
+    # (USB vendor id, product id) of a device in the system's list, or zeros.
     try:
-        return tuple(int((folder / name).read_text(), 16) for name in ("idVendor", "idProduct"))
+        return int((folder / "idVendor").read_text(), 16), int((folder / "idProduct").read_text(), 16)
     except (OSError, ValueError):
-        return None
+        return 0, 0
 
 
 def _is_wsl():
