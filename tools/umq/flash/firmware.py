@@ -12,7 +12,7 @@ from umq.flash import esp_image, uf2
 # Where the flash begins in an RP2 chip's memory, which UF2 files address.
 RP2_FLASH = 0x10000000
 
-_MACHINE = re.compile(rb"([A-Za-z0-9;][\x20-\x7e]{1,80} with RP2\d{3}[A-B]?)\0")
+_MACHINE = re.compile(rb"[A-Za-z0-9][\x20-\x3a\x3c-\x7e]{1,80} with RP2\d{3}[AB]?(?![A-Za-z0-9])")
 _LARGEST_FLASH = 32 << 20
 
 
@@ -136,9 +136,9 @@ def _uf2_place(board, data):
 def _refuse_other_board(board, found):
     # MicroPython says in its firmware for which board it is: "Raspberry Pi Pico W with RP2040".
     firmware = found.read(RP2_FLASH, min(found.end - RP2_FLASH, board.filesystem.offset))
-    machines = {one.rpartition(b"; ")[2].decode() for one in _MACHINE.findall(firmware)}
+    machines = {one.decode() for one in _MACHINE.findall(firmware)}
     wanted = f"{board.vendor} {board.product} with {board.mcu.upper()}"
-    if machines and wanted not in machines:
+    if machines and not any(one.endswith(wanted) for one in machines):
         raise UserError(
             f"it is for the {', '.join(sorted(machines))}, not for the {wanted}; one of your own needs a folder in "
             "boards/"
