@@ -14,7 +14,7 @@ import pytest
 from emulation import ports
 from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
-from umq import boards, contents, filesystem
+from umq import boards, contents, filesystem, reach
 from umq.device.errors import CodeError
 from umq.device.prompt import Device
 from umq.doctor import on_board
@@ -251,6 +251,18 @@ def test_a_portal_that_answers_in_the_brokers_place(doctor):
 
 def test_a_name_that_does_not_resolve(doctor):
     is_so(doctor(server="no-such-host.invalid"), "name look-up", "does not resolve")
+
+
+@pytest.mark.parametrize("is_known_here", [True, False])
+def test_a_name_of_mdns_is_called_one_and_its_address_asked_for(is_known_here, doctor, monkeypatch):
+    def find(host, *more):
+        if not is_known_here:
+            raise OSError(-2, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.168.1.10", 0))]
+
+    monkeypatch.setattr(reach.socket, "getaddrinfo", find)
+    cure = f"umq config --server {'192.168.1.10' if is_known_here else 'ADDRESS'}"
+    is_so(doctor(server="homeassistant.local"), "name look-up", "does not resolve", "mDNS", cure)
 
 
 def test_a_port_where_nobody_listens(doctor):
