@@ -214,7 +214,16 @@ def test_what_a_bus_refuses(board):
     ):
         with pytest.raises(UserError, match=words):
             connect()
-    for program in ("I2C(2)", "I2C(0, scl=5, sda=4)", "SPI(2)", "SPI(0, firstbit=1)", "ADC(5)", "PWM(2)", "Pin(48)"):
+    for program in (
+        "I2C(2)",
+        "I2C(0, scl=5, sda=4)",
+        "SPI(2)",
+        "SPI(0, firstbit=1)",
+        "ADC(48)",
+        "ADC('x')",
+        "PWM(2)",
+        "Pin(48)",
+    ):
         assert "ValueError" in run(board, "from machine import *", program, succeeds=False)
 
 
@@ -299,7 +308,7 @@ def test_a_dht(board):
 def test_voltages(board):
     board.set_voltage(26, 1.65)
     run(board, "from machine import ADC, Pin; a = ADC(0)")
-    assert run(board, "print(a.read_u16(), ADC(Pin(26)).read_uv() // 1000)") == "32768 1650\n"
+    assert run(board, "print(a.read_u16(), ADC(Pin(26)).read_uv() // 1000, ADC(26).read())") == "32768 1650 2048\n"
     board.set_voltage(26, 5)
     assert run(board, "print(a.read_u16())") == "65535\n"
     board.set_voltage(26, None)

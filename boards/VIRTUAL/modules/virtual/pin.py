@@ -133,10 +133,10 @@ class ADC:
     ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = 0, 1, 2, 3
 
     def __init__(self, channel, *, atten=ATTN_11DB):
-        if isinstance(channel, int) and 0 <= channel < len(_ADC_PINS):
-            channel = Pin(_ADC_PINS[channel])
+        if isinstance(channel, int) and channel != self.CORE_TEMP:
+            channel = Pin(_ADC_PINS[channel] if 0 <= channel < len(_ADC_PINS) else channel)
         if not isinstance(channel, Pin) and channel != self.CORE_TEMP:
-            raise ValueError("this board has the channels 0 to 3, ADC.CORE_TEMP, and its pins")
+            raise ValueError("an ADC is a pin, a channel from 0 to 3, or ADC.CORE_TEMP")
         self._place = channel._place if isinstance(channel, Pin) else None
         self._bytes = bytearray(2)
 
