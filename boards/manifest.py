@@ -29,5 +29,6 @@ freeze(
         "start.py",
         "trial.py",
         "wifi.py",
+        "wifi_words.py",
     ),
 )

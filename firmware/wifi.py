@@ -58,15 +58,16 @@ class Wifi:
                 self._nic.connect(ssid, passphrase)
             else:
                 self._nic.connect(ssid, passphrase, security=security)
-        except (OSError, TypeError, ValueError) as error:
-            self._log("wifi: cannot begin to join (%s)" % error)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # ports raise all of these
+            self._log("wifi: cannot begin to join (%s), trying again" % error)
 
     def tend(self):
         """Notice that the link went or came. When it has been away for `wifi_join_ms`, begin with the next network."""
         if self.is_up() != self._was_up:
             self._note()
         elif not self._was_up and time.ticks_diff(time.ticks_ms(), self._tried_at) > self._join_ms:
-            self._log("wifi: cannot join %s: %s" % (self._networks[self._at][0], self._reason()))
+            name = self._networks[self._at][0] + ": " if len(self._networks) > 1 else ""
+            self._log("wifi: cannot join: " + name + self._reason())
             self._at = (self._at + 1) % len(self._networks)
             self.begin()
 
@@ -78,7 +79,7 @@ class Wifi:
         """How strong the access point is, in dBm; None if the board does not tell."""
         try:
             return self._nic.status("rssi")
-        except (OSError, TypeError, ValueError):
+        except (OSError, RuntimeError, TypeError, ValueError):
             return None
 
     def _prepare(self):
@@ -98,7 +99,7 @@ class Wifi:
         # What a port cannot do is said, and is no reason to stay offline.
         try:
             function(value)
-        except (OSError, TypeError, ValueError) as error:
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
             self._log('wifi: "%s" has no effect on this board (%s)' % (key, error))
 
     def _note(self):
@@ -111,6 +112,11 @@ class Wifi:
         for name, words in _REASONS:
             if status == getattr(network, name, None):
                 return words
+        import wifi_words  # takes heap only where it is needed
+
+        words = wifi_words.reason(status)
+        if words:
+            return "%s (status %s)" % (words, status)
         return "no answer within %d ms (status %s)" % (self._join_ms, status)
 
 

@@ -165,7 +165,7 @@ def test_an_attempt_to_join_is_bounded_and_gives_the_reason(on_board, code, word
         time=PRETENDED_TIME,
         network=PRETENDED_NETWORK,
     )
-    assert said == ["5", "wifi: cannot join home: " + words, "False home"]
+    assert said == ["5", "wifi: cannot join: " + words, "False home"]
 
 
 def test_networks_are_tried_in_turn(on_board):
@@ -177,7 +177,7 @@ def test_networks_are_tried_in_turn(on_board):
         network=PRETENDED_NETWORK,
     )
     assert said[:3] == [
-        f"wifi: cannot join {name}: no answer within 1000 ms (status 1)" for name in ("home", "shed", "open")
+        f"wifi: cannot join: {name}: no answer within 1000 ms (status 1)" for name in ("home", "shed", "open")
     ]
     assert said[-1].startswith("['home', 'shed', 'open', 'home']")
 
@@ -245,8 +245,8 @@ tend(r, 1)
     assert said == [
         "wifi: up, address 192.0.2.7",
         "wifi: down",
-        "wifi: cannot join home: no answer within 15000 ms (status 1)",
-        "wifi: cannot join home: no answer within 15000 ms (status 1)",
+        "wifi: cannot join: no answer within 15000 ms (status 1)",
+        "wifi: cannot join: no answer within 15000 ms (status 1)",
         "2",
         "wifi: up, address 192.0.2.7",
     ]
