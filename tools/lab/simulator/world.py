@@ -501,6 +501,7 @@ class World:
     def calm(self):
         """No more faults happen."""
         self.is_calm = True
+        self.stall_next = None
         self.waits = []
         self.die_at = self.unreachable = self.raises = self.answers = self.meddles = self.drip_ms = 0
         self.broker.late = self.broker.lower = self.broker.boasts = 0
