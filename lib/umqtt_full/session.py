@@ -92,6 +92,7 @@ class Counts:
     """How often something went otherwise than it should, since the client was made."""
 
     def __init__(self):
+        self.discarded = 0  # unfinished messages that a clean session made both sides forget
         self.dropped = 0  # messages of QoS 0 that found no connection
         self.untaken = 0  # messages for which there was no callback
         self.skipped = 0  # messages that could not be handed over
@@ -156,6 +157,10 @@ class Session:
     def unfinished(self):
         # -> how many messages are unfinished
         return len(self.store.publishes) + len(self.store.pubrels)
+
+    def forgettable(self):
+        # -> how many messages a clean session would lose
+        return self.unfinished()
 
     def next_slot(self):
         # -> the slot of the next PUBLISH to write, or -1: there is none, or the window is full.

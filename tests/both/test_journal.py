@@ -153,7 +153,11 @@ def test_a_clean_session_forgets_for_good():
     files = Files()
     made = after_a_reset(filled(files), files)
     files = made.client.session.store._memory
-    made.client.connect(True)
+    before = state(made.client.session.store)
+    e = raises(ValueError, made.client.connect)
+    assert "discard=True" in str(e) and state(made.client.session.store) == before and made.t.opens == 0
+    made.client.connect(discard=True)
+    assert made.client.counts.discarded == sum([len(queue) for queue in before])
     assert made.messages == [] and state(files.copy().journal()) == ([], [], [])
 
 
