@@ -4,7 +4,7 @@ from client_rig import connected
 from emulated_rig import Rig, raises, took
 from emulation.broker import PUBACK, PUBREL, SUBACK, publish_packet
 from emulation.files import Files
-from umqtt_full import TimedOut
+from umqtt_full import Full, TimedOut
 
 
 def _flooded(**options):
@@ -42,6 +42,23 @@ def test_deadlines_hold_under_a_flood():
     rig.client.publish(b"t", b"x", qos=1, wait=False)
     ms, done = took(rig, rig.client.flush, 2000)
     assert done is False and 2000 <= ms <= 2300 and rig.handed > 100, (ms, done)
+
+
+def test_publish_without_waiting_does_not_wait_for_a_flood_to_end():
+    """All slots are taken, and messages keep coming: it is Full at once."""
+    rig = _flooded(inflight=1)
+    rig.broker.drop(PUBACK, times=1000)
+    rig.client.publish(b"t", b"x", qos=1, wait=False)
+    rig.clock.advance(3000)
+    ms, e = took(rig, publish_or_full, rig)
+    assert isinstance(e, Full) and ms <= 150, (ms, e)
+
+
+def publish_or_full(rig):
+    try:
+        return rig.client.publish(b"t", b"y", qos=1, wait=False)
+    except Full as e:
+        return e
 
 
 def test_a_ping_goes_out_between_two_messages():
