@@ -16,8 +16,17 @@ def test_every_statement_has_a_test_or_a_reason():
     listed = statements.listed(statements.TESTS / "statements.tsv")
     shown = statements.shown_by(statements.TESTS)
     assert len(listed) == 89
-    assert {statement for statement, _, reason in listed if not reason} == set(shown)
+    server = statements.listed(statements.TESTS / "server_statements.tsv", 4)
+    assert {one[0] for one in listed + server if not one[-1]} == set(shown)
     assert [statement for statement, _, reason in listed if reason] == [f"[MQTT-6.0.0-{n}]" for n in (1, 2, 3, 4)]
+
+
+def test_every_breach_by_a_server_has_a_test_or_a_reason():
+    server = statements.listed(statements.TESTS / "server_statements.tsv", 4)
+    assert len(server) >= 60
+    page = (statements.TESTS / "STATEMENTS.md").read_text().split("The statements that bind a server")[1]
+    for counter in ("flaws", "skipped", "untaken", "lowered", "stray_acks", "maybe_doubled"):
+        assert f"`{counter}`" in page, counter
 
 
 @pytest.fixture
@@ -56,6 +65,14 @@ def test_a_statement_with_both(folder):
 def test_an_unknown_statement(folder):
     (folder / "test_it.py").write_text('def test_one():\n    """[MQTT-1.0.0-1] [MQTT-9.0.0-1]"""\n')
     assert says(folder) == "[MQTT-9.0.0-1], which test_it.py names, is not in statements.tsv"
+
+
+def test_a_breach_without_a_test(folder):
+    (folder / "server_statements.tsv").write_text("[MQTT-2.0.0-1]\tone\tEnds the link.\t\n")
+    assert says(folder).startswith("[MQTT-2.0.0-1] must have a test in both/test_broker_flaws.py")
+    (folder / "both").mkdir()
+    (folder / "both" / "test_broker_flaws.py").write_text('def test_two():\n    """[MQTT-2.0.0-1]"""\n')
+    assert statements.table(folder).splitlines()[-1] == "| [MQTT-2.0.0-1] | one | Ends the link. | test_two |"
 
 
 def test_a_broken_list(folder):
