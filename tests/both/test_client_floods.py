@@ -207,3 +207,26 @@ def test_numbers_are_sent_as_their_text():
     assert [one[1] for one in rig.broker.taken] == [b"21", b"-3", b"21.5"]
     raises(TypeError, rig.client.publish, b"t", True)
     raises(TypeError, rig.client.publish, 5, b"x")
+
+
+def test_one_large_message_does_not_block_a_queue():
+    """A session with a small, a large and a small message at QoS 1: both small ones come on one connection, and the
+    large one is acknowledged, counted and told once, not once a connection."""
+    for qos in (1, 2):
+        rig = Rig(max_packet=64, chunk=32)
+        rig.client.connect(False)
+        rig.client.subscribe(b"t", 2)
+        rig.client.close()
+        for payload in (b"first", b"x" * 100, b"third"):
+            rig.broker.publish(b"t", payload, qos)
+        told = []
+        rig.client.on_skip = lambda *what, told=told: told.append(what)
+        for _ in range(2):
+            rig.client.connect(False)
+            rig.pump(10)
+            assert rig.client.is_connected()
+            rig.client.close()
+        assert rig.payloads() == [b"first", b"third"] and rig.client.counts.skipped == 1
+        assert [one[:2] for one in told] == [(b"t", 100)] and "max_packet=64" in told[0][2]
+        assert all(one.done for one in rig.broker.given)
+        rig.check()

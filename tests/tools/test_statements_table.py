@@ -29,6 +29,19 @@ def test_every_breach_by_a_server_has_a_test_or_a_reason():
         assert f"`{counter}`" in page, counter
 
 
+def test_the_troubles_name_tests_that_are_there():
+    """Each kind from A to Q has a test at least."""
+    rows = [line.split("|")[1:5] for line in (statements.TESTS / "TROUBLES.md").read_text().splitlines()]
+    kinds = {row[0].strip(): row[3] for row in rows if row and len(row[0].strip()) == 1}
+    assert "".join(kinds) == "ABCDEFGHIJKLMNOPQ"
+    for kind, cell in kinds.items():
+        for part in cell.split(";"):
+            file, _, names = part.partition(":")
+            text = (statements.TESTS / file.strip().strip("`")).read_text()
+            for name in names.split(","):
+                assert f"def {name.strip()}(" in text, (kind, name)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "statements.tsv").write_text("[MQTT-1.0.0-1]\tone\t\n[MQTT-1.0.0-2]\ttwo\tnot ours\n")
