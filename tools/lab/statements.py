@@ -45,9 +45,7 @@ def run(args):
     page = TESTS / "STATEMENTS.md"
     text = table(TESTS)
     page.write_text(text)
-    print(
-        f"{page.name}: {text.count(chr(10) + '| [MQTT-')} statements, {text.count('No test')} of them without a test"
-    )
+    print(f"{page.name}: {text.count(chr(10) + '| [MQTT-')} statements, {text.count('No test')} of them without a test")
     return 0
 
 
