@@ -1,0 +1,84 @@
+"""The broker's connections on CPython: its event loop calls when bytes have come, and once a turn to write."""
+
+import asyncio
+import time
+
+
+def ticks_ms():
+    return int(time.monotonic() * 1000) & 0x3FFFFFFF
+
+
+class Listener:
+    """Makes a connection(broker, write, close, address) of each connection that a Server accepts."""
+
+    def __init__(self, server, connection):
+        self.server = server
+        self.connection = connection
+        self.loop = asyncio.get_running_loop()
+        self._listening = None
+
+    async def start(self, host, port, ssl):
+        """Listen -> the port."""
+        self._listening = await self.loop.create_server(lambda: _Way(self), host, port, ssl=ssl, backlog=1024)
+        self.server.broker.on_output = self._turn
+        return self._listening.sockets[0].getsockname()[1]
+
+    def close(self):
+        self._listening.close()
+
+    def _turn(self):
+        self.loop.call_soon(self.server.flush)
+
+
+class _Way(asyncio.BufferedProtocol):
+    def __init__(self, listener):
+        self._listener = listener
+        self._transport = self._connection = None
+        self._is_full = False
+
+    def connection_made(self, transport):
+        self._transport = transport
+        server = self._listener.server
+        peer = transport.get_extra_info("peername") or ("?", 0)
+        # What a slow reader leaves behind waits in the link's buffer, which has a limit.
+        transport.set_write_buffer_limits(65536)
+        self._connection = self._listener.connection(
+            server.broker, self._write, transport.close, "%s:%s" % peer[:2]
+        )
+        # The event loop of Windows reads ahead into the buffer, so it cannot be shared.
+        shared = hasattr(self._listener.loop, "add_reader")
+        self._window = server.broker.window if shared else bytearray(len(server.broker.window))
+        self._connection.link.reader.window = self._window
+
+    def get_buffer(self, size):
+        return self._window
+
+    def buffer_updated(self, n):
+        connection = self._connection
+        connection.came(n)
+        if connection.held:
+            self._transport.pause_reading()
+
+    def _write(self, buf, offset, size):
+        if self._is_full:
+            return None
+        self._transport.write(bytes(buf) if size == len(buf) else bytes(memoryview(buf)[offset : offset + size]))
+        return size
+
+    def pause_writing(self):
+        self._is_full = True
+
+    def resume_writing(self):
+        self._is_full = False
+        connection = self._connection
+        connection.flush()
+        if connection.held:
+            connection.work()
+            if not connection.held:
+                self._transport.resume_reading()
+
+    def eof_received(self):
+        return False
+
+    def connection_lost(self, error):
+        self._connection.lost(error)
