@@ -9,25 +9,26 @@ def ticks_ms():
 
 
 class Listener:
-    """Makes a connection(broker, write, close, address) of each connection that a Server accepts."""
+    """Makes a connection(broker, write, close, address) of each connection that it accepts; flush(broker) writes."""
 
-    def __init__(self, server, connection):
-        self.server = server
+    def __init__(self, broker, connection, flush):
+        self.broker = broker
         self.connection = connection
+        self._flush = flush
         self.loop = asyncio.get_running_loop()
         self._listening = None
 
     async def start(self, host, port, ssl):
         """Listen -> the port."""
         self._listening = await self.loop.create_server(lambda: _Way(self), host, port, ssl=ssl, backlog=1024)
-        self.server.broker.on_output = self._turn
+        self.broker.on_output = self._turn
         return self._listening.sockets[0].getsockname()[1]
 
     def close(self):
         self._listening.close()
 
     def _turn(self):
-        self.loop.call_soon(self.server.flush)
+        self.loop.call_soon(self._flush, self.broker)
 
 
 class _Way(asyncio.BufferedProtocol):
@@ -38,16 +39,14 @@ class _Way(asyncio.BufferedProtocol):
 
     def connection_made(self, transport):
         self._transport = transport
-        server = self._listener.server
+        broker = self._listener.broker
         peer = transport.get_extra_info("peername") or ("?", 0)
         # What a slow reader leaves behind waits in the link's buffer, which has a limit.
         transport.set_write_buffer_limits(65536)
-        self._connection = self._listener.connection(
-            server.broker, self._write, transport.close, "%s:%s" % peer[:2]
-        )
+        self._connection = self._listener.connection(broker, self._write, transport.close, "%s:%s" % peer[:2])
         # The event loop of Windows reads ahead into the buffer, so it cannot be shared.
         shared = hasattr(self._listener.loop, "add_reader")
-        self._window = server.broker.window if shared else bytearray(len(server.broker.window))
+        self._window = broker.window if shared else bytearray(len(broker.window))
         self._connection.link.reader.window = self._window
 
     def get_buffer(self, size):

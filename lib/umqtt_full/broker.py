@@ -5,16 +5,16 @@ import sys
 
 from . import const
 from .codec import Message, to_payload, to_text
+from .codec_server import ServerReader
 from .errors import Full
 from .server import ServerProtocol
-from .codec_server import ServerReader
 from .session import Session
 from .topics import is_topic_filter, is_topic_name, matches
 
 _TICKS = const(0x3FFFFFFF)
 _REFUSED = const(0x80)
 
-_BOARD = sys.implementation.name == "micropython"
+_COMPUTER = sys.implementation.name != "micropython"
 
 # Every limit is a number: on a board, on a computer. docs/broker.md says what happens when one is met.
 _LIMITS = {
@@ -123,7 +123,7 @@ class Broker:
 
     def __init__(self, access=None, **limits):
         self.access = access
-        self.limits = {name: both[not _BOARD] for name, both in _LIMITS.items()}
+        self.limits = {name: both[_COMPUTER] for name, both in _LIMITS.items()}
         for name, most in limits.items():
             if name not in _LIMITS:
                 raise ValueError("Broker has no limit %r" % name)
@@ -143,7 +143,7 @@ class Broker:
         self.sessions = {}  # client id: ClientSession
         self.dropped = 0  # messages that found a queue full
         self.window = bytearray(limits["chunk"])  # the one that all connections read into
-        self._message = Message(limits["chunk"] + limits["max_packet"] if _BOARD else 0)
+        self._message = Message(0 if _COMPUTER else limits["chunk"] + limits["max_packet"])
         self._nobody = ClientSession(b"", True, limits)  # of a connection without a CONNECT
         self._connecting = []  # connections without a CONNECT, the oldest first
         self._names = {}  # topic filter without wildcards: {session: QoS granted}
@@ -208,7 +208,7 @@ class Broker:
             self.end(self._connecting[0], "no CONNECT yet, and others wait")
         reader = ServerReader(self.window, limits["max_packet"], self._message)
         # A board's memory stays in one piece if a buffer never grows.
-        buffer = bytearray(limits["output"] if _BOARD else _SMALL)
+        buffer = bytearray(_SMALL if _COMPUTER else limits["output"])
         link = ServerProtocol(self, self._nobody, reader, buffer)
         link.way = way
         link.address = address

@@ -1,11 +1,12 @@
-# The broker's pump: it listens, and moves the bytes of each connection. In this module and in no other of the broker the
-# program waits. On MicroPython one task reads a connection and one task writes to all; CPython's event loop calls
+# The broker's pump: it listens, and moves the bytes of each connection. This is the only module of the broker that
+# waits. On MicroPython one task reads a connection and one task writes to all; CPython's event loop calls
 # instead (_cpython_aio.py).
 
 import asyncio
 import sys
 
 from . import const
+from .broker import Broker as Broker
 from .errors import ProtocolError
 
 if sys.implementation.name == "micropython":
@@ -23,17 +24,18 @@ class Connection:
     # One connection: its link, and the way to move its bytes. write(buf, offset, size) -> how many bytes it took over;
     # None or 0: none now.
 
-    def __init__(self, broker, write, close, address):
+    def __init__(self, broker, write, close, address, clock=ticks_ms):
         self.broker = broker
         self._write = write
         self._close = close
+        self._clock = clock
         self.is_open = True
         self.held = False  # does what has come in wait for room to answer it?
-        self.link = broker.connected(ticks_ms(), self, address)
+        self.link = broker.connected(clock(), self, address)
 
     def came(self, n):
         # The first n bytes of the broker's window are new.
-        self.link.last_heard = ticks_ms()
+        self.link.last_heard = self._clock()
         self.link.reader.feed(n)
         self.work()
 
@@ -51,7 +53,7 @@ class Connection:
             self.broker.end(link, str(e.args[1]))  # [MQTT-4.8.0-1]
         except MemoryError:
             self.broker.end(link, "no memory left")
-        if not link.state or link.session.ready or link.used():
+        if not link.state or link.session.ready or link.unwritten():
             link.wake()
 
     def flush(self):
@@ -61,7 +63,7 @@ class Connection:
             return True
         try:
             while link.output():
-                now = ticks_ms()
+                now = self._clock()
                 n = self._write(link.out, link.off, link.end - link.off)
                 if not n:
                     if link.stalled < 0:
@@ -79,8 +81,24 @@ class Connection:
         # The connection has ended, or ends now.
         if self.is_open:
             self.is_open = False
-            self.broker.end(self.link, str(error) if error else "it said DISCONNECT" if not self.link.state else "it hung up")
+            why = str(error) if error else "it hung up" if self.link.state else "it said DISCONNECT"
+            self.broker.end(self.link, why)
             self._close()
+
+
+def flush(broker):
+    # Write to every connection that has something to be written -> the links that take no bytes now
+    links = broker.waiting
+    broker.waiting = []
+    stuck = []
+    for link in links:
+        link.is_waiting = False
+        way = link.way
+        if not way.flush():
+            stuck.append(link)
+        elif way.held:
+            way.work()
+    return stuck
 
 
 class Server:
@@ -89,7 +107,7 @@ class Server:
 
     def __init__(self, broker, host="127.0.0.1", port=0, ssl=None, allow_anonymous=False):
         if host not in _LOOPBACK and not broker.access and not allow_anonymous:
-            raise ValueError("without users the broker serves this computer only: give it an access, or allow_anonymous")
+            raise ValueError("without users the broker serves this computer only: give it users, or allow_anonymous")
         self.broker = broker
         self.host = host
         self.port = port or (8883 if ssl else 1883)
@@ -104,7 +122,7 @@ class Server:
             self._writer = asyncio.create_task(self._write())
             self.broker.on_output = self._output.set
         else:
-            self._server = Listener(self, Connection)
+            self._server = Listener(self.broker, Connection, flush)
             self.port = await self._server.start(self.host, self.port, self._ssl)
         self._ticker = asyncio.create_task(self._tick())
 
@@ -117,7 +135,7 @@ class Server:
         self._server.close()
         for link in list(broker.links):
             broker.end(link, "the broker stops")
-        self.flush()
+        flush(broker)
         broker.on_output = None
 
     async def run(self):
@@ -134,26 +152,13 @@ class Server:
             await asyncio.sleep(_TICK_S)
             self.broker.tick(ticks_ms())
 
-    def flush(self):
-        # Write to every connection that has something to be written -> those that take no bytes now
-        broker = self.broker
-        links = broker.waiting
-        broker.waiting = []
-        stuck = []
-        for link in links:
-            link.is_waiting = False
-            way = link.way
-            if not way.flush():
-                stuck.append(link)
-            elif way.held:
-                way.work()
-        return stuck
-
     # MicroPython
 
     async def _serve(self, stream, _):
         sock = stream.s
-        connection = Connection(self.broker, sock.write, stream.s.close, str(stream.get_extra_info("peername")))
+        peer = stream.get_extra_info("peername")
+        address = "%s:%s" % peer if isinstance(peer, tuple) else ""
+        connection = Connection(self.broker, sock.write, sock.close, address)
         window = self.broker.window
         try:
             while connection.is_open:
@@ -173,7 +178,7 @@ class Server:
         while True:
             await self._output.wait()
             self._output.clear()
-            stuck = self.flush()
+            stuck = flush(self.broker)
             if stuck:
                 await asyncio.sleep_ms(_RETRY_MS)
                 for link in stuck:

@@ -15,15 +15,16 @@
 
 from . import const
 from .codec import put_ack, put_header, put_publish
-from .codec_server import ServerReader, put_suback
+from .codec_server import put_suback
 from .errors import Full, protocol_error
 from .link import Link
 
 _CONNECT = const(0x10)
 _CONNACK = const(0x20)
 _PUBLISH = const(0x30)
-_SUBSCRIBE = const(0x80)
-_UNSUBSCRIBE = const(0xA0)
+_PUBACK = const(0x40)
+_SUBSCRIBE_KIND = const(0x80)
+_UNSUBSCRIBE_KIND = const(0xA0)
 _UNSUBACK = const(0xB0)
 _PINGREQ = const(0xC0)
 _PINGRESP = const(0xD0)
@@ -31,6 +32,7 @@ _PINGRESP = const(0xD0)
 _CLOSED = const(0)
 _CONNECTING = const(1)
 _UP = const(2)
+_TICKS = const(0x3FFFFFFF)
 _SPARE = const(4)  # bytes at the buffer's end that put_publish leaves free
 
 
@@ -42,8 +44,6 @@ class ServerProtocol(Link):
     wrote = Link.wrote
     handle = Link.handle
     call = Link.call
-    _message = Link._message
-    _hand_over = Link._hand_over
 
     def __init__(self, broker, session, reader, buffer):
         self.broker = broker
@@ -86,8 +86,8 @@ class ServerProtocol(Link):
             self.buffer.extend(bytes(min(most - len(self.buffer), max(more, len(self.buffer)))))
         return True
 
-    def used(self):
-        # Does something wait in the buffer?
+    def unwritten(self):
+        # -> how many bytes wait in the buffer
         return self._used
 
     def send(self, topic_name, payload, retain):
@@ -113,17 +113,8 @@ class ServerProtocol(Link):
             if self.asking:
                 self.asking = self.put_asked()
             session = self.session
-            store = session.store
-            while session.ready:
-                slot = session.next_slot()
-                if slot < 0:
-                    break
-                topic_name, payload = store.messages[slot]
-                if not self.room(len(topic_name) + len(payload) + 9):
-                    break
-                self._used = put_publish(self.buffer, self._used, store.heads[slot], topic_name, payload, slot)
-                store.tried(slot)
-                session.sent += 1
+            if session.ready:
+                self._put_stored(session, session.store)
         if self._used:
             self.session.store.sync()
             self.out = self.buffer
@@ -133,6 +124,24 @@ class ServerProtocol(Link):
         if len(self.buffer) > self._small:
             self.buffer[self._small :] = b""
         return False
+
+    def _put_stored(self, session, store):
+        # As many stored packets as the window lets through and the buffer takes
+        buffer = self.buffer
+        heads = store.heads
+        used = self._used
+        while True:
+            slot = session.next_slot()
+            if slot < 0:
+                break
+            topic_name, payload = store.messages[slot]
+            size = used + len(topic_name) + len(payload) + 13
+            if size > len(buffer) and not self.room(size - self._used):
+                break
+            used = put_publish(buffer, used, heads[slot], topic_name, payload, slot)
+            heads[slot] |= 8  # DUP, for the next time
+            session.sent += 1
+        self._used = used
 
     def put_asked(self):
         # Send retained messages of new subscriptions -> are there more? Each is looked up only now, so that no old
@@ -170,9 +179,9 @@ class ServerProtocol(Link):
                 raise self.not_first(kind)
             self._connect(reader.connect)
             reader.connect = None
-        elif kind == _SUBSCRIBE:
+        elif kind == _SUBSCRIBE_KIND:
             self._subscribe(reader.filters)
-        elif kind == _UNSUBSCRIBE:
+        elif kind == _UNSUBSCRIBE_KIND:
             for topic_filter in reader.filters:
                 self.broker.revoke(self, topic_filter)
             self._need(4)
@@ -185,7 +194,7 @@ class ServerProtocol(Link):
 
     def _need(self, size):
         if not self.room(size):
-            raise protocol_error(_SUBSCRIBE, "no room for its answer: the client does not read")
+            raise protocol_error(_SUBSCRIBE_KIND, "no room for its answer: the client does not read")
 
     def _connect(self, connect):
         code, present = self.broker.welcome(self, connect)
@@ -220,6 +229,15 @@ class ServerProtocol(Link):
 
     def deliver(self, m):
         self.broker.deliver(self, m)
+
+    def _message(self, m):
+        # As Link._message(), without what a callback that raises needs: deliver() runs no callback of a client.
+        session = self.session
+        if m.qos == 2 and not session.accepts(m):
+            return session.handed_over(m)
+        self.messages = self.messages + 1 & _TICKS
+        self.broker.deliver(self, m)
+        return session.handed_over(m) if m.qos == 2 else _PUBACK
 
     def part(self, m):
         # The message is shared with other links, which come between its parts.
