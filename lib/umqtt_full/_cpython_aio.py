@@ -43,14 +43,15 @@ class _Way(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername") or ("?", 0)
         # What a slow reader leaves behind waits in the link's buffer, which has a limit.
         transport.set_write_buffer_limits(65536)
-        self._connection = self._listener.connection(broker, self._write, transport.close, "%s:%s" % peer[:2])
+        self._connection = self._listener.connection(broker, self._write, self._close, "%s:%s" % peer[:2])
         # The event loop of Windows reads ahead into the buffer, so it cannot be shared.
         shared = hasattr(self._listener.loop, "add_reader")
         self._window = broker.window if shared else bytearray(len(broker.window))
         self._connection.link.reader.window = self._window
+        self._view = memoryview(self._window)  # asyncio's TLS takes slices of it
 
     def get_buffer(self, size):
-        return self._window
+        return self._view
 
     def buffer_updated(self, n):
         connection = self._connection
@@ -63,6 +64,12 @@ class _Way(asyncio.BufferedProtocol):
             return None
         self._transport.write(bytes(buf) if size == len(buf) else bytes(memoryview(buf)[offset : offset + size]))
         return size
+
+    def _close(self):
+        if self._is_full:
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def pause_writing(self):
         self._is_full = True

@@ -131,10 +131,11 @@ class Broker:
                 raise ValueError("limit %s must be a number of at least 1" % name)
             self.limits[name] = most
         limits = self.limits
+        # The largest packet always fits, and so do the PUBRELs that a connection begins with.
         for name in ("output", "queue_bytes"):
-            limits[name] = max(limits[name], limits["max_packet"] + 16)
-        if not 64 <= limits["max_packet"] >= 8 * limits["inflight"] or not 16 <= limits["chunk"]:
-            raise ValueError("limits: max_packet >= 64 and 8 * inflight, chunk >= 16")
+            limits[name] = max(limits[name], limits["max_packet"] + 16, 4 * limits["inflight"] + 16)
+        if limits["max_packet"] < 64 or limits["chunk"] < 16:
+            raise ValueError("limits: max_packet >= 64, chunk >= 16")
         if limits["queue"] > 60000:
             raise ValueError("limits: queue <= 60000")  # there are 65535 packet ids
         self.on_event = self.on_output = None
@@ -382,6 +383,9 @@ class Broker:
         # -> ((session, QoS granted), ...) for a message that this link publishes; None: it may not
         if self.access and not self.access.may_publish(link.user, link.client_id, topic_name):
             self.tell("refused", link, "messages to %s: no rule allows it" % topic_name.decode())
+            return None
+        if topic_name[:5] == b"$SYS/":  # these are the broker's own (4.7.2)
+            self.tell("refused", link, "messages to %s" % topic_name.decode())
             return None
         return self._receivers(topic_name)
 

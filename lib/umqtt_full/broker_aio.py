@@ -16,6 +16,7 @@ else:
 
 _BOARD = sys.implementation.name == "micropython"
 _TICK_S = 0.5
+_UP = const(2)
 _RETRY_MS = const(20)  # between two tries to write to a client that takes no bytes
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -35,9 +36,10 @@ class Connection:
 
     def came(self, n):
         # The first n bytes of the broker's window are new.
-        self.link.last_heard = self._clock()
         self.link.reader.feed(n)
         self.work()
+        if self.link.state == _UP:  # until CONNECT is here a slow one gains no time
+            self.link.last_heard = self._clock()
 
     def work(self):
         # Take the packets that are here.
@@ -66,6 +68,8 @@ class Connection:
                 now = self._clock()
                 n = self._write(link.out, link.off, link.end - link.off)
                 if not n:
+                    if not link.state:
+                        break  # it has ended, and does not even take its last bytes
                     if link.stalled < 0:
                         link.stalled = now
                     return False

@@ -77,7 +77,8 @@ subscribe home/%u/+
 def test_rules():
     access = Access("", _RULES)
     for user, verb, topic, allowed in (
-        (None, "publish", "node/c/x", True), (None, "publish", "node/other/x", False), (None, "subscribe", "cmd/c", True),
+        (None, "publish", "node/c/x", True), (None, "publish", "node/other/x", False),
+        (None, "subscribe", "cmd/c", True),
         (None, "subscribe", "cmd/+", False), (None, "subscribe", "node/c/x", False),
         ("anna", "publish", "any", True), ("anna", "publish", "cmd/stop", False),
         ("anna", "subscribe", "#", True),
