@@ -89,8 +89,10 @@ class SharedStore:
 class ClientSession(Session):
     # The session of one client id. It outlives its connections if it is not clean.
 
-    def __init__(self, client_id, clean, limits):
+    def __init__(self, client_id, clean, limits, counts=None):
         super().__init__(SharedStore(limits), limits["inflight"], limits["received"])
+        if counts:
+            self.counts = counts  # one for all sessions of a broker
         self.client_id = client_id
         self.clean = clean
         self.link = None  # the connection; None: the client is away
@@ -146,6 +148,7 @@ class Broker:
         self.window = bytearray(limits["chunk"])  # the one that all connections read into
         self._message = Message(0 if _COMPUTER else limits["chunk"] + limits["max_packet"])
         self._nobody = ClientSession(b"", True, limits)  # of a connection without a CONNECT
+        self.counts = self._nobody.counts
         self._connecting = []  # connections without a CONNECT, the oldest first
         self._names = {}  # topic filter without wildcards: {session: QoS granted}
         self._wild = {}  # the same with wildcards
@@ -297,7 +300,7 @@ class Broker:
         if old and connect.clean:
             self._forget(old)  # [MQTT-3.1.2-6]
             old = None
-        session = old or ClientSession(client_id, connect.clean, limits)
+        session = old or ClientSession(client_id, connect.clean, limits, self.counts)
         self.sessions[client_id] = session
         session.link = link
         link.session = session

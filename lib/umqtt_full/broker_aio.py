@@ -46,7 +46,8 @@ class Connection:
         link = self.link
         handle = link.handle
         try:
-            while True:
+            kind = 0
+            while link.state:
                 kind = handle()
                 if kind <= 0 and (not kind or not link.room(4) and not self.flush()):
                     break
@@ -110,7 +111,8 @@ class Server:
     is open to a network and the broker knows no users, unless allow_anonymous is set. ssl: an SSLContext for TLS."""
 
     def __init__(self, broker, host="127.0.0.1", port=0, ssl=None, allow_anonymous=False):
-        if host not in _LOOPBACK and not broker.access and not allow_anonymous:
+        is_open = not broker.access or broker.access.anonymous
+        if host not in _LOOPBACK and is_open and not allow_anonymous:
             raise ValueError("without users the broker serves this computer only: give it users, or allow_anonymous")
         self.broker = broker
         self.host = host

@@ -22,7 +22,6 @@ from .link import Link
 _CONNECT = const(0x10)
 _CONNACK = const(0x20)
 _PUBLISH = const(0x30)
-_PUBACK = const(0x40)
 _SUBSCRIBE_KIND = const(0x80)
 _UNSUBSCRIBE_KIND = const(0xA0)
 _UNSUBACK = const(0xB0)
@@ -32,7 +31,6 @@ _PINGRESP = const(0xD0)
 _CLOSED = const(0)
 _CONNECTING = const(1)
 _UP = const(2)
-_TICKS = const(0x3FFFFFFF)
 _SPARE = const(4)  # bytes at the buffer's end that put_publish leaves free
 
 
@@ -229,15 +227,6 @@ class ServerProtocol(Link):
 
     def deliver(self, m):
         self.broker.deliver(self, m)
-
-    def _message(self, m):
-        # As Link._message(), without what a callback that raises needs: deliver() runs no callback of a client.
-        session = self.session
-        if m.qos == 2 and not session.accepts(m):
-            return session.handed_over(m)
-        self.messages = self.messages + 1 & _TICKS
-        self.broker.deliver(self, m)
-        return session.handed_over(m) if m.qos == 2 else _PUBACK
 
     def part(self, m):
         # The message is shared with other links, which come between its parts.
