@@ -29,7 +29,7 @@ _USES = {
     "secure": f"{_CLIENT}from umqtt_full.secure import context\ncontext(True, {{'cert_reqs': 0}})\n",
     "journal": "from umqtt_full import MQTTClient\nfrom umqtt_full.journal import Journal\nimport umqtt_full.rtc\n"
     f'client = MQTTClient("built", "127.0.0.1", port, store=Journal("box"))\n{_CONNECT}',
-    "broker": """
+    "broker": r"""
 import asyncio
 from umqtt_full.access import Access
 from umqtt_full.broker_aio import Broker, Server
@@ -95,8 +95,9 @@ def test_each_package_alone_does_what_it_is_for(name, compiled, built, micropyth
     for path, url in json.loads((folder / f"{name}.json").read_text())["urls"]:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(folder / url, tmp_path / path)
+    (tmp_path / "use.py").write_text(f"port, free = {broker.port}, {free_port()}\n{_USES[name]}print('done')")
     said = subprocess.run(
-        [*micropython, "-c", f"port, free = {broker.port}, {free_port()}\n{_USES[name]}print('done')"],
+        [*micropython, "use.py"],
         cwd=tmp_path,
         env=os.environ | {"MICROPYPATH": ":.frozen"},
         capture_output=True,
