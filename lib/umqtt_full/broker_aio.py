@@ -162,23 +162,34 @@ class Server:
 
     async def _serve(self, stream, _):
         sock = stream.s
+        task = asyncio.current_task()
+
+        def close():
+            # The task that reads must wake first: the poller would go on with the number of a closed socket, which the
+            # next connection gets.
+            if asyncio.current_task() is not task:
+                task.cancel()
+
         peer = stream.get_extra_info("peername")
         address = "%s:%s" % peer if isinstance(peer, tuple) else ""
-        connection = Connection(self.broker, sock.write, sock.close, address)
+        connection = Connection(self.broker, sock.write, close, address)
         window = self.broker.window
+        error = None
         try:
             while connection.is_open:
                 n = await stream.readinto(window)
                 if n == 0:
                     break
-                if n:
+                if n and connection.is_open:
                     connection.came(n)
                 while connection.held and connection.is_open:
                     await asyncio.sleep_ms(_RETRY_MS)
-            error = None
+        except asyncio.CancelledError:
+            pass
         except OSError as e:
             error = e
         connection.lost(error)
+        sock.close()
 
     async def _write(self):
         while True:

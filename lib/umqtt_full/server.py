@@ -89,7 +89,9 @@ class ServerProtocol(Link):
         return self._used
 
     def send(self, topic_name, payload, retain):
-        # Put a PUBLISH of QoS 0 -> was it taken?
+        # Put a PUBLISH of QoS 0 -> was it taken? Stored packets that may go out go before it.
+        if self.session.ready:
+            self._put_stored(self.session, self.session.store)
         used = self._used
         buffer = self.buffer
         size = used + len(topic_name) + len(payload) + 11

@@ -100,6 +100,7 @@ def test_a_client_id_cannot_widen_a_rule():
 
 
 def test_a_broker_with_users_and_rules():
+    """[MQTT-3.3.5-2]"""
     rig = Rig(Access("anna:" + hashed(b"secret", "pbkdf2"), _RULES))
     for what, code in (
         ({}, 5),
