@@ -27,6 +27,7 @@ _INSIDE = r"""
 umqtt_full\.(_cpython|_cpython_aio|base|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.broker\.(ClientSession|Local|SharedStore|Broker\.(call_local|deliver|grant|receivers|revoke|tell|welcome))
 umqtt_full\.broker_aio\.(Connection|flush)
+umqtt_full\.outbox\.Outbox\.drain
 umqtt_full\.client\.MQTTClient\.(extend|progress)
 umqtt_full\.codec\.(Reader|is_utf8|put_\w+|shown|to_\w+)
 umqtt_full\.errors\.protocol_error

@@ -46,6 +46,7 @@ PACKAGES = {
     "client": (CLIENT, ()),
     "robust": (CLIENT, ("robust",)),
     "secure": (CLIENT, ("secure",)),
+    "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
     "broker": (CLIENT, ("access", "broker", "broker_aio", "codec_server", "server")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
