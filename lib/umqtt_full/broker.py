@@ -28,7 +28,7 @@ _LIMITS = {
     "retained": (32, 100000),  # retained messages
     "retained_bytes": (8192, 64000000),  # their topic names and payloads
     "max_packet": (512, 1048576),  # bytes of one packet
-    "output": (1024, 4194304),  # bytes that wait for one slow reader
+    "output": (528, 4194304),  # bytes that wait for one slow reader
     "stall_ms": (30000, 60000),  # how long a client may take no bytes
     "connecting": (2, 200),  # connections without a CONNECT yet
     "connect_ms": (5000, 10000),  # how long a CONNECT may take
@@ -213,9 +213,9 @@ class Broker:
         reader = ServerReader(self.window, limits["max_packet"], self._message)
         # A board's memory stays in one piece if a buffer never grows.
         buffer = bytearray(_SMALL if _COMPUTER else limits["output"])
-        link = ServerProtocol(self, self._nobody, reader, buffer)
-        link.way = way
-        link.address = address
+        link = ServerProtocol(self, self._nobody, reader, buffer, way)
+        if address:
+            link.address = address
         link.last_heard = now
         self.links.add(link)
         self._connecting.append(link)

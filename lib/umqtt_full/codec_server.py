@@ -52,6 +52,7 @@ class ServerReader(Reader):
         self.window = window
         self.max_packet = max_packet
         self.message = message
+        self.seen = bytearray()  # it grows to the names that come
         self.connect = None  # of CONNECT: a Connect
         self.filters = ()  # of SUBSCRIBE: (topic filter, QoS) in their order; of UNSUBSCRIBE the topic filters
 

@@ -43,22 +43,24 @@ class ServerProtocol(Link):
     handle = Link.handle
     call = Link.call
 
-    def __init__(self, broker, session, reader, buffer):
+    # What differs from these is set on the link itself: a connection that needs little keeps little.
+    client_id = b""
+    user = None
+    address = ""  # where the client connects from, for the log
+    will = None
+    topic_name = b""  # of the last message, as bytes that all its receivers share
+    receivers = ()  # of messages with this topic name
+    is_waiting = False  # is this link in broker.waiting?
+    stalled = -1  # since when the transport takes no bytes; -1: it does
+    dropped = 0  # messages of QoS 0 that found no room
+    _retained = ()  # (topic name, QoS) of the retained messages that are still to be sent
+    _large = (0, 0)  # QoS and packet id of the PUBLISH over max_packet that is coming in
+
+    def __init__(self, broker, session, reader, buffer, way):
         self.broker = broker
-        self.client_id = b""
-        self.user = None
-        self.address = ""  # where the client connects from, for the log
-        self.will = None
-        self.way = None  # the pump's object for this connection
+        self.way = way  # the pump's object for this connection
         self.patience_ms = broker.limits["connect_ms"]  # the longest silence; 0: any
-        self.topic_name = b""  # of the last message, as bytes that all its receivers share
-        self.receivers = ()
-        self.is_waiting = False  # is this link in broker.waiting?
-        self.stalled = -1  # since when the transport takes no bytes; -1: it does
-        self.dropped = 0  # messages of QoS 0 that found no room
         self._small = len(buffer)
-        self._retained = []  # (topic name, QoS) of the retained messages that are still to be sent
-        self._large = 0, 0  # QoS and packet id of the PUBLISH over max_packet that is coming in
         super().__init__(session, reader, buffer)
         self.state = _CONNECTING
 
@@ -217,6 +219,8 @@ class ServerProtocol(Link):
 
     def owe(self, topic_name, qos):
         # A retained message is to be sent, at this QoS at most.
+        if not self._retained:
+            self._retained = []
         self._retained.append((topic_name, qos))
         self.asking = True
 
