@@ -43,8 +43,9 @@ class SharedStore:
     # Unfinished packets in memory, as store.RamStore keeps them for a client. Here a slot is the packet id itself, and
     # the receivers of a message share its topic name and payload.
 
-    def __init__(self, limits):
-        self._limits = limits
+    def __init__(self, most, most_bytes):
+        self._most = most
+        self._most_bytes = most_bytes
         self.packet_ids = {}
         self.heads = {}
         self.messages = {}  # packet id: (topic name, payload)
@@ -54,8 +55,7 @@ class SharedStore:
 
     def put(self, packet_id, head, topic_name, payload):
         size = self.size + len(topic_name) + len(payload)
-        limits = self._limits
-        if len(self.packet_ids) >= limits["queue"] or size > limits["queue_bytes"]:
+        if len(self.packet_ids) >= self._most or size > self._most_bytes:
             raise Full(0, "queue is full")
         self.size = size
         self.messages[packet_id] = topic_name, payload
@@ -68,16 +68,17 @@ class SharedStore:
 
     def release(self, place):
         slot = self.publishes.pop(place)
-        self._drop(slot)
         self.pubrels.append(slot)
+        self._drop(slot)
 
     def free(self, queue, place):
         slot = queue.pop(place)
         del self.packet_ids[slot]
-        if slot in self.messages:
+        if queue is self.publishes:
             self._drop(slot)
 
     def _drop(self, slot):
+        # Its PUBLISH is not sent again.
         topic_name, payload = self.messages.pop(slot)
         del self.heads[slot]
         self.size -= len(topic_name) + len(payload)
@@ -90,7 +91,8 @@ class ClientSession(Session):
     # The session of one client id. It outlives its connections if it is not clean.
 
     def __init__(self, client_id, clean, limits, counts=None):
-        super().__init__(SharedStore(limits), limits["inflight"], limits["received"])
+        store = SharedStore(limits["queue"], limits["queue_bytes"])
+        super().__init__(store, limits["inflight"], limits["received"])
         if counts:
             self.counts = counts  # one for all sessions of a broker
         self.client_id = client_id
@@ -415,15 +417,8 @@ class Broker:
             return
         if m.retain:
             self._keep(link.topic_name, bytes(m.payload), m.qos)
-        if m.qos:
-            self._hand_on(receivers, link.topic_name, bytes(m.payload) if receivers else b"", m.qos)
-            return
-        topic_name = link.topic_name
-        payload = m.payload
-        for session, _ in receivers:
-            to = session.link
-            if to:
-                to.send(topic_name, payload, False)  # [MQTT-3.3.1-9]
+        if receivers:
+            self._hand_on(receivers, link.topic_name, bytes(m.payload) if m.qos else m.payload, m.qos)
 
     def _publish(self, topic_name, payload, qos, retain):
         if retain:
@@ -431,7 +426,7 @@ class Broker:
         self._hand_on(self._receivers(topic_name), topic_name, payload, qos)
 
     def _hand_on(self, receivers, topic_name, payload, qos):
-        # To each receiver, at the lower of the two QoS [MQTT-3.8.4-6]
+        # To each receiver, at the lower of the two QoS [MQTT-3.8.4-6], without retain [MQTT-3.3.1-9]
         for session, granted in receivers:
             to = session.link
             if qos and granted:

@@ -130,20 +130,20 @@ class ServerProtocol(Link):
     def _put_stored(self, session, store):
         # As many stored packets as the window lets through and the buffer takes
         buffer = self.buffer
+        messages = store.messages
         heads = store.heads
-        used = self._used
-        while True:
-            slot = session.next_slot()
-            if slot < 0:
-                break
-            topic_name, payload = store.messages[slot]
+        slot = session.next_slot()
+        while slot >= 0:
+            topic_name, payload = messages[slot]
+            used = self._used
             size = used + len(topic_name) + len(payload) + 13
-            if size > len(buffer) and not self.room(size - self._used):
+            if size > len(buffer) and not self.room(size - used):
                 break
-            used = put_publish(buffer, used, heads[slot], topic_name, payload, slot)
-            heads[slot] |= 8  # DUP, for the next time
+            head = heads[slot]
+            self._used = put_publish(buffer, used, head, topic_name, payload, slot)
+            heads[slot] = head | 8  # DUP, for the next time
             session.sent += 1
-        self._used = used
+            slot = session.next_slot()
 
     def put_asked(self):
         # Send retained messages of new subscriptions -> are there more? Each is looked up only now, so that no old
