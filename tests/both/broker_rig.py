@@ -120,6 +120,11 @@ class Raw:
         self._got = b""
         return found
 
+    def take_bytes(self):
+        """Forget what came."""
+        self.rig.flush()
+        self._got = b""
+
     def hang_up(self):
         """The connection breaks."""
         self.connection.lost(None)
