@@ -43,6 +43,8 @@ class SharedStore:
     # Unfinished packets in memory, as store.RamStore keeps them for a client. Here a slot is the packet id itself, and
     # the receivers of a message share its topic name and payload.
 
+    journal = None  # where it is kept; None: in memory only
+
     def __init__(self, most, most_bytes):
         self._most = most
         self._most_bytes = most_bytes
@@ -84,14 +86,18 @@ class SharedStore:
         self.size -= len(topic_name) + len(payload)
 
     def sync(self, now=False):
-        pass
+        # Bytes are about to go out: what they acknowledge must be durable.
+        if self.journal:
+            self.journal.sync()
 
 
 class ClientSession(Session):
     # The session of one client id. It outlives its connections if it is not clean.
 
+    Store = SharedStore
+
     def __init__(self, client_id, clean, limits, counts=None):
-        store = SharedStore(limits["queue"], limits["queue_bytes"])
+        store = self.Store(limits["queue"], limits["queue_bytes"])
         super().__init__(store, limits["inflight"], limits["received"])
         if counts:
             self.counts = counts  # one for all sessions of a broker
@@ -109,7 +115,7 @@ class Local:
     def __init__(self, broker, topic_filter, callback):
         self._broker = broker
         self._callback = callback
-        self.subscriptions = {topic_filter: 0}
+        self.subscriptions = {}
         self.link = self
 
     def send(self, topic_name, payload, retain):
@@ -119,13 +125,14 @@ class Local:
 class Broker:
     """A broker for MQTT 3.1.1, apart from its connections, which broker_aio.Server moves.
 
-    access: an access.Access, which knows users and their rules; None: every client may do everything. All other
+    access: an access.Access, which knows users and their rules; None: every client may do everything. journal: a
+    broker_journal.BrokerJournal, which keeps sessions and retained messages; None: they end with the broker. All other
     arguments are limits, by name (docs/broker.md has the table and the defaults); ValueError for one that cannot be.
 
     on_event(event, client_id, words): a callable for the program's log, all str.
     """
 
-    def __init__(self, access=None, **limits):
+    def __init__(self, access=None, journal=None, **limits):
         self.access = access
         self.limits = {name: both[_COMPUTER] for name, both in _LIMITS.items()}
         for name, most in limits.items():
@@ -155,13 +162,16 @@ class Broker:
         self._names = {}  # topic filter without wildcards: {session: QoS granted}
         self._wild = {}  # the same with wildcards
         self._routes = {}  # topic name: ((session, QoS granted), ...)
-        self._retained = {}  # topic name: (payload, QoS)
+        self.retained_messages = {}  # topic name: (payload, QoS)
         self.retained_bytes = 0
         self._made_up = 0  # client ids given out
         self._ticks = 0
         self._ms = self._seconds = 0  # since the broker began
         self._local = Message(0)
         self._later = None  # local messages that came while a callback runs; None: none runs
+        self.journal = journal
+        if journal:
+            journal.load(self)
 
     # The program's own messages
 
@@ -176,8 +186,8 @@ class Broker:
         goes out when it has returned; what it raises is told by on_event."""
         topic_filter = bytes(to_text(topic_filter, "topic filter", is_topic_filter))
         local = Local(self, topic_filter, callback)
-        self._register(local, topic_filter, 0)
-        for topic_name, kept in list(self._retained.items()):
+        self.register(local, topic_filter, 0)
+        for topic_name, kept in list(self.retained_messages.items()):
             if matches(topic_filter, topic_name):
                 local.send(topic_name, kept[0], True)
         return local
@@ -235,7 +245,7 @@ class Broker:
             session.link = None
             session.left_at = self._seconds
             if session.clean:
-                self._forget(session)
+                self.forget(session)
         link.close()
         self.tell("disconnected" if link.client_id else "refused", link, why)
         will = link.will
@@ -256,12 +266,17 @@ class Broker:
                 self.end(link, "nothing came for %d s" % (patience // 1000))  # [MQTT-3.1.2-24]
             elif link.stalled >= 0 and (now - link.stalled) & _TICKS >= self.limits["stall_ms"]:
                 self.end(link, "it took no bytes for %d s" % (self.limits["stall_ms"] // 1000))
+        if self.journal:
+            try:
+                self.journal.sync()
+            except OSError as e:
+                self._say("error", "", str(e))
         expiry = self.limits["expiry_s"]
         if expiry:
             for session in list(self.sessions.values()):
                 if not session.link and self._seconds - session.left_at >= expiry:
                     self._say("expired", session.client_id.decode(), "its session, after %d s" % expiry)
-                    self._forget(session)
+                    self.forget(session)
 
     def welcome(self, link, connect):
         # CONNECT came in -> (return code, is a session present?)
@@ -300,10 +315,9 @@ class Broker:
             self.end(old.link, "another connection has its client id")  # [MQTT-3.1.4-2]
             old = self.sessions.get(client_id)
         if old and connect.clean:
-            self._forget(old)  # [MQTT-3.1.2-6]
+            self.forget(old)  # [MQTT-3.1.2-6]
             old = None
-        session = old or ClientSession(client_id, connect.clean, limits, self.counts)
-        self.sessions[client_id] = session
+        session = old or self.make_session(client_id, connect.clean)
         session.link = link
         link.session = session
         link.will = connect.will
@@ -314,6 +328,17 @@ class Broker:
             % (link.address, connect.keepalive, "clean" if connect.clean else "resumed" if old else "new session"),
         )
         return 0, old is not None  # [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+
+    def make_session(self, client_id, clean):
+        """A new session of this client id."""
+        journal = self.journal
+        if journal and not clean:
+            session = journal.make_session(client_id, self.limits, self.counts)
+        else:
+            session = ClientSession(client_id, clean, self.limits, self.counts)
+            session.store.journal = journal
+        self.sessions[client_id] = session
+        return session
 
     def _new_id(self):
         while True:
@@ -333,33 +358,39 @@ class Broker:
         if topic_filter not in session.subscriptions and len(session.subscriptions) >= self.limits["subscriptions"]:
             self.tell("refused", link, "subscription %s: it has too many" % topic_filter.decode())
             return _REFUSED
-        session.subscriptions[topic_filter] = qos
-        self._register(session, topic_filter, qos)
-        if self._retained:
+        self.register(session, topic_filter, qos)
+        if self.journal and not session.clean:
+            self.journal.subscribed(session, topic_filter, qos)
+        if self.retained_messages:
             if b"+" in topic_filter or b"#" in topic_filter:
-                for topic_name in self._retained:
+                for topic_name in self.retained_messages:
                     if matches(topic_filter, topic_name):
                         link.owe(topic_name, qos)
-            elif topic_filter in self._retained:
+            elif topic_filter in self.retained_messages:
                 link.owe(topic_filter, qos)
         return qos
 
     def revoke(self, link, topic_filter):
         # UNSUBSCRIBE came in
-        if link.session.subscriptions.pop(topic_filter, None) is not None:
-            self._unregister(link.session, topic_filter)
+        session = link.session
+        if topic_filter in session.subscriptions:
+            self.unregister(session, topic_filter)
+            if self.journal and not session.clean:
+                self.journal.unsubscribed(session, topic_filter)
 
     def _filters(self, topic_filter):
         return self._wild if b"+" in topic_filter or b"#" in topic_filter else self._names
 
-    def _register(self, session, topic_filter, qos):
+    def register(self, session, topic_filter, qos):
+        session.subscriptions[topic_filter] = qos
         filters = self._filters(topic_filter)
         if topic_filter not in filters:
             filters[topic_filter] = {}
         filters[topic_filter][session] = qos
         self._routes_changed()
 
-    def _unregister(self, session, topic_filter):
+    def unregister(self, session, topic_filter):
+        del session.subscriptions[topic_filter]
         filters = self._filters(topic_filter)
         sessions = filters[topic_filter]
         del sessions[session]
@@ -374,13 +405,14 @@ class Broker:
 
     def _leave(self, session):
         # End all subscriptions of this session
-        for topic_filter in session.subscriptions:
-            self._unregister(session, topic_filter)
-        session.subscriptions = {}
+        for topic_filter in list(session.subscriptions):
+            self.unregister(session, topic_filter)
 
-    def _forget(self, session):
+    def forget(self, session):
         self._leave(session)
         del self.sessions[session.client_id]
+        if self.journal and not session.clean:
+            self.journal.forgotten(session)
 
     # Messages
 
@@ -416,13 +448,13 @@ class Broker:
         if receivers is None:
             return
         if m.retain:
-            self._keep(link.topic_name, bytes(m.payload), m.qos)
+            self.keep(link.topic_name, bytes(m.payload), m.qos)
         if receivers:
             self._hand_on(receivers, link.topic_name, bytes(m.payload) if m.qos else m.payload, m.qos)
 
     def _publish(self, topic_name, payload, qos, retain):
         if retain:
-            self._keep(topic_name, payload, qos)
+            self.keep(topic_name, payload, qos)
         self._hand_on(self._receivers(topic_name), topic_name, payload, qos)
 
     def _hand_on(self, receivers, topic_name, payload, qos):
@@ -444,21 +476,23 @@ class Broker:
 
     def retained(self, topic_name):
         """-> (payload, qos) of the retained message of a topic, or None."""
-        return self._retained.get(topic_name)
+        return self.retained_messages.get(topic_name)
 
-    def _keep(self, topic_name, payload, qos):
+    def keep(self, topic_name, payload, qos):
         # Keep a retained message in place of the one before [MQTT-3.3.1-5]; an empty one only removes that
         # [MQTT-3.3.1-10] [MQTT-3.3.1-11].
-        before = self._retained.pop(topic_name, None)
+        if self.journal:
+            self.journal.retained(topic_name, payload, qos)
+        before = self.retained_messages.pop(topic_name, None)
         if before:
             self.retained_bytes -= len(topic_name) + len(before[0])
         if not payload:
             return
         size = self.retained_bytes + len(topic_name) + len(payload)
-        if len(self._retained) >= self.limits["retained"] or size > self.limits["retained_bytes"]:
+        if len(self.retained_messages) >= self.limits["retained"] or size > self.limits["retained_bytes"]:
             self._say("dropped", "", "retained message of %s: there is no room for more" % topic_name.decode())
             return
-        self._retained[topic_name] = payload, qos
+        self.retained_messages[topic_name] = payload, qos
         self.retained_bytes = size
 
     # Telling the program

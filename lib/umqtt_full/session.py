@@ -46,6 +46,13 @@ class Ranges:
                 return i
         return -1
 
+    def ids(self):
+        # -> all of them, in a list
+        found = []
+        for i in range(0, self._used, 2):
+            found.extend(range(self._ends[i], self._ends[i + 1] + 1))
+        return found
+
     def is_full(self):
         return self._used >= 2 * self.most
 

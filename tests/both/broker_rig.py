@@ -5,6 +5,7 @@ from emulation.link import Clock, Emulated
 from umqtt_full import MQTTClient
 from umqtt_full.broker import Broker
 from umqtt_full.broker_aio import Connection, flush
+from umqtt_full.broker_journal import BrokerJournal
 
 
 def connect_packet(client_id=b"raw", clean=True, keepalive=0, will=None, user=None, password=None, level=4):
@@ -28,12 +29,75 @@ def subscribe_packet(packet_id, *filters):
     return packet(0x82, two(packet_id) + b"".join([field(name) + bytes((qos,)) for name, qos in filters]))
 
 
+class Files:
+    """A filesystem in memory for a BrokerJournal. names: {name: content}. room: how many bytes still fit (None: any
+    number). on_write(name, data) is called before each write."""
+
+    def __init__(self, names=None):
+        self.names = {name: bytearray(content) for name, content in (names or {}).items()}
+        self.room = None
+        self.flushes = 0
+        self.on_write = None
+
+    def journal(self):
+        return _Journal(self)
+
+
+class _Journal(BrokerJournal):
+    def __init__(self, files):
+        super().__init__("journal")
+        self._files = files
+
+    def _open(self, name, mode):
+        names = self._files.names
+        if mode == "wb":
+            names[name] = bytearray()
+        elif name not in names:
+            raise OSError(2, "not there")
+        return _File(self._files, names[name], name)
+
+    def _replace(self, new, path):
+        self._files.names[path] = self._files.names.pop(new)
+
+
+class _File:
+    def __init__(self, files, content, name):
+        self._files = files
+        self._content = content
+        self._name = name
+        self._at = 0
+
+    def readinto(self, buf, n):
+        data = self._content[self._at : self._at + n]
+        buf[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def write(self, data):
+        files = self._files
+        if files.on_write:
+            files.on_write(self._name, data)
+        if files.room is not None and len(data) > files.room:
+            self._content.extend(data[: files.room])
+            files.room = 0
+            raise OSError(28, "full")
+        if files.room is not None:
+            files.room -= len(data)
+        self._content.extend(data)
+
+    def flush(self):
+        self._files.flushes += 1
+
+    def close(self):
+        pass
+
+
 class Rig:
     """broker and clock; events has what the broker told, as (event, client id, words)."""
 
-    def __init__(self, access=None, start=0, **limits):
+    def __init__(self, access=None, start=0, files=None, **limits):
         self.clock = Clock(start)
-        self.broker = Broker(access, **limits)
+        self.broker = Broker(access, files.journal() if files else None, **limits)
         self.events = []
         self.broker.on_event = lambda *what: self.events.append(what)
 

@@ -33,6 +33,7 @@ NEVER = {
     "codec_server": {"session", "link", "server", "broker"} | CLIENT | TRANSPORTS,
     "server": {"broker"} | CLIENT | TRANSPORTS,
     "broker": CLIENT | TRANSPORTS,
+    "broker_journal": CLIENT | TRANSPORTS,
     "access": {"session", "link"} | ROLES | TRANSPORTS,
     "transport": {"codec", "session", "link"} | ROLES,
     "secure": {"codec", "session", "link"} | ROLES,

@@ -14,7 +14,10 @@ class Broker:
     dropped: int
     window: bytearray
     retained_bytes: int
-    def __init__(self, access: Any = None, **limits: int) -> None: ...
+    journal: Any
+    retained_messages: dict[bytes, tuple[bytes, int]]
+    counts: Any
+    def __init__(self, access: Any = None, journal: Any = None, **limits: int) -> None: ...
     def publish(
         self, topic: str | bytes, payload: str | bytes | int | float = b"", retain: bool = False, qos: int = 0
     ) -> None: ...

@@ -48,7 +48,7 @@ PACKAGES = {
     "secure": (CLIENT, ("secure",)),
     "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
-    "broker": (CLIENT, ("access", "broker", "broker_aio", "codec_server", "server")),
+    "broker": (CLIENT, ("access", "broker", "broker_aio", "broker_journal", "codec_server", "server")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }
 
