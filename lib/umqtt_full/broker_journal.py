@@ -1,5 +1,5 @@
-# A broker's sessions, queues and retained messages in a file, so that whatever was acknowledged survives a reset, SIGKILL
-# and loss of power.
+# A broker's sessions, queues and retained messages in a file, so that whatever was acknowledged survives a reset,
+# SIGKILL and loss of power.
 #
 # The file is a row of batches: length and CRC-32, then the records. What happens in one turn is one batch, written and
 # flushed before anything of that turn goes out: so a batch is there as a whole or not at all, and no acknowledgement

@@ -624,6 +624,16 @@ def _(desk):
     return ["broker", "--rules", desk.file("rules.txt", b"publish a#\n")]
 
 
+@case("a broker whose journal is another kind of file")
+def _(desk):
+    return ["broker", "--journal", desk.file("notes.txt", b"my notes")]
+
+
+@case("a broker whose journal cannot be written")
+def _(desk):
+    return ["broker", "--journal", str(desk.folder / "no folder" / "journal")]
+
+
 @case("a broker with a certificate and no key")
 def _(desk):
     return ["broker", "--cert", desk.file("server.pem", b"")]

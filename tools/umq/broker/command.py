@@ -38,6 +38,9 @@ def command(
     ] = False,
     cert: Annotated[Path | None, typer.Option(help="TLS: the server's certificate (PEM, with its chain).")] = None,
     key: Annotated[Path | None, typer.Option(help="TLS: the certificate's private key (PEM).")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Keep sessions and retained messages in this file, over any end.")
+    ] = None,
     limit: Annotated[
         list[str] | None, typer.Option(help="NAME=NUMBER, such as clients=20; docs/broker.md lists the limits.")
     ] = None,
@@ -53,14 +56,14 @@ def command(
 ):
     """An MQTT 3.1.1 broker, for this computer only unless --host says otherwise. Ctrl-C ends it.
 
-    Sessions and retained messages live in memory: they end with it. With --json each line
+    Without --journal, sessions and retained messages end with it. With --json each line
     is an object with time, event, client and text.
 
     Examples:
 
         umq broker
 
-        umq broker --host 0.0.0.0 --allow-anonymous
+        umq broker --host 0.0.0.0 --allow-anonymous --journal broker.journal
 
         umq broker user add greenhouse
 
@@ -76,7 +79,7 @@ def command(
     from umq.broker import serve
 
     access = users.access(users_file, rules, allow_anonymous)
-    broker = serve.broker(access, _limits(limit or ()))
+    broker = serve.broker(access, journal, _limits(limit or ()))
     context = serve.tls(cert, key)
     with screens.choose(lines, as_json) as screen:
         return serve.serve(broker, screen, host, port, context, allow_anonymous, seconds)

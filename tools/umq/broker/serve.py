@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import signal
 import ssl
 import time
@@ -14,17 +15,22 @@ _TURN_S = 0.25  # between two views
 _SYS_S = 10  # between two messages on $SYS
 
 
-def broker(access, limits):
-    """A Broker with these limits."""
+def broker(access, journal, limits):
+    """A Broker with these limits. journal: its file, or None."""
     from umqtt_full.broker import Broker
+    from umqtt_full.broker_journal import BrokerJournal
 
     known = Broker().limits
     for name in limits:
         if name not in known:
             raise UserError(f"there is no limit {plain(name)!r}{meant(name, known)}: choose of {', '.join(known)}")
     try:
-        return Broker(access, **limits)
+        return Broker(access, BrokerJournal(str(journal)) if journal else None, **limits)
+    except OSError as error:
+        raise UserError(f"the journal {journal} cannot be written: {os.strerror(error.errno)}")
     except ValueError as error:
+        if journal and str(error).startswith(str(journal)):
+            raise UserError(f"{error}: choose another file for --journal")
         raise UserError(f"--limit: {str(error).removeprefix('limits: ').removeprefix('limit ')}")
 
 
@@ -88,6 +94,8 @@ async def _serve(broker, server, screen, seconds):
     began = time.monotonic()
     told = 0
     screen.begin(broker, server)
+    if broker.journal and broker.journal.report:
+        screen.event("error", "", broker.journal.report)
     while not over.is_set():
         passed = time.monotonic() - began
         if seconds is not None and passed >= seconds:
@@ -104,4 +112,6 @@ async def _serve(broker, server, screen, seconds):
             pass
     await server.stop()
     await asyncio.sleep(0)  # the connections say goodbye
+    if broker.journal:
+        broker.journal.close()
     screen.end()
