@@ -126,6 +126,8 @@ class BrokerJournal:
             finally:
                 self._is_loading = False
                 file.close()
+            for session in broker.sessions.values():
+                session.packet_id = max(session.packet_ids or (0,))  # see Session
         self.compact()
 
     # Files: a subclass may keep them elsewhere.

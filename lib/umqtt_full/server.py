@@ -242,7 +242,6 @@ class ServerProtocol(Link):
         if reader.begins:
             self._large = m.qos, m.packet_id
             self.topic_name = bytes(m.topic_name)
-            self.stale = True
         m.qos, m.packet_id = self._large
         super().part(m)
 
