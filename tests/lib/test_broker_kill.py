@@ -23,7 +23,7 @@ class _Broker:
 
     def start(self):
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "umq", "broker", "--port", str(self.port), "--journal", str(self._journal), "--plain"],
+            [sys.executable, "-m", "umq", "broker", f"--port={self.port}", f"--journal={self._journal}", "--plain"],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
         )
