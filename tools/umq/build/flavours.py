@@ -31,7 +31,7 @@ _TRANSPORT = "transport"
 # The blocking client.
 CLIENT = Flavour(
     together=(*_GROUND, "codec_client", "protocol", "base", _TRANSPORT, "client"),
-    beside=("error_texts", "repr_texts"),
+    beside=("arguments", "error_texts", "repr_texts"),
 )
 
 # The broker, for a board that runs no client beside it.
