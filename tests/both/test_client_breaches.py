@@ -1,6 +1,5 @@
-"""What a breach of the standard by a broker does to the client, statement by statement. tests/STATEMENTS.md has the
-table. What could put the stream out of step, or a promise in doubt, ends the link; the other flaws are tolerated and
-counted."""
+"""What a breach of the standard by a broker does to the client, statement by statement. tests/BREACHES.md has the table.
+What could put the stream out of step, or a promise in doubt, ends the link; other flaws are tolerated and counted."""
 
 from client_rig import connected
 from emulated_rig import Rig, raises, took
@@ -249,7 +248,7 @@ def test_acknowledgements_that_do_not_fit():
 
 
 def test_acknowledgements_in_another_order():
-    """[MQTT-4.6.0-2] [MQTT-4.6.0-3]: PUBRELs follow the order of the PUBRECs [MQTT-4.6.0-4]."""
+    """[MQTT-4.6.0-2] [MQTT-4.6.0-3]: PUBRELs follow the order of the PUBRECs."""
     for kind in (PUBACK, PUBREC):
         rig = connected(inflight=3)
         rig.broker.drop(kind, times=3)
