@@ -1,4 +1,4 @@
-"""What a breach of the standard by a broker does to the client, statement by statement. tests/BREACHES.md has the table.
+"""What a breach of the standard by a broker does to the client, statement by statement. tests/BREACHES.md is its table.
 What could put the stream out of step, or a promise in doubt, ends the link; other flaws are tolerated and counted."""
 
 from client_rig import connected

@@ -136,7 +136,7 @@ def listed(path, columns=3):
 
 
 def shown_by(folder, role=CLIENT):
-    """{id: {file: [names of its tests]}} as the docstrings of this role's tests say. role None: of those of breaches."""
+    """{id: {file: [names of its tests]}} as the docstrings of this role's tests say. None: of those of breaches."""
     shown = {}
     for path in sorted(folder.rglob("test_*.py")):
         if path.name == _OF_BREACHES:
