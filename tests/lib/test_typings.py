@@ -24,6 +24,7 @@ _TYPINGS = ROOT / "typings"
 
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
+umqtt_full\.outbox\.Outbox\.drain
 umqtt_full\.(_cpython|base|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.client\.MQTTClient\.(extend|progress)
 umqtt_full\.codec\.(Reader|is_utf8|put_\w+|shown|to_\w+)

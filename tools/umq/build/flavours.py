@@ -39,6 +39,7 @@ PACKAGES = {
     "client": (CLIENT, ()),
     "robust": (CLIENT, ("robust",)),
     "secure": (CLIENT, ("secure",)),
+    "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }
