@@ -162,7 +162,7 @@ def _parsed(name, text):
     except UnicodeDecodeError:
         raise UserError(f"{name} is not UTF-8 text: save it as UTF-8")
     except _Twice as error:
-        raise UserError(f'{name}: "{plain(str(error), 40)}" is there twice')
+        raise UserError(f'{name}: "{plain(str(error), 40)}" is there twice: keep one')
     except json.JSONDecodeError as error:  # this json says the line; on a board the stream's position does
         raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
     except (RecursionError, ValueError):
