@@ -9,6 +9,8 @@ import json
 import os
 import pty
 import shutil
+import socket
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,13 +23,15 @@ from umq import boards, contents, filesystem
 from umq.deploy import command as deploy
 from umq.device import drives, prompt, serial_ports
 from umq.device.prompt import Device
-from umq.flash import by_drive, download
+from umq.flash import by_drive, download, uf2
 from umq.project import FIRMWARE
 from umq.virtual import VirtualBoard
 
 CASES = {}
 
-_S3, _PICO, _PICO2 = (boards.load(name) for name in ("ESP32_GENERIC_S3", "RPI_PICO_W", "RPI_PICO2_W"))
+_ESP32, _S3, _PICO, _PICO2 = (
+    boards.load(name) for name in ("ESP32_GENERIC", "ESP32_GENERIC_S3", "RPI_PICO_W", "RPI_PICO2_W")
+)
 
 
 def case(what):
@@ -165,6 +169,11 @@ def _(desk):
     return _file(desk, _S3, synthetic.for_board(_S3).ljust(0x280000, b"\xff"))
 
 
+@case("ESP32: a merged image, which begins at 0x0")
+def _(desk):
+    return _file(desk, _ESP32, synthetic.merged(synthetic.for_board(_ESP32), _ESP32.offset))
+
+
 @case("RP2: a truncated file")
 def _(desk):
     return _file(desk, _PICO, synthetic.for_board(_PICO)[:-512])
@@ -190,6 +199,22 @@ def _(desk):
 @case("RP2: a file that would overwrite the board's files")
 def _(desk):
     return _file(desk, _PICO, synthetic.rp2(_PICO.family, _PICO.filesystem.offset + 4096))
+
+
+@case("RP2: firmware for a board without Wi-Fi")
+def _(desk):
+    return _file(desk, _PICO, synthetic.rp2(_PICO.family, machine="Raspberry Pi Pico with RP2040"))
+
+
+@case("RP2: flash_nuke.uf2, which runs from memory")
+def _(desk):
+    return _file(desk, _PICO, uf2.build([(0x20000000, b"x" * 256)], _PICO.family))
+
+
+@case("RP2: a block device as --drive")
+def _(desk):
+    desk.patch.setattr(Path, "is_block_device", lambda path: str(path) == "/dev/sdb1")
+    return [*_file(desk, _PICO, synthetic.for_board(_PICO)), "--drive", "/dev/sdb1"]
 
 
 # Downloads
@@ -814,6 +839,97 @@ def _(desk):
 def _(desk):
     config = str(desk.folder / "config.json")
     return ["config", "--file", config, "--name", "greenhouse", "--tls-ca", desk.file("ca.pem", b"swordfish")]
+
+
+# The broker
+
+
+@case("a broker at a port that is in use")
+def _(desk):
+    taken = desk.later.enter_context(socket.create_server(("127.0.0.1", 0)))
+    return ["broker", "--port", str(taken.getsockname()[1])]
+
+
+@case("a broker open to a network, without users")
+def _(desk):
+    return ["broker", "--host", "0.0.0.0"]
+
+
+@case("a broker at an address of another computer")
+def _(desk):
+    return ["broker", "--host", "192.0.2.1", "--allow-anonymous"]
+
+
+@case("a broker with a limit that there is not")
+def _(desk):
+    return ["broker", "--limit", "client=3"]
+
+
+@case("a broker with a limit that is no number")
+def _(desk):
+    return ["broker", "--limit", "clients=many"]
+
+
+@case("a broker with a limit that is too small")
+def _(desk):
+    return ["broker", "--limit", "clients=0"]
+
+
+@case("a broker whose users are not there")
+def _(desk):
+    return ["broker", "--users", str(desk.folder / "users.txt")]
+
+
+@case("a broker with a wrong line among its users")
+def _(desk):
+    return ["broker", "--users", desk.file("users.txt", b"# users\nanna:swordfish\n")]
+
+
+@case("a broker with a wrong line among its rules")
+def _(desk):
+    return ["broker", "--rules", desk.file("rules.txt", b"publish a#\n")]
+
+
+@case("a broker whose journal is another kind of file")
+def _(desk):
+    return ["broker", "--journal", desk.file("notes.txt", b"my notes")]
+
+
+@case("a broker whose journal cannot be written")
+def _(desk):
+    return ["broker", "--journal", str(desk.folder / "no folder" / "journal")]
+
+
+@case("a broker with a certificate and no key")
+def _(desk):
+    return ["broker", "--cert", desk.file("server.pem", b"")]
+
+
+@case("a broker with a certificate that is none")
+def _(desk):
+    return ["broker", "--cert", desk.file("server.pem", b"swordfish"), "--key", desk.file("server.key", b"swordfish")]
+
+
+@case("a broker's user without a password")
+def _(desk):
+    desk.patch.delenv("UMQ_PASSWORD", raising=False)
+    return ["broker", "user", "add", "anna", "--users", str(desk.folder / "users.txt")]
+
+
+@case("a broker's user with a name that cannot be")
+def _(desk):
+    desk.patch.setenv("UMQ_PASSWORD", "swordfish")
+    return ["broker", "user", "add", "a:b", "--users", str(desk.folder / "users.txt")]
+
+
+@case("a broker's user that is not there")
+def _(desk):
+    return ["broker", "user", "remove", "bert", "--users", desk.file("users.txt", b"anna:$scrypt$\n")]
+
+
+@case("a misspelt word for a broker's users")
+def _(desk):
+    return ["broker", "user", "ad", "anna"]
 
 
 def happens(what, folder, run):

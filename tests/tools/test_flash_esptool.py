@@ -74,6 +74,27 @@ def test_the_wrong_chip_is_refused_before_anything_is_written(image, capsys):
     assert not rom.flash.strip(b"\xff")
 
 
+@pytest.mark.parametrize("name, rate", [*zip(_ESP32, (115_200, 230_400, 460_799), strict=True)])
+def test_a_chip_that_is_deaf_at_the_usual_rate_is_asked_again_at_a_slower_one(name, rate, image, capsys):
+    board, data = boards.load(name), Path(image(name)).read_bytes()
+    with EmulatedRom(board.mcu, board.flash_size, on_pty=True) as rom:
+        rom.deaf_above = rate
+        status, said = _flash(capsys, name, "--port", rom.path, "--firmware", image(name), "--no-stub")
+    assert status == 0, said
+    assert rom.unheard
+    assert rom.flash[board.offset : board.offset + len(data)] == data
+
+
+def test_a_chip_that_falls_silent_is_not_said_to_have_been_silent(image, capsys, monkeypatch):
+    monkeypatch.setattr(by_esptool, "_SAFE_BAUD", 230_400)
+    with EmulatedRom("esp32c3", on_pty=True) as rom:
+        rom.deaf_above = 115_200
+        status, said = _flash(
+            capsys, "ESP32_GENERIC_C3", "--port", rom.path, "--firmware", image("ESP32_GENERIC_C3"), "--no-stub"
+        )
+    assert status == 1 and "the chip answers, and then no more" in said and "no chip answers" not in said
+
+
 def test_bytes_lost_on_the_line_are_made_good(image, capsys):
     path = image("ESP32_GENERIC_C3")
     with EmulatedRom("esp32c3", on_pty=True) as rom:

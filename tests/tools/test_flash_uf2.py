@@ -194,7 +194,16 @@ _WRONG = {
         uf2.build([(synthetic.RP2_FLASH + 0x1000, b"x")], PICO.family),
         "it begins at 0x10001000, where neither the flash nor the board's files begin",
     ),
-    "for RAM": (uf2.build([(0x20000000, b"x")], PICO.family), "it begins at 0x20000000"),
+    "for RAM": (uf2.build([(0x20000000, b"x")], PICO.family), "such as flash_nuke.uf2; to erase a board's files say"),
+    "a web page": (b"\n<!DOCTYPE html><html>Please log in</html>" * 99, "it is a web page: does your network want"),
+    "a Pico without Wi-Fi": (
+        synthetic.rp2(PICO.family, machine="Raspberry Pi Pico with RP2040"),
+        "it is for the Raspberry Pi Pico with RP2040, not for the Raspberry Pi Pico W with RP2040",
+    ),
+    "a board of another maker": (
+        synthetic.rp2(PICO.family, machine="Adafruit Feather RP2040 with RP2040"),
+        "it is for the Adafruit Feather RP2040 with RP2040, not for the",
+    ),
     "reaching into the files": (
         synthetic.rp2(PICO.family, PICO.filesystem.offset + 1),
         "would overwrite the board's files",
@@ -214,6 +223,27 @@ def test_a_wrong_file_is_refused_and_nothing_is_copied(what, drive, image, ports
     assert status == 1
     assert words in said
     assert [one.name for one in folder.iterdir()] == ["INFO_UF2.TXT"]
+
+
+@pytest.mark.parametrize("board", [PICO, PICO2], ids=lambda board: board.name)
+def test_firmware_that_names_its_board_is_for_that_board_alone(board, drive, image, ports, capsys):
+    own = f"{board.vendor} {board.product} with {board.mcu.upper()}"
+    folder = drive(board)
+    assert _flash(capsys, board.name, "--drive", folder, "--firmware", image(board, _named(board, own)))[0] == 0
+    without_wifi = own.replace(" W with", " with")
+    wrong = image(board, _named(board, without_wifi))
+    status, said = _flash(capsys, board.name, "--drive", folder, "--firmware", wrong)
+    assert status == 1 and f"it is for the {without_wifi}, not for the {own}" in said
+
+
+def _named(board, machine):
+    return synthetic.rp2(board.family, machine=machine)
+
+
+def test_a_block_device_is_not_a_drive(image, ports, capsys, monkeypatch):
+    monkeypatch.setattr(drives.Path, "is_block_device", lambda path: str(path) == "/dev/sdb1")
+    status, said = _flash(capsys, PICO.name, "--drive", "/dev/sdb1", "--firmware", image(PICO))
+    assert status == 1 and "/dev/sdb1 is a device, not a folder: `udisksctl mount -b /dev/sdb1` mounts it" in said
 
 
 def test_another_chips_drive_and_what_is_no_drive_are_refused(drive, image, ports, capsys, tmp_path):

@@ -247,7 +247,23 @@ _WRONG_FIRMWARE = {
     "a program alone": ("ESP32_GENERIC", synthetic_firmware.program("esp32", 9_000), "it is truncated"),
     "truncated": ("ESP32_GENERIC", _esp32()[:-1], "it is truncated: "),
     "empty": ("ESP32_GENERIC", b"", "it is truncated: its boot loader is missing"),
-    "no firmware": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "its boot loader is not a program"),
+    "no firmware": ("ESP32_GENERIC", b"\x7fELF" * 9_000, "its boot loader is not a program"),
+    "a web page": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "it is a web page: does your network want you to log"),
+    "a merged image": (
+        "ESP32_GENERIC",
+        synthetic_firmware.merged(_esp32(), 0x1000),
+        "it is a merged image for 0x0, and this chip's firmware begins at 0x1000: `tail -c +4097 FILE > firmware.bin`",
+    ),
+    "another board": (
+        "RPI_PICO_W",
+        synthetic_firmware.rp2(0xE48BFF56, machine="Raspberry Pi Pico with RP2040"),
+        "it is for the Raspberry Pi Pico with RP2040, not for the Raspberry Pi Pico W with RP2040",
+    ),
+    "another board of the newer chip": (
+        "RPI_PICO2_W",
+        synthetic_firmware.rp2(0xE48BFF59, machine="Raspberry Pi Pico 2 with RP2350"),
+        "it is for the Raspberry Pi Pico 2 with RP2350, not for the Raspberry Pi Pico 2 W with RP2350",
+    ),
     "filesystem elsewhere": (
         "ESP32_GENERIC",
         _esp32(rows=(*_ROWS, ("vfs", 1, 0x81, 0x310000, 0xF0000))),

@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import os
 import re
+import socket
 import ssl
 import sys
 from dataclasses import dataclass, field
@@ -167,14 +168,14 @@ def diagnosis(error, target):
         code = error.args[0]
         return f"{target} refuses the connection (return code {code})", _CODES.get(code, words)
     if "look-up" in words:
-        return (
-            f"the name {plain(target.host)} does not resolve",
-            "is it spelled right, and is the network's DNS server reachable?",
-        )
+        return f"the name {plain(target.host)} does not resolve", _name_cure(target.host)
     if words.startswith("TLS"):
         if error.errno in (errno.ECONNRESET, errno.EPIPE):
             return f"{target} broke the TLS handshake off", "most likely that port does not speak TLS"
         return f"{target}: {_OPENSSL_ONLY.sub('', words)}", _tls_cure(words)
+    if _WEB_SERVER.search(words):
+        cure = "is this the broker's port? If the network has a page to log in (captive portal), do that first"
+        return f"{target} answers as a web server does", cure
     for code, what, cure in _LINKS:
         if error.errno == code:
             return what % target, cure
@@ -187,6 +188,22 @@ def diagnosis(error, target):
         return f"{target} closed the connection", cure
     return f"{target}: {words}", "is it an MQTT broker that listens there?"
 
+
+def _name_cure(host):
+    if not host.lower().rstrip(".").endswith(".local"):
+        return "is it spelled right, and is the network's DNS server reachable?"
+    try:
+        address = socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM)[0][4][0]
+    except OSError:
+        address = "ADDRESS"
+    return (
+        "it is a name of mDNS, which not every board and network finds: give the broker's IP address in its place "
+        f"(`umq config --server {address}`)"
+    )
+
+
+# The first bytes of "HTTP" and "<html>", where a packet was awaited.
+_WEB_SERVER = re.compile(r"0x48\b|0x3c\b|HTTP", re.I)
 
 # The parts of OpenSSL's messages that are for programmers.
 _OPENSSL_ONLY = re.compile(r"\[SSL(: \w+)?\] | \(_ssl\.c:\d+\)")

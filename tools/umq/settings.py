@@ -1,7 +1,5 @@
 """A node's configuration, checked on this computer by the board's own rules: those of firmware/config.py."""
 
-import functools
-import importlib.util
 import ipaddress
 import json
 import os
@@ -12,7 +10,7 @@ from pathlib import Path
 
 from umq.errors import UserError, meant
 from umq.plain import plain
-from umq.project import FIRMWARE
+from umq.project import node_module
 
 _HOSTS = ("server", "ntp_server")
 # Each may hold whatever an access point or a broker takes.
@@ -21,14 +19,9 @@ _LONGEST_NUMBER = 18  # digits
 _HEXADECIMAL_KEY = 64  # bytes of a passphrase that is the network's key itself
 
 
-@functools.cache
 def rules():
-    """firmware/config.py as a module, under a name of its own."""
-    spec = importlib.util.spec_from_file_location("umq_node_config", FIRMWARE / "config.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """firmware/config.py as a module."""
+    return node_module("config")
 
 
 class Settings:

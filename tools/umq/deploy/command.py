@@ -77,18 +77,11 @@ def command(
     port = serial_ports.choose(port)
     with Device(port) as device:
         with _started_again_on_errors(device):
-            deployment.check_version(device)
+            device.check_version()
             device.make_room()
-            if rom and not deployment.is_in_rom(device):
-                raise UserError(
-                    f"{port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first"
-                )
-            plan = deployment.plan(device, files, keep_configuration=config is None)
-            _check(device, plan, replace)
-            if not plan.is_empty():
-                deployment.check_room(device, plan)
-                with _progress(plan.upload_bytes()) as progress:
-                    deployment.carry_out(device, plan, progress)
+            plan = device.despite_watchdog(
+                lambda: _bring(device, files, rom, replace, keep_configuration=config is None)
+            )
             seconds = time.monotonic() - started
             if not as_json:
                 with of_output():
@@ -106,6 +99,21 @@ def command(
     if as_json:
         print(json.dumps(_summary(port, plan, seconds, how)))
     return how.status if how else 0
+
+
+def _bring(device, files, rom, replace, keep_configuration):
+    # Compare and carry out; the Plan.
+    if rom and not deployment.is_in_rom(device):
+        raise UserError(
+            f"{device.port}: library and node are not in the board's ROM: `umq romfs` or `umq freeze` first"
+        )
+    plan = deployment.plan(device, files, keep_configuration)
+    _check(device, plan, replace)
+    if not plan.is_empty():
+        deployment.check_room(device, plan)
+        with _progress(plan.upload_bytes()) as progress:
+            deployment.carry_out(device, plan, progress)
+    return plan
 
 
 @contextlib.contextmanager

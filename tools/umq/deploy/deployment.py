@@ -13,7 +13,7 @@ other file is removed or overwritten, nor is a listed file that was changed on t
 import hashlib
 from dataclasses import dataclass, field
 
-from umq import contents, micropython
+from umq import contents
 from umq.device.errors import DeviceError, Missing
 from umq.errors import UserError
 from umq.plain import plain
@@ -90,18 +90,6 @@ class Plan:
 
     def upload_bytes(self):
         return sum(len(self.files[path]) for path in self.upload())
-
-
-def check_version(device):
-    """UserError unless the board runs a MicroPython that the library can be used with."""
-    name, version = device.evaluate("(sys.implementation.name, tuple(sys.implementation.version[:2]))")
-    if name != "micropython" or version < micropython.OLDEST:
-        has = f"{plain(name, 20)} {'.'.join(map(str, version))}"
-        needs = ".".join(map(str, micropython.OLDEST))
-        raise UserError(
-            f"{device.port}: the board runs {has}, and the library needs MicroPython {needs} or newer: nothing was "
-            "changed; `umq flash` brings it"
-        )
 
 
 def plan(device, files, keep_configuration=False):
@@ -211,7 +199,7 @@ def _room(device):
     facts = device.evaluate("__import__('os').statvfs('/')")
     if not facts[0]:
         raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes one")
-    return facts[0], facts[3]
+    return facts[0], facts[3] if facts[3] <= facts[2] else 0  # LittleFS may count below 0 when it is full
 
 
 def _sizes(device):

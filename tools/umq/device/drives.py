@@ -94,6 +94,11 @@ def choose(board, wanted=None, folders=None):
     UserError: it is another chip's, or there are several.
     """
     if wanted:
+        if Path(wanted).is_block_device():
+            raise UserError(
+                f"{wanted} is a device, not a folder: `udisksctl mount -b {wanted}` mounts it, and says where: "
+                "name that folder"
+            )
         try:
             drive = read(wanted)
         except OSError as error:

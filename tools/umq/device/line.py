@@ -43,6 +43,11 @@ def open_line(port):
     return transport
 
 
+def never_returns(port):
+    """Is `port` one that does not come back once it is gone?"""
+    return port.startswith(_PSEUDO)
+
+
 def close_line(transport):
     """Close it, even if its port is gone."""
     with contextlib.suppress(OSError):  # of a port that is gone
@@ -86,7 +91,7 @@ def follow(port, transport, timeout_s, note=None, pauses=False):
                 if transport is not None:
                     close_line(transport)
                     transport = None
-                    if port.startswith(_PSEUDO):
+                    if never_returns(port):
                         raise Gone(f"{port}: the board is gone")
                     if note:
                         note(f"{port} is gone: waiting for it")

@@ -74,6 +74,7 @@ def _mounted(port, mpy):
 
     port = serial_ports.choose(port)
     with Device(port) as device:  # which tells in one line if something is wrong
+        device.check_version()
         has_watchdog = device.has_watchdog()
     with _ended_by_signals(), Folder("umq-mounted-") as folder:
         if mpy:

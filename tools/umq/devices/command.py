@@ -45,7 +45,8 @@ def command(
     for board_id in drives.unmounted():
         print(f"The drive {board_id} is plugged in but not mounted: `{drives.how_to_mount(board_id)}`.")
     if not ports and not there:
-        print(f"{serial_ports.NOTHING_THERE[0].upper()}{serial_ports.NOTHING_THERE[1:]}.")
+        why = serial_ports.nothing_there()
+        print(f"{why[0].upper()}{why[1:]}.")
         print("On Linux `sudo dmesg | tail` shows whether the computer noticed the board at all.")
 
 

@@ -92,6 +92,7 @@ def _examine_board(report, port, is_asked_for):
             if config:
                 there = from_board.There(device, config)
                 examine(report, board, there, config, there.examine_wifi(report))
+                there.examine_name(report)
             else:
                 report.skip_all(board, (from_board.JOIN, *STEPS), "needs configuration")
         finally:

@@ -36,7 +36,7 @@ def steps(board, firmware, drive, port, erase=False):
 def to_boot_mode(board, port):
     """Put the MicroPython board at `port` into its boot mode; the Drive that appears. UserError: none did."""
     with Device(port) as device:
-        platform, machine = device.evaluate("(sys.platform, sys.implementation._machine)")
+        platform, machine = device.evaluate("(sys.platform, getattr(sys.implementation, '_machine', ''))")
         if platform != board.port or board.mcu.upper() not in machine:
             raise UserError(f"the board at {port} is {machine}, but {board.name} has the chip {board.mcu}")
         device.to_boot_mode()
