@@ -78,6 +78,7 @@ class MQTTClient(BaseClient):
                         raise LinkLost(ETIMEDOUT, "no %s within %d ms" % (words, self._limit))
                 while p.state != _UP:
                     self._turn("CONNACK", _CONNACK)
+                self._opened()
             except BaseException as e:
                 raise self._failed(e)
         finally:
@@ -117,6 +118,21 @@ class MQTTClient(BaseClient):
                     break
         except OSError:
             pass
+
+    def __enter__(self):
+        """Connect with a clean session, unless there is a link already."""
+        if not self.is_connected():
+            self.connect()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        """Disconnect in good order. A link that is lost does not hide the error that ended the block."""
+        try:
+            self.disconnect()
+        except OSError:
+            self.close()
+            if kind is None:
+                raise
 
     # Publishing
 
@@ -176,7 +192,10 @@ class MQTTClient(BaseClient):
         self._set_limit(timeout_ms)
         try:
             while 0 not in self.session.packet_ids and p.state:
-                if not (self._turn() if wait else self._work(0)):
+                if not wait:
+                    self._work(0)  # once: packets that keep coming must not make it wait
+                    break
+                if not self._turn():
                     break
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)

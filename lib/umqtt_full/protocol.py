@@ -108,7 +108,7 @@ class Protocol(Link):
         if code:
             from .error_texts import refusal
 
-            raise MQTTException(code, refusal(code))
+            raise MQTTException(code, refusal(self.client, code))
         present = self.session_present = reader.connack > 0xFF
         if present:
             if self._used:
@@ -231,6 +231,8 @@ class Protocol(Link):
             raise protocol_error(kind, "packet id %d or its %d codes not asked for" % (packet_id, len(codes)))
         for i in range(len(codes)):
             s = batch[i]
+            if codes[i] > s.qos and codes[i] != _REFUSED:
+                self.session.counts.flaws += 1  # more than was asked for, or a refusal that 3.1.1 does not know
             if codes[i] >= _REFUSED:
                 self.refused.append(s.topic_filter)
             elif kind == _SUBACK:

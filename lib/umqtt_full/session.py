@@ -46,6 +46,13 @@ class Ranges:
                 return i
         return -1
 
+    def ids(self):
+        # -> all of them, in a list
+        found = []
+        for i in range(0, self._used, 2):
+            found.extend(range(self._ends[i], self._ends[i + 1] + 1))
+        return found
+
     def is_full(self):
         return self._used >= 2 * self.most
 
@@ -115,7 +122,7 @@ class Session:
         self.ready = False  # may next_slot() have a slot?
         # The last one given out. A packet that a store brought from an earlier life may be acknowledged twice, once for
         # each time that it was sent: a new packet must not have its id meanwhile.
-        self.packet_id = max(store.packet_ids)
+        self.packet_id = max(store.packet_ids or (0,))
         self.other_ids = {}  # packet ids that SUBSCRIBE and UNSUBSCRIBE use, with what their sender wants to know again
         self._received = Ranges(received)  # ids of QoS 2 messages handed over and not yet released
         self.counts = Counts()
@@ -212,6 +219,8 @@ class Session:
     def is_new(self, message):
         # Was this PUBLISH of QoS 2 not handed over yet? A repeated one is not handed over again [MQTT-4.3.3-2].
         if self._received.find(message.packet_id) >= 0:
+            if not message.dup:
+                self.counts.flaws += 1  # [MQTT-3.3.1-1]
             return False
         if self._received.is_full():
             raise protocol_error(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mpremote import mip
 
+from emulation.ports import free_port
 from umq import __main__ as umq
 from umq import boards
 from umq.build import flavours, packages
@@ -19,7 +20,7 @@ from umq.project import LIB, ROOT
 
 _LISTS = packages.lists()
 
-# What each package is installed for; `port` is a broker's.
+# What each package is installed for; `port` is a broker's, and `free` that of no program.
 _CONNECT = 'client.connect()\nclient.publish("build/topic", "hello", qos=2)\nclient.disconnect()\n'
 _CLIENT = f'from umqtt_full import MQTTClient\nclient = MQTTClient("built", "127.0.0.1", port)\n{_CONNECT}'
 _USES = {
@@ -29,6 +30,22 @@ _USES = {
     "outbox": f"{_CLIENT}from umqtt_full.outbox import Outbox\nassert Outbox(client).post('build/topic', 'posted')\n",
     "journal": "from umqtt_full import MQTTClient\nfrom umqtt_full.journal import Journal\nimport umqtt_full.rtc\n"
     f'client = MQTTClient("built", "127.0.0.1", port, store=Journal("box"))\n{_CONNECT}',
+    "broker": r"""
+import asyncio
+from umqtt_full.access import Access
+from umqtt_full.broker_aio import Broker, Server
+
+async def main():
+    server = Server(Broker(Access(anonymous=True)), port=free)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", free)
+    writer.write(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a")
+    await writer.drain()
+    assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
+    await server.stop()
+
+asyncio.run(main())
+""",
     "stream": f"{_CLIENT}from umqtt_full.stream import COMPLETE\nimport umqtt_full.stream_in, umqtt_full.stream_file\n",
 }
 
@@ -52,7 +69,9 @@ def test_the_lists_in_the_tree_are_those_of_the_library(name):
 
 
 def test_the_whole_librarys_list_holds_every_module_of_a_board():
-    modules = {f"umqtt_full/{path.name}" for path in (LIB / "umqtt_full").glob("*.py")} - {"umqtt_full/_cpython.py"}
+    modules = {f"umqtt_full/{path.name}" for path in (LIB / "umqtt_full").glob("*.py")} - {
+        f"umqtt_full/{name}.py" for name in flavours.FOR_CPYTHON
+    }
     assert {path for path, _ in json.loads(_LISTS["../package.json"])["urls"]} == modules
 
 
@@ -61,7 +80,7 @@ def test_a_package_holds_all_that_its_modules_import():
         there = set(flavours.modules(name))
         for module in there:
             # TLS alone is a package of its own, which the client asks for when it is used.
-            missing = imports(module) - there - {"_cpython", "secure"}
+            missing = imports(module) - there - {*flavours.FOR_CPYTHON, "secure"}
             assert not missing, f"{module} of {name} imports {missing}"
 
 
@@ -77,8 +96,9 @@ def test_each_package_alone_does_what_it_is_for(name, compiled, built, micropyth
     for path, url in json.loads((folder / f"{name}.json").read_text())["urls"]:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(folder / url, tmp_path / path)
+    (tmp_path / "use.py").write_text(f"port, free = {broker.port}, {free_port()}\n{_USES[name]}print('done')")
     said = subprocess.run(
-        [*micropython, "-c", f"port = {broker.port}\n{_USES[name]}print('done')"],
+        [*micropython, "use.py"],
         cwd=tmp_path,
         env=os.environ | {"MICROPYPATH": ":.frozen"},
         capture_output=True,

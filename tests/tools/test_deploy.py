@@ -194,8 +194,8 @@ def test_what_would_hide_the_new_files_is_named(virtual_board, configuration):
     assert "/umqtt_full.py hides the library" in refused(board, configuration)
     with Device(board.port) as held:
         held.remove("/umqtt_full.py")
-        held.make_folder("/sensor")
-    assert "folder /sensor hides the node's module sensor" in refused(board, configuration)
+        held.make_folder("/sensors")
+    assert "folder /sensors hides the node's module sensors" in refused(board, configuration)
 
 
 def test_in_the_librarys_folder_too_a_users_file_stays(virtual_board, configuration):
@@ -217,7 +217,7 @@ def test_in_the_librarys_folder_too_a_users_file_stays(virtual_board, configurat
 def test_many_files_in_the_way_are_one_readable_line(virtual_board, configuration):
     board = virtual_board()
     with Device(board.port) as held:
-        for name in ("main", "node", "sensor", "board", "clock", "line"):
+        for name in ("main", "node", "sensors", "board", "clock", "line"):
             held.write(f"/{name}.py", b"# mine")
     line = refused(board, configuration)
     assert "and 2 more; --replace keeps them as" in line and len(line) < 300
@@ -255,7 +255,7 @@ def _change(configuration, **values):
 @pytest.mark.parametrize(
     "changed, words",
     [
-        ({"wifi_passphrase": "another-passphrase"}, 'the access point refuses "wifi_passphrase"'),
+        ({"wifi_passphrase": "another-passphrase"}, "the access point refuses the passphrase"),
         ({"wifi_ssid": "elsewhere"}, "no access point"),
     ],
 )

@@ -18,6 +18,13 @@ _HERE = "On this computer"
 
 _SOMEWHERE = "standard output or a temporary file (TMPDIR names their folder) cannot be written"
 
+# What typer says of a number, and what people say.
+_PLAINER = (
+    ("Input should be a valid integer, unable to parse string as an integer", "it must be a whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "it must be a number"),
+    ("Input should be", "it must be"),
+)
+
 # Each command is a module whose function command() typer reads. Only the command that was asked
 # for is imported, so that none waits for another's modules.
 _COMMANDS = {
@@ -39,6 +46,7 @@ _COMMANDS = {
     ),
     "fleet": (_FLEET, "fleet.command", "Make an image for each node of a CSV file, and write them to the boards."),
     "monitor": (_NODES, "monitor.command", "Show the nodes of a broker, live: online or gone, last values, rates."),
+    "broker": (_NODES, "broker.command", "Be an MQTT broker: nothing to install, for this computer or a network."),
     "send": (_NODES, "send", "Tell a node to do something, and show its answer."),
     "doctor": (_BOARD, "doctor.command", "Find out why a board, or the way to its broker, does not work."),
     "virtual": (_HERE, "virtual.command", "Start a board without hardware, and print its port."),
@@ -138,7 +146,10 @@ def _run(argv):
         return 1
     except typer.TyperException as error:  # a word or an option that typer does not know
         where = getattr(getattr(error, "ctx", None), "command_path", "umq")
-        print(f"umq: {error.format_message()} (`{where} --help` says more)", file=sys.stderr)
+        words = error.format_message()
+        for typers, ours in _PLAINER:
+            words = words.replace(typers, ours)
+        print(f"umq: {words} (`{where} --help` says more)", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -7,8 +7,8 @@ but the whole one.
 
 from dataclasses import dataclass
 
-# Makes up for what CPython lacks: not on a board.
-FOR_CPYTHON = "_cpython"
+# What makes up for what CPython lacks: not on a board.
+FOR_CPYTHON = ("_cpython", "_cpython_aio")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,14 @@ _TRANSPORT = "transport"
 # The blocking client.
 CLIENT = Flavour(
     together=(*_GROUND, "codec_client", "protocol", "base", _TRANSPORT, "client"),
+    beside=("arguments", "error_texts", "repr_texts"),
+)
+
+# The broker, for a board that runs no client beside it.
+BROKER = Flavour(
+    together=(*_GROUND, "codec_server", "server", "broker", "broker_aio"),
     beside=("error_texts", "repr_texts"),
+    file="broker_aio",
 )
 
 # What mip installs: a flavour, and the modules that a package adds to it.
@@ -41,6 +48,7 @@ PACKAGES = {
     "secure": (CLIENT, ("secure",)),
     "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
+    "broker": (CLIENT, ("access", "broker", "broker_aio", "broker_journal", "codec_server", "server")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }
 
