@@ -93,12 +93,15 @@ class Transport:
     def _look_up(self, host, port):
         # -> a list of addresses
         try:
-            found = self._known[host, port] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+            found = self._known[host, port] = self._addresses(host, port)
         except OSError as e:
             found = self._known.get((host, port))
             if not found:
                 raise OSError(e.errno, "look-up of %s failed" % host)
         return list(found)
+
+    def _addresses(self, host, port):
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
 
     def _connect(self, address):
         sock = self.sock = socket.socket(address[0], address[1], address[2])

@@ -1,0 +1,87 @@
+"""What the asyncio client needs of CPython's event loop, in place of what waiting.py has for MicroPython's; and a
+transport that looks up names in a thread."""
+
+import asyncio
+import socket as _socket
+from asyncio import Event as Event
+from asyncio import create_task as create_task
+
+from .transport import Transport as _Transport
+
+
+def _end(future):
+    if not future.done():
+        future.set_result(None)
+
+
+class Bell:
+    def __init__(self):
+        self._waiting = {}  # a future: how to end what it waits for beside the bell
+
+    async def wait(self, ms):
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        await self._wait(future, loop.call_later(ms / 1000, _end, future).cancel)
+
+    async def ready(self, sock, to_write=False):
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        number = sock.fileno()
+        if to_write:
+            loop.add_writer(number, _end, future)
+        else:
+            loop.add_reader(number, _end, future)
+        remove = loop.remove_writer if to_write else loop.remove_reader
+        await self._wait(future, lambda: remove(number))
+
+    async def _wait(self, future, end):
+        self._waiting[future] = end
+        try:
+            await future
+        finally:
+            if self._waiting.pop(future, None):
+                end()
+
+    def ring(self):
+        # What ends here is ended at once: the next line of the caller may close the socket.
+        while self._waiting:
+            future, end = self._waiting.popitem()
+            end()
+            _end(future)
+
+
+def report(error):
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "umqtt_full: error in a callback", "exception": error}
+    )
+
+
+class Transport(_Transport):
+    """Transport, with the look-up of a name in a thread: the event loop goes on meanwhile."""
+
+    _looking = None  # the future of the look-up under way
+
+    def ready(self):
+        if self._opening and self._left is None and (not self.online or self.online()):
+            host, port = self._opening[:2]
+            if not self._looking:
+                loop = asyncio.get_running_loop()
+                self._looking = loop.run_in_executor(None, _socket.getaddrinfo, host, port, 0, _socket.SOCK_STREAM)
+            if not self._looking.done():
+                self.awaits = "address of %s" % host
+                return False
+        return super().ready()
+
+    def _addresses(self, host, port):
+        return self._looking.result()
+
+    def close(self):
+        if self._looking:
+            self._looking.add_done_callback(_forget)
+            self._looking = None
+        super().close()
+
+
+def _forget(future):
+    if not future.cancelled():
+        future.exception()  # or the event loop would complain that no one asked for it

@@ -1,0 +1,538 @@
+# The asyncio pump over BaseClient: a task that reads, connects again when the link is lost, and lets the calls go on
+# that wait; another one that looks at the clock. In this module and in no other of the client a task waits.
+
+import os
+from errno import ETIMEDOUT
+
+from . import const
+from .base import BaseClient, check_qos
+from .codec import to_payload
+from .errors import Full, MQTTException, TimedOut
+from .waiting import Bell, Event, create_task, report
+
+_TICKS = const(0x3FFFFFFF)
+_CONNECTING = const(1)
+_UP = const(2)
+_CONNACK = const(0x20)
+_REFUSED = const(0x80)
+
+_SLICE_MS = const(2)  # how long packets may be handled one after the other until other tasks have their turn
+_STEP_MS = const(10)  # between two looks at a transport that has no socket
+_HELD_MS = const(30000)  # a link that held so long was a good one
+_LONG_MS = const(1000)
+
+
+class MQTTClient(BaseClient):
+    """A client for asyncio that stays connected. Arguments are those of umqtt_full.MQTTClient, and clean_session, which
+    counts for the first connection; the later ones go on with the session.
+
+    `async with MQTTClient(...) as client:` connects, and raises if that fails. From then on the link is made again
+    whenever it is lost, after a random wait that grows up to DELAY * 64 seconds, and the subscriptions with it. The end
+    of the block waits, for timeout_ms at most, until all messages are acknowledged, and says goodbye.
+
+    publish, subscribe and flush wait as long as it takes, over any number of connections, or for timeout_ms where it is
+    given. Each may be cancelled at any time: a message of QoS 1 or 2 that was taken goes out all the same.
+
+    up and down are Events: is the link up, is it down? Callbacks are plain functions; they run in the task that reads,
+    and may use publish_nowait(). An error of a callback goes to the event loop's exception handler.
+    """
+
+    KEEPALIVE = True
+    DELAY = 1
+    DEBUG = False
+
+    # Found sooner here: see Protocol.
+    _work = BaseClient._work
+    _write = BaseClient._write
+
+    def __init__(
+        self, client_id, server, port=0, user=None, password=None, keepalive=False, ssl=None, ssl_params={}, *,
+        clean_session=True, **options,
+    ):  # fmt: skip
+        self.clean_session = clean_session
+        self.up = Event()
+        self.down = Event()
+        self.down.set()
+        self._answers = Bell()  # calls wait here for a packet, or for the link
+        self._reading = Bell()  # here the task that reads
+        self._writing = Bell()  # and here the one that writes on when there is room again
+        self._watching = Bell()  # and the one that looks at the clock
+        self._reader = self._writer = self._watcher = None
+        self._start = self._limit = 0  # when connecting began, and how long it may take
+        self._awaited = ""  # for which packet it waits, once the transport is connected
+        self._oldest = 0  # which step of which unfinished message is the next that the broker is to acknowledge
+        self._oldest_at = 0  # since when
+        self._asking = 0  # how many calls wait for SUBACK
+        self._turned = 0  # when publish() last gave other tasks their turn
+        super().__init__(client_id, server, port, user, password, keepalive, ssl, ssl_params, **options)
+        self.slice_ms = _SLICE_MS
+
+    def _default_transport(self, online):
+        from .waiting import Transport
+
+        return Transport(online)
+
+    async def __aenter__(self):
+        await self.connect()
+        return self
+
+    async def __aexit__(self, kind, error, trace):
+        if kind is None:
+            await self.flush(self.timeout_ms)
+        await self.disconnect()
+
+    # What is the state?
+
+    async def connected(self):
+        """Wait until the link is up."""
+        await self.up.wait()
+
+    async def disconnected(self):
+        """Wait until the link is down -> the error that ended it."""
+        await self.down.wait()
+        return self._error
+
+    def log(self, in_reconnect, e):
+        """Told of each error that is survived; prints it if DEBUG."""
+        if self.DEBUG:
+            print("mqtt reconnect:" if in_reconnect else "mqtt:", repr(e))
+
+    # Connecting
+
+    async def connect(self, clean_session=None, timeout_ms=None):
+        """Open the link and the session, within timeout_ms, and stay connected from then on -> session_present.
+
+        OSError if there is no link, MQTTException if the broker refuses: args[0] is its return code. Then nothing is
+        left running. RuntimeError if the client runs already.
+        """
+        self._begin()
+        try:
+            present = await self._connect(self.clean_session if clean_session is None else clean_session, timeout_ms)
+        except BaseException:
+            self._end()
+            raise
+        self._reader = create_task(self._stay(False))
+        return present
+
+    def start(self):
+        """Connect in the background, however long that takes: for a program that begins before its network does."""
+        self._begin()
+        self._reader = create_task(self._stay(self.clean_session))
+
+    async def disconnect(self, timeout_ms=None):
+        """Say goodbye, so that the will is not published, and close: in the time, and up to 1 s more for the broker to
+        close too. Calls that wait get LinkLost; what they promised is kept."""
+        p = self._protocol
+        reader = self._reader
+        self._reader = None
+        if reader:
+            self._reading.ring()  # so that it does not wait for the socket any more
+            reader.cancel()
+        try:
+            if p.state == _UP:
+                start = self.transport.ticks_ms()
+                limit = self.timeout_ms if timeout_ms is None else timeout_ms
+                await self._written(start, limit)
+                p.disconnect()
+                await self._written(start, limit)
+                # To close with bytes unread resets the connection, and the broker may meet that before it has read our
+                # goodbye.
+                start = self.transport.ticks_ms()
+                while self._left(start, _LONG_MS):
+                    n = self.transport.readinto(p.reader.window)
+                    if n == 0:
+                        break
+                    if n is None:
+                        await self._rest(self._reading, False)
+        except OSError:
+            pass  # closed all the same
+        finally:
+            self._end()
+
+    async def _written(self, start, limit):
+        self._flush()
+        while self._writer and self._left(start, limit):
+            await self._answers.wait(self._left(start, limit))
+
+    def close(self):
+        """Drop the link without a word: the broker publishes the will. A client that runs connects again."""
+        # Each task that waits for the socket is called back before the socket is closed.
+        self._reading.ring()
+        self._writing.ring()
+        super().close()
+        if self.up.is_set():
+            self.up.clear()
+            self.down.set()
+        self._answers.ring()
+
+    def _begin(self):
+        if self._watcher:
+            raise RuntimeError("the client runs already: disconnect() first")
+        self._watcher = create_task(self._watch())
+
+    def _end(self):
+        # Nothing runs any more.
+        for task in (self._reader, self._watcher, self._writer):
+            if task:
+                task.cancel()
+        self._reader = self._watcher = self._writer = None
+        self.close()
+
+    async def _connect(self, clean_session, timeout_ms=None):
+        p = self._protocol
+        self._start = self.transport.ticks_ms()
+        self._limit = self.timeout_ms if timeout_ms is None else timeout_ms
+        self._awaited = ""
+        self._open(clean_session)
+        self._watching.ring()
+        try:
+            while not self._is_open():
+                await self._rest(self._reading, True)
+                self._still(_CONNECTING)
+            self._awaited = "CONNACK"
+            while p.state != _UP:
+                if not self._work(_CONNACK):
+                    await self._rest(self._reading, False)
+                    self._still(_CONNECTING)
+        except Exception as e:
+            raise self._failed(e)
+        self._oldest = 0
+        self.down.clear()
+        self.up.set()
+        self._answers.ring()
+        return p.session_present
+
+    def _still(self, state):
+        # Another task may have ended the link while this one waited.
+        if self._protocol.state < state:
+            raise self._error if isinstance(self._error, Exception) else self._no_link()
+
+    async def _stay(self, clean_session):
+        # The task that reads. It connects, unless the link is up, and connects again whenever the link is lost.
+        p = self._protocol
+        t = self.transport
+        attempts = 0
+        up_at = t.ticks_ms()
+        while True:
+            again = p.state != _UP
+            try:
+                if again:
+                    if attempts:
+                        await self._reading.wait(self._delay_ms(attempts))
+                    attempts += 1
+                    await self._connect(clean_session)
+                    clean_session = False
+                    again = False
+                    up_at = t.ticks_ms()
+                await self._read()
+            except (OSError, MQTTException) as e:
+                self.log(again, e)
+            except Exception as e:
+                report(e)
+                if p.state:
+                    self._failed(e)
+            if not again and (t.ticks_ms() - up_at) & _TICKS >= _HELD_MS:
+                attempts = 0
+
+    def _delay_ms(self, attempts):
+        # At random, at most DELAY seconds, then twice, 4 ... 64 times that, so that a fleet does not return at once.
+        return (int(self.DELAY * 1000) << min(attempts - 1, 6)) * int.from_bytes(os.urandom(2), "big") >> 16
+
+    # Reading and writing
+
+    async def _read(self):
+        # Until the link is lost, which raises.
+        p = self._protocol
+        t = self.transport
+        bell = self._reading
+        began = t.ticks_ms()
+        while True:
+            self._still(_UP)
+            try:
+                came = self._work(0)
+            except Exception as e:
+                if p.state != _UP:
+                    raise
+                report(e)  # a callback raised it
+                came = True
+            if came:
+                self._answers.ring()
+                if (t.ticks_ms() - began) & _TICKS < _SLICE_MS and not self._dry:
+                    continue
+                if not self._dry:
+                    await bell.wait(0)
+                    began = t.ticks_ms()
+                    continue
+            if p.off < p.end:
+                self._write_on()
+            if self._held:
+                await bell.wait(_LONG_MS)  # no room for answers: the task that writes goes first
+            else:
+                await self._rest(bell, False)
+            began = t.ticks_ms()
+
+    async def _rest(self, bell, to_write):
+        # Wait until the transport can go on, or the bell rings.
+        sock = getattr(self.transport, "sock", None)
+        if sock:
+            await bell.ready(sock, to_write and not getattr(self.transport, "shaking", False))
+        else:
+            await bell.wait(_STEP_MS)
+
+    def _flush(self):
+        # Write what can be written -> was it all? If not, the rest goes out as soon as there is room.
+        if self._write():
+            return True
+        self._write_on()
+        return False
+
+    def _write_on(self):
+        # While TLS shakes hands, reading takes it forward.
+        if not self._writer and not getattr(self.transport, "shaking", False):
+            self._writer = create_task(self._write_rest())
+
+    async def _write_rest(self):
+        try:
+            while not self._write():
+                await self._rest(self._writing, True)
+        except OSError:
+            pass  # the link is closed, which the task that reads learns
+        except Exception as e:
+            report(e)  # on_disconnect raised it
+        finally:
+            self._writer = None
+            self._answers.ring()
+            if self._held:
+                self._reading.ring()
+
+    # The clock
+
+    async def _watch(self):
+        while True:
+            try:
+                ms = self._look()
+                self._waited()
+            except OSError:
+                ms = 0  # the link is closed
+            except Exception as e:
+                report(e)  # a callback raised it
+                ms = _LONG_MS
+            await self._watching.wait(min(max(ms, _STEP_MS), _LONG_MS))
+
+    def _look(self):
+        # Do what is due -> in how many ms to look again, at the latest
+        p = self._protocol
+        t = self.transport
+        now = t.ticks_ms()
+        if p.state != _UP:
+            if not p.state:
+                return _LONG_MS
+            left = self._limit - ((now - self._start) & _TICKS)
+            if left <= 0:
+                words = self._awaited or getattr(t, "awaits", "") or "connection"
+                raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (words, self._limit)))
+            return left
+        self.session.store.sync(True)
+        if p.refused and not self._asking:
+            report(self._refused(p.refused[0]))
+        ms = p.due_ms(now)
+        if not ms:
+            self._reading.ring()  # reading also keeps the link alive
+        return min(ms, self._unanswered(now))
+
+    def _unanswered(self, now):
+        # A broker acknowledges in order. Has the oldest unfinished message waited too long for its next step?
+        store = self.session.store
+        if store.pubrels:
+            oldest = store.packet_ids[store.pubrels[0]] | 0x10000
+        elif store.publishes:
+            oldest = store.packet_ids[store.publishes[0]]
+        else:
+            self._oldest = 0
+            return _LONG_MS
+        if oldest != self._oldest:
+            self._oldest = oldest
+            self._oldest_at = now
+        left = self.timeout_ms - ((now - self._oldest_at) & _TICKS)
+        if left <= 0:
+            raise self._failed(TimedOut(ETIMEDOUT, "no acknowledgement within %d ms" % self.timeout_ms))
+        return left
+
+    def progress(self, anew):
+        """Bytes of a large message moved: the broker cannot have acknowledged it yet."""
+        self._oldest_at = self.transport.ticks_ms()
+        self._waited()
+
+    # Waiting
+
+    def _left(self, start, limit):
+        # -> how many ms of the time are left
+        if limit is None:
+            return _LONG_MS
+        return max(0, limit - ((self.transport.ticks_ms() - start) & _TICKS))
+
+    def _running(self):
+        if not self._reader:
+            raise self._no_link()
+
+    # Publishing
+
+    async def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
+        """Publish `msg` to `topic` (each str or bytes; msg may be a number, sent as its text).
+
+        At QoS 0 -> None once it is written, when the link is up again if it is down. At QoS 1 and 2 -> its packet id
+        when the exchange is complete, over any number of connections. wait=False: as publish_nowait().
+
+        TimedOut: timeout_ms are over. At QoS 1 and 2 the message is kept and goes out all the same, at QoS 0 it does not.
+        Full: there was no room in that time, so it was not taken. LinkLost: the client does not run, or disconnect()
+        was called.
+        """
+        if not wait:
+            return self.publish_nowait(topic, msg, retain, qos)
+        if topic is not self._topic:
+            self._take_topic(topic)
+        name = self._topic_name
+        if not isinstance(msg, bytes):
+            msg = to_payload(msg, "message")
+        p = self._protocol
+        start = self.transport.ticks_ms()
+        if qos:
+            check_qos(qos)
+            store = self.session.store
+            while 0 not in store.packet_ids:
+                self._running()
+                if not self._left(start, timeout_ms):
+                    raise Full(0, "store is full")
+                await self._answers.wait(self._left(start, timeout_ms))
+            self._running()
+            packet_id = p.promise(name, msg, retain, qos)
+            if p.state == _UP:
+                self._flush()
+            while packet_id in store.packet_ids:
+                self._running()
+                if not self._left(start, timeout_ms):
+                    raise TimedOut(ETIMEDOUT, "no acknowledgement within %d ms: the message is kept" % timeout_ms)
+                await self._answers.wait(self._left(start, timeout_ms))
+            return packet_id
+        while not p.send(name, msg, retain):
+            self._running()
+            if not self._left(start, timeout_ms):
+                raise TimedOut(ETIMEDOUT, "not sent within %d ms" % timeout_ms)
+            await self._answers.wait(self._left(start, timeout_ms))
+        if not self._flush():
+            while self._writer:
+                await self._answers.wait(_LONG_MS)
+        elif (self.transport.ticks_ms() - self._turned) & _TICKS >= _SLICE_MS:
+            await self._answers.wait(0)
+            self._turned = self.transport.ticks_ms()
+
+    def publish_nowait(self, topic, msg, retain=False, qos=0):
+        """As publish(), without waiting, so also in a callback: at QoS 1 and 2 -> the packet id as soon as the store
+        has taken the message, also without a link; Full if it has not. At QoS 0 the message is dropped, and counted in
+        `dropped`, where there is no link or no room."""
+        if topic is not self._topic:
+            self._take_topic(topic)
+        name = self._topic_name
+        if not isinstance(msg, bytes):
+            msg = to_payload(msg, "message")
+        p = self._protocol
+        packet_id = None
+        if qos:
+            check_qos(qos)
+            packet_id = p.promise(name, msg, retain, qos)
+        elif not p.send(name, msg, retain):
+            self.dropped += 1
+        if p.state == _UP and not p.inside:
+            try:
+                self._flush()
+            except OSError:
+                pass  # the task that reads learns it
+        return packet_id
+
+    async def flush(self, timeout_ms=None):
+        """Wait until every message is written and acknowledged -> was that so within the time?"""
+        start = self.transport.ticks_ms()
+        while self.session.unfinished() or self._protocol.output():
+            self._running()
+            if not self._left(start, timeout_ms):
+                return False
+            await self._answers.wait(self._left(start, timeout_ms))
+        return True
+
+    # Subscribing
+
+    def subscribe(self, topic, qos=0, callback=None, timeout_ms=None):
+        """`await client.subscribe(...)` subscribes to a filter, or to a list of filters or (filter, qos) in one packet
+        -> the granted QoS, or a list of them; None where it is not yet known, because the link is down.
+
+        callback(message) is called for what matches, instead of on_message. The subscription is made again whenever
+        a broker has lost it, until unsubscribe(). MQTTException(0x80) with its topic_filter if the broker refuses;
+        TimedOut after timeout_ms: it goes on all the same.
+        """
+        return Subscribing(self, topic, qos, callback, timeout_ms)
+
+    async def unsubscribe(self, topic, timeout_ms=None):
+        """End the subscription to a filter or a list of filters, each as it was given to subscribe()."""
+        await self._ask_and_wait(topic, 0, None, False, timeout_ms)
+
+    async def _ask_and_wait(self, topic, qos, callback, on, timeout_ms):
+        p = self._protocol
+        asked = self._ask(topic, qos, callback, on)
+        if p.off < p.end:
+            self._write_on()
+        start = self.transport.ticks_ms()
+        self._asking += 1
+        try:
+            for s in asked:
+                while p.state == _UP and not p.is_answered(s):
+                    if not self._left(start, timeout_ms):
+                        raise TimedOut(ETIMEDOUT, "no answer within %d ms" % timeout_ms)
+                    await self._answers.wait(self._left(start, timeout_ms))
+                if s.topic_filter in p.refused:
+                    raise self._refused(s.topic_filter)
+        finally:
+            self._asking -= 1
+        return asked
+
+    def _refused(self, topic_filter):
+        # -> the error to raise
+        self._protocol.refused.remove(topic_filter)
+        e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % topic_filter.decode())
+        e.topic_filter = topic_filter
+        return e
+
+
+class Subscribing:
+    # What subscribe() returns: to be awaited. A coroutine runs only when it is awaited, and would not serve as a context
+    # as well.
+
+    def __init__(self, client, topic, qos, callback, timeout_ms):
+        self.client = client
+        self._arguments = topic, qos, callback, True, timeout_ms
+        self._coroutine = None
+
+    def __iter__(self):  # as MicroPython awaits
+        return self._granted()
+
+    def __await__(self):  # as CPython does
+        return self._granted().__await__()
+
+    async def _granted(self):
+        asked = await self.client._ask_and_wait(*self._arguments)
+        return [s.granted for s in asked] if isinstance(self._arguments[0], list) else asked[0].granted
+
+    # As a coroutine, for create_task() and what calls it.
+
+    def send(self, value):
+        if not self._coroutine:
+            self._coroutine = self._granted()
+        return self._coroutine.send(value)
+
+    def throw(self, *error):
+        if not self._coroutine:
+            self._coroutine = self._granted()
+        return self._coroutine.throw(*error)
+
+    def close(self):
+        if self._coroutine:
+            self._coroutine.close()
