@@ -5,8 +5,9 @@ import os
 from errno import ETIMEDOUT
 
 from . import const
+from .aio_queue import Messages
 from .base import BaseClient, check_qos
-from .codec import to_payload
+from .codec import to_bytes, to_payload
 from .errors import Full, MQTTException, TimedOut
 from .waiting import Bell, Event, create_task, report
 
@@ -63,7 +64,13 @@ class MQTTClient(BaseClient):
         self._oldest = 0  # which step of which unfinished message is the next that the broker is to acknowledge
         self._oldest_at = 0  # since when
         self._asking = 0  # how many calls wait for SUBACK
-        self._turned = 0  # when publish() last gave other tasks their turn
+        self._turned = 0  # when a call that need not wait last gave other tasks their turn
+        self._queues = []  # those of all iterators
+        self._leaving = []  # topic filters whose iterator was left
+        self._general = None  # the queue of messages()
+        self._is_full = False  # is a queue full? Then reading is held back
+        self._full_at = 0  # since when
+        self._waiting = 0  # how many calls wait for an acknowledgement
         super().__init__(client_id, server, port, user, password, keepalive, ssl, ssl_params, **options)
         self.slice_ms = _SLICE_MS
 
@@ -177,6 +184,8 @@ class MQTTClient(BaseClient):
                 task.cancel()
         self._reader = self._watcher = self._writer = None
         self.close()
+        for queue in self._queues:
+            queue.end()
 
     async def _connect(self, clean_session, timeout_ms=None):
         p = self._protocol
@@ -196,11 +205,21 @@ class MQTTClient(BaseClient):
                     self._still(_CONNECTING)
         except Exception as e:
             raise self._failed(e)
-        self._oldest = 0
+        self._came_up()
         self.down.clear()
         self.up.set()
         self._answers.ring()
         return p.session_present
+
+    def _came_up(self):
+        now = self.transport.ticks_ms()
+        self._oldest = 0
+        self._full_at = now
+        # What was left unacknowledged the broker sends again, or it has forgotten it.
+        self._queues = [queue for queue in self._queues if not queue.is_left]
+        if not self._protocol.session_present:
+            for queue in self._queues:
+                queue.forget()
 
     def _still(self, state):
         # Another task may have ended the link while this one waited.
@@ -248,6 +267,9 @@ class MQTTClient(BaseClient):
         began = t.ticks_ms()
         while True:
             self._still(_UP)
+            if self._is_full and not self._may_read():
+                await bell.wait(_LONG_MS)
+                continue
             try:
                 came = self._work(0)
             except Exception as e:
@@ -334,11 +356,31 @@ class MQTTClient(BaseClient):
             return left
         self.session.store.sync(True)
         if p.refused and not self._asking:
-            report(self._refused(p.refused[0]))
+            self._tell_refused(p.refused[0])
+        if self._leaving:
+            self._ask(self._leaving, 0, None, False)
+            self._leaving = []
+        p.pay()
+        self._flush()
+        if self._is_full and not self._may_read():
+            p.tick(now, False)
+            return self._stuck(now)
         ms = p.due_ms(now)
         if not ms:
             self._reading.ring()  # reading also keeps the link alive
         return min(ms, self._unanswered(now))
+
+    def _stuck(self, now):
+        # Reading is held back. For too long?
+        self._oldest = 0
+        left = self.timeout_ms - ((now - self._full_at) & _TICKS)
+        if left <= 0:
+            for queue in self._queues:
+                if queue.is_full():
+                    name = b", ".join(queue.filters).decode() or "messages()"
+            words = "the queue of %s was full for %d ms: its loop is too slow" % (name, self.timeout_ms)
+            raise self._failed(TimedOut(ETIMEDOUT, words))
+        return left
 
     def _unanswered(self, now):
         # A broker acknowledges in order. Has the oldest unfinished message waited too long for its next step?
@@ -383,9 +425,9 @@ class MQTTClient(BaseClient):
         At QoS 0 -> None once it is written, when the link is up again if it is down. At QoS 1 and 2 -> its packet id
         when the exchange is complete, over any number of connections. wait=False: as publish_nowait().
 
-        TimedOut: timeout_ms are over. At QoS 1 and 2 the message is kept and goes out all the same, at QoS 0 it does not.
-        Full: there was no room in that time, so it was not taken. LinkLost: the client does not run, or disconnect()
-        was called.
+        TimedOut: timeout_ms are over. At QoS 1 and 2 the message is kept and goes out all the same, at QoS 0 it does
+        not. Full: there was no room in that time, so it was not taken. LinkLost: the client does not run, or
+        disconnect() was called.
         """
         if not wait:
             return self.publish_nowait(topic, msg, retain, qos)
@@ -403,16 +445,16 @@ class MQTTClient(BaseClient):
                 self._running()
                 if not self._left(start, timeout_ms):
                     raise Full(0, "store is full")
-                await self._answers.wait(self._left(start, timeout_ms))
+                self._wait_begins()
+                try:
+                    await self._answers.wait(self._left(start, timeout_ms))
+                finally:
+                    self._waiting -= 1
             self._running()
             packet_id = p.promise(name, msg, retain, qos)
             if p.state == _UP:
                 self._flush()
-            while packet_id in store.packet_ids:
-                self._running()
-                if not self._left(start, timeout_ms):
-                    raise TimedOut(ETIMEDOUT, "no acknowledgement within %d ms: the message is kept" % timeout_ms)
-                await self._answers.wait(self._left(start, timeout_ms))
+            await self._acknowledged(packet_id, start, timeout_ms)
             return packet_id
         while not p.send(name, msg, retain):
             self._running()
@@ -422,9 +464,30 @@ class MQTTClient(BaseClient):
         if not self._flush():
             while self._writer:
                 await self._answers.wait(_LONG_MS)
-        elif (self.transport.ticks_ms() - self._turned) & _TICKS >= _SLICE_MS:
-            await self._answers.wait(0)
-            self._turned = self.transport.ticks_ms()
+        else:
+            await self.turn()
+
+    async def wait_for(self, packet_id, timeout_ms=None):
+        """Wait until the message that publish_nowait() gave this packet id for is acknowledged. TimedOut: it is
+        kept."""
+        await self._acknowledged(packet_id, self.transport.ticks_ms(), timeout_ms)
+
+    async def _acknowledged(self, packet_id, start, timeout_ms):
+        self._wait_begins()
+        try:
+            while packet_id in self.session.store.packet_ids:
+                self._running()
+                if not self._left(start, timeout_ms):
+                    raise TimedOut(ETIMEDOUT, "no acknowledgement within %d ms: the message is kept" % timeout_ms)
+                await self._answers.wait(self._left(start, timeout_ms))
+        finally:
+            self._waiting -= 1
+
+    def _wait_begins(self):
+        # A call waits for an acknowledgement, which may lie behind messages for which there is no room.
+        self._waiting += 1
+        if self._is_full:
+            self._reading.ring()
 
     def publish_nowait(self, topic, msg, retain=False, qos=0):
         """As publish(), without waiting, so also in a callback: at QoS 1 and 2 -> the packet id as soon as the store
@@ -452,36 +515,144 @@ class MQTTClient(BaseClient):
     async def flush(self, timeout_ms=None):
         """Wait until every message is written and acknowledged -> was that so within the time?"""
         start = self.transport.ticks_ms()
-        while self.session.unfinished() or self._protocol.output():
-            self._running()
-            if not self._left(start, timeout_ms):
-                return False
-            await self._answers.wait(self._left(start, timeout_ms))
+        self._wait_begins()
+        try:
+            while self.session.unfinished() or self._protocol.output():
+                self._running()
+                if not self._left(start, timeout_ms):
+                    return False
+                await self._answers.wait(self._left(start, timeout_ms))
+        finally:
+            self._waiting -= 1
         return True
 
     # Subscribing
 
-    def subscribe(self, topic, qos=0, callback=None, timeout_ms=None):
+    def subscribe(self, topic, qos=0, callback=None, timeout_ms=None, queue=4, newest=False):
         """`await client.subscribe(...)` subscribes to a filter, or to a list of filters or (filter, qos) in one packet
         -> the granted QoS, or a list of them; None where it is not yet known, because the link is down.
 
         callback(message) is called for what matches, instead of on_message. The subscription is made again whenever
         a broker has lost it, until unsubscribe(). MQTTException(0x80) with its topic_filter if the broker refuses;
         TimedOut after timeout_ms: it goes on all the same.
+
+        `async with client.subscribe(...) as messages:` gives an iterator over what matches, as long as the block lasts:
+        see Messages. queue is how many messages it holds, the one whose turn it is among them. If it is full, reading
+        pauses at QoS 1 and 2, and the link is closed after timeout_ms of the client, so that the broker sends the rest
+        again. At QoS 0 the oldest message in it is dropped, with newest=True the newest, and counted.
         """
-        return Subscribing(self, topic, qos, callback, timeout_ms)
+        return Subscribing(self, topic, qos, callback, timeout_ms, queue, newest)
+
+    def messages(self, queue=4):
+        """-> an iterator over all messages that no other iterator and no callback takes: see Messages."""
+        if not self._general:
+            self._general = Messages(self, [], queue, 1, False)
+            self._queues.append(self._general)
+            self.on_message = self._general.put
+        return self._general
+
+    def enter(self, topic, qos, queue, newest):
+        """-> the Messages of a block that begins: those which a block before has left, if there are any."""
+        filters = []
+        for item in topic if isinstance(topic, list) else [topic]:
+            item, item_qos = item if isinstance(item, tuple) else (item, qos)
+            qos = max(qos, item_qos)
+            filters.append(bytes(to_bytes(item, "topic filter")))
+        self._leaving = [item for item in self._leaving if item not in filters]
+        for messages in self._queues:
+            if messages.filters == filters and messages.is_left:
+                messages.is_left = False
+                return messages
+        messages = Messages(self, filters, queue, qos, newest)
+        self._queues.append(messages)
+        return messages
+
+    def leave(self, messages, failed):
+        """The block of this iterator ends. If the client ends now too, a session goes on with the subscription."""
+        if not messages.leave(failed):
+            self._queues.remove(messages)
+        self._leaving.extend(messages.filters)
+        self.go_on()
+        self._watching.ring()
+
+    # For iterators
+
+    def hold(self):
+        """A queue is full: reading pauses behind this message."""
+        if not self._is_full:
+            self._is_full = True
+            self._full_at = self.transport.ticks_ms()
+        self.slice_ms = 0
+
+    def go_on(self):
+        """A queue has room again, perhaps all."""
+        if self._is_full:
+            for queue in self._queues:
+                if queue.is_full():
+                    return
+            self._is_full = False
+            self.slice_ms = _SLICE_MS
+            self._reading.ring()
+
+    def _may_read(self):
+        # A queue is full. Does a call wait for what may lie behind the next messages?
+        if not self._waiting:
+            return False
+        for queue in self._queues:
+            if not queue.may_grow():
+                return False
+        return True
+
+    def finish(self, m):
+        """A message is done with: acknowledge it, unless another iterator has it too."""
+        for queue in self._queues:
+            if queue.owes(m):
+                return
+        self._protocol.finish(m, m.place)
+
+    def write_soon(self):
+        """Write what can be written when other tasks have their turn."""
+        self._watching.ring()
+
+    def skipped(self, m, why):
+        """A message is acknowledged that was not handled."""
+        self._protocol.skipped += 1
+        try:
+            self._protocol.tell_skipped(m, len(m.payload), why)
+        except Exception as e:
+            report(e)
+
+    def write(self):
+        """Write what can be written now."""
+        if self._protocol.state == _UP:
+            try:
+                self._flush()
+            except OSError:
+                pass  # the task that reads learns it
+
+    async def turn(self):
+        """Let other tasks have their turn, now and then."""
+        now = self.transport.ticks_ms()
+        if (now - self._turned) & _TICKS >= _SLICE_MS:
+            await self._answers.wait(0)
+            self._turned = self.transport.ticks_ms()
+
+    def is_running(self):
+        """Does the client connect, or stay connected?"""
+        return self._reader is not None
 
     async def unsubscribe(self, topic, timeout_ms=None):
         """End the subscription to a filter or a list of filters, each as it was given to subscribe()."""
-        await self._ask_and_wait(topic, 0, None, False, timeout_ms)
+        await self.ask(topic, 0, None, False, timeout_ms)
 
-    async def _ask_and_wait(self, topic, qos, callback, on, timeout_ms):
+    async def ask(self, topic, qos, callback, on, timeout_ms):
         p = self._protocol
         asked = self._ask(topic, qos, callback, on)
         if p.off < p.end:
             self._write_on()
         start = self.transport.ticks_ms()
         self._asking += 1
+        self._wait_begins()
         try:
             for s in asked:
                 while p.state == _UP and not p.is_answered(s):
@@ -492,7 +663,16 @@ class MQTTClient(BaseClient):
                     raise self._refused(s.topic_filter)
         finally:
             self._asking -= 1
+            self._waiting -= 1
         return asked
+
+    def _tell_refused(self, topic_filter):
+        # No call waits for it.
+        e = self._refused(topic_filter)
+        for queue in self._queues:
+            if topic_filter in queue.filters:
+                return queue.end(e)
+        report(e)
 
     def _refused(self, topic_filter):
         # -> the error to raise
@@ -503,13 +683,34 @@ class MQTTClient(BaseClient):
 
 
 class Subscribing:
-    # What subscribe() returns: to be awaited. A coroutine runs only when it is awaited, and would not serve as a context
-    # as well.
+    # What subscribe() returns, to be awaited or entered. A coroutine could only be awaited.
 
-    def __init__(self, client, topic, qos, callback, timeout_ms):
+    def __init__(self, client, topic, qos, callback, timeout_ms, queue, newest):
         self.client = client
-        self._arguments = topic, qos, callback, True, timeout_ms
+        self._topic = topic
+        self._qos = qos
+        self._callback = callback
+        self._timeout_ms = timeout_ms
+        self._queue = queue
+        self._newest = newest
+        self._messages = None
         self._coroutine = None
+
+    async def __aenter__(self):
+        if self._callback:
+            raise ValueError("a callback or an iterator takes the messages, not both")
+        messages = self.client.enter(self._topic, self._qos, self._queue, self._newest)
+        self._callback = messages.put
+        try:
+            await self._granted()
+        except BaseException:
+            self.client.leave(messages, True)
+            raise
+        self._messages = messages
+        return messages
+
+    async def __aexit__(self, kind, error, trace):
+        self.client.leave(self._messages, kind is not None)
 
     def __iter__(self):  # as MicroPython awaits
         return self._granted()
@@ -518,8 +719,8 @@ class Subscribing:
         return self._granted().__await__()
 
     async def _granted(self):
-        asked = await self.client._ask_and_wait(*self._arguments)
-        return [s.granted for s in asked] if isinstance(self._arguments[0], list) else asked[0].granted
+        asked = await self.client.ask(self._topic, self._qos, self._callback, True, self._timeout_ms)
+        return [s.granted for s in asked] if isinstance(self._topic, list) else asked[0].granted
 
     # As a coroutine, for create_task() and what calls it.
 
