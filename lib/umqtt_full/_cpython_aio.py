@@ -6,7 +6,7 @@ import socket as _socket
 from asyncio import Event as Event
 from asyncio import create_task as create_task
 
-from .transport import Transport as _Transport
+from .transport import Transport
 
 
 def _end(future):
@@ -56,7 +56,7 @@ def report(error):
     )
 
 
-class Transport(_Transport):
+class _Threaded(Transport):
     """Transport, with the look-up of a name in a thread: the event loop goes on meanwhile."""
 
     _looking = None  # the future of the look-up under way
@@ -80,6 +80,10 @@ class Transport(_Transport):
             self._looking.add_done_callback(_forget)
             self._looking = None
         super().close()
+
+
+def transport(online):
+    return _Threaded(online)
 
 
 def _forget(future):

@@ -9,7 +9,7 @@ from .aio_queue import Messages
 from .base import BaseClient, check_qos
 from .codec import to_bytes, to_payload
 from .errors import Full, MQTTException, TimedOut
-from .waiting import Bell, Event, create_task, report
+from .waiting import Bell, Event, create_task, report, transport
 
 _TICKS = const(0x3FFFFFFF)
 _CONNECTING = const(1)
@@ -75,9 +75,7 @@ class MQTTClient(BaseClient):
         self.slice_ms = _SLICE_MS
 
     def _default_transport(self, online):
-        from .waiting import Transport
-
-        return Transport(online)
+        return transport(online)
 
     async def __aenter__(self):
         await self.connect()

@@ -6,7 +6,6 @@ from .codec import Message
 from .waiting import Bell
 
 _TICKS = const(0x3FFFFFFF)
-_SLICE_MS = const(2)
 _LONG_MS = const(1000)
 _MORE = const(64)  # slots that a queue grows by at most, while a call waits for an acknowledgement that lies behind
 

@@ -12,8 +12,6 @@ if sys.implementation.name == "micropython":
     from asyncio import core
     from asyncio import create_task as create_task
 
-    from .transport import Transport as Transport
-
     class Bell:
         # Tasks wait at a bell, each for a time at most, or one for a socket. ring() lets all of them go on.
 
@@ -62,9 +60,14 @@ if sys.implementation.name == "micropython":
         context = {"message": "umqtt_full: error in a callback", "exception": error, "future": core.cur_task}
         core.Loop.call_exception_handler(context)
 
+    def transport(online):
+        from .transport import Transport
+
+        return Transport(online)
+
 else:
     from ._cpython_aio import Bell as Bell
     from ._cpython_aio import Event as Event
-    from ._cpython_aio import Transport as Transport
     from ._cpython_aio import create_task as create_task
     from ._cpython_aio import report as report
+    from ._cpython_aio import transport as transport

@@ -28,6 +28,10 @@ _USES = {
     "secure": f"{_CLIENT}from umqtt_full.secure import context\ncontext(True, {{'cert_reqs': 0}})\n",
     "journal": "from umqtt_full import MQTTClient\nfrom umqtt_full.journal import Journal\nimport umqtt_full.rtc\n"
     f'client = MQTTClient("built", "127.0.0.1", port, store=Journal("box"))\n{_CONNECT}',
+    "aio": "import asyncio\nfrom umqtt_full.aio import MQTTClient\nasync def main():\n"
+    ' async with MQTTClient("built", "127.0.0.1", port) as client:\n'
+    '  async with client.subscribe("t", 1) as messages:\n'
+    '   await client.publish("t", "x", qos=1)\n   print((await messages.get()).text)\nasyncio.run(main())\n',
     "stream": f"{_CLIENT}from umqtt_full.stream import COMPLETE\nimport umqtt_full.stream_in, umqtt_full.stream_file\n",
 }
 
@@ -51,7 +55,9 @@ def test_the_lists_in_the_tree_are_those_of_the_library(name):
 
 
 def test_the_whole_librarys_list_holds_every_module_of_a_board():
-    modules = {f"umqtt_full/{path.name}" for path in (LIB / "umqtt_full").glob("*.py")} - {"umqtt_full/_cpython.py"}
+    modules = {f"umqtt_full/{path.name}" for path in (LIB / "umqtt_full").glob("*.py")} - {
+        f"umqtt_full/{name}.py" for name in flavours.FOR_CPYTHON
+    }
     assert {path for path, _ in json.loads(_LISTS["../package.json"])["urls"]} == modules
 
 
@@ -60,7 +66,7 @@ def test_a_package_holds_all_that_its_modules_import():
         there = set(flavours.modules(name))
         for module in there:
             # TLS alone is a package of its own, which the client asks for when it is used.
-            missing = imports(module) - there - {"_cpython", "secure"}
+            missing = imports(module) - there - {*flavours.FOR_CPYTHON, "secure"}
             assert not missing, f"{module} of {name} imports {missing}"
 
 

@@ -28,7 +28,9 @@ def program(mpy=True):
                 files[name.replace(".py", ".mpy")] = pack.compiled(name, source.decode())
     else:
         sources = (LIB / "umqtt_full").glob("*.py")
-        files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in sources if file.stem != flavours.FOR_CPYTHON}
+        files = {
+            f"{LIBRARY}/{file.name}": file.read_bytes() for file in sources if file.stem not in flavours.FOR_CPYTHON
+        }
         files |= node
     return dict(sorted(files.items()))
 

@@ -7,8 +7,8 @@ but the whole one.
 
 from dataclasses import dataclass
 
-# Makes up for what CPython lacks: not on a board.
-FOR_CPYTHON = "_cpython"
+# They make up for what CPython lacks: not on a board.
+FOR_CPYTHON = ("_cpython", "_cpython_aio")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ PACKAGES = {
     "client": (CLIENT, ()),
     "robust": (CLIENT, ("robust",)),
     "secure": (CLIENT, ("secure",)),
+    "aio": (CLIENT, ("aio", "aio_queue", "waiting")),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }
@@ -48,6 +49,7 @@ FLOORS = {
     "ground": _GROUND,
     "client without a transport": tuple(module for module in CLIENT.together if module != _TRANSPORT),
     "TCP transport": (_TRANSPORT,),
+    "asyncio": ("aio", "aio_queue", "waiting"),
     "robust": ("robust",),
 }
 

@@ -30,7 +30,7 @@ def pack(directory, flavour=flavours.CLIENT):
     folder.mkdir(parents=True, exist_ok=True)
     sources = {flavour.file: one_source(flavour.together, flavour)}
     for source in sorted(_LIBRARY.glob("*.py")):
-        if source.stem not in ("__init__", flavours.FOR_CPYTHON, *flavour.together):
+        if source.stem not in ("__init__", *flavours.FOR_CPYTHON, *flavour.together):
             sources[source.stem] = _beside(source.stem, flavour)
     return [_compile(name, text, folder) for name, text in sources.items()]
 
@@ -54,7 +54,7 @@ def one_source(modules, flavour=flavours.CLIENT):
     lines = [re.search(r"^__version__ = .*\n", (_LIBRARY / "__init__.py").read_text(), re.M)[0]]
     lines.append("from micropython import const\n")
     # A name from these is in the one file too. "" is the package itself.
-    inside = ("", "__init__", flavours.FOR_CPYTHON, *flavour.together)
+    inside = ("", "__init__", *flavours.FOR_CPYTHON, *flavour.together)
     seen = {}
     for module in modules:
         for line in (_LIBRARY / f"{module}.py").read_text().splitlines(keepends=True):

@@ -16,7 +16,7 @@ _LIBRARY = LIB / "umqtt_full"
 def lists():
     """{file name: text} of the lists that belong beside the sources in lib/. That of the whole library lies at the
     project's root, and its name is "../package.json"."""
-    every = sorted(source.stem for source in _LIBRARY.glob("*.py") if source.stem != flavours.FOR_CPYTHON)
+    every = sorted(source.stem for source in _LIBRARY.glob("*.py") if source.stem not in flavours.FOR_CPYTHON)
     found = {f"{name}.json": _list(flavours.modules(name), ".py") for name in flavours.PACKAGES}
     return found | {"../package.json": _list(every, ".py", "lib/")}
 
