@@ -72,7 +72,7 @@ class MQTTClient(BaseClient):
         self._full_at = 0  # since when
         self._waiting = 0  # how many calls wait for an acknowledgement
         super().__init__(client_id, server, port, user, password, keepalive, ssl, ssl_params, **options)
-        self.slice_ms = _SLICE_MS
+        self._slice_ms = _SLICE_MS
 
     def _default_transport(self, online):
         return transport(online)
@@ -580,7 +580,7 @@ class MQTTClient(BaseClient):
         if not self._is_full:
             self._is_full = True
             self._full_at = self.transport.ticks_ms()
-        self.slice_ms = 0
+        self._slice_ms = 0
 
     def go_on(self):
         """A queue has room again, perhaps all."""
@@ -589,7 +589,7 @@ class MQTTClient(BaseClient):
                 if queue.is_full():
                     return
             self._is_full = False
-            self.slice_ms = _SLICE_MS
+            self._slice_ms = _SLICE_MS
             self._reading.ring()
 
     def _may_read(self):

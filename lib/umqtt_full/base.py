@@ -62,7 +62,7 @@ class BaseClient:
         buffer = bytearray(max_packet + 4 + 4 * len(store.pubrels))
         self._protocol = Protocol(self, self.session, Protocol.Reader(chunk, max_packet), buffer)
         self.dropped = 0  # messages of QoS 0 that found no connection
-        self.slice_ms = 100  # how long callbacks may run one after the other until the pump looks at its deadline
+        self._slice_ms = 100  # how long callbacks may run one after the other until the pump looks at its deadline
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
         self._stalled = -1  # since when the transport takes no bytes
@@ -185,7 +185,7 @@ class BaseClient:
 
     def _work(self, until):
         # Write and read what can be without waiting -> did a packet come in? It ends behind a packet of the type
-        # `until`, with _MESSAGE (no type of a packet) behind a message, and when callbacks took slice_ms.
+        # `until`, with _MESSAGE (no type of a packet) behind a message, and when callbacks took _slice_ms.
         p = self._protocol
         t = self.transport
         if not p.state:
@@ -201,7 +201,7 @@ class BaseClient:
                     if kind != until:
                         if p.messages == before:
                             continue
-                        if until != _MESSAGE and (t.ticks_ms() - began) & _TICKS < self.slice_ms:
+                        if until != _MESSAGE and (t.ticks_ms() - began) & _TICKS < self._slice_ms:
                             before = p.messages
                             continue
                 if came:

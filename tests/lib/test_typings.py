@@ -14,7 +14,7 @@ from lab import types
 from language_server import LanguageServer
 from umq.errors import UserError
 from umq.project import LIB, ROOT
-from umqtt_full import MQTTClient, RamStore, Transport
+from umqtt_full import MQTTClient, RamStore, Transport, aio
 from umqtt_full.codec import Message
 from umqtt_full.journal import Journal
 from umqtt_full.stream import Streams
@@ -59,7 +59,7 @@ def test_the_stubs_name_the_attributes_that_objects_have(tmp_path):
     # Of these stubtest knows nothing: only __init__ makes them.
     client = MQTTClient("id", "host")
     objects = [client, Streams(MQTTClient("id", "host")), Transport(), RamStore(1, 64), Journal(str(tmp_path / "j"))]
-    objects += [client.session, Message(1), Part(Message(1))]
+    objects += [client.session, Message(1), Part(Message(1)), aio.MQTTClient("id", "host")]
     for one in objects:
         told, has = _names_in_stub(type(one)), {name for name in dir(one) if name[0] != "_"}
         assert told <= has, type(one)
