@@ -66,7 +66,7 @@ class MQTTClient(BaseClient):
         self._asking = 0  # how many calls wait for SUBACK
         self._turned = 0  # when a call that need not wait last gave other tasks their turn
         self._queues = []  # those of all iterators
-        self._leaving = []  # topic filters whose iterator was left
+        self._leaving = []  # those whose block has ended, and whose filters are still subscribed to
         self._general = None  # the queue of messages()
         self._is_full = False  # is a queue full? Then reading is held back
         self._full_at = 0  # since when
@@ -301,9 +301,12 @@ class MQTTClient(BaseClient):
 
     def _flush(self):
         # Write what can be written -> was it all? If not, the rest goes out as soon as there is room.
-        if self._write():
-            return True
-        self._write_on()
+        try:
+            if self._write():
+                return True
+            self._write_on()
+        except OSError:
+            pass  # the link is closed, and the task that reads connects again
         return False
 
     def _write_on(self):
@@ -355,9 +358,7 @@ class MQTTClient(BaseClient):
         self.session.store.sync(True)
         if p.refused and not self._asking:
             self._tell_refused(p.refused[0])
-        if self._leaving:
-            self._ask(self._leaving, 0, None, False)
-            self._leaving = []
+        self._unsubscribe_left()
         p.pay()
         self._flush()
         if self._is_full and not self._may_read():
@@ -504,10 +505,7 @@ class MQTTClient(BaseClient):
         elif not p.send(name, msg, retain):
             self.dropped += 1
         if p.state == _UP and not p.inside:
-            try:
-                self._flush()
-            except OSError:
-                pass  # the task that reads learns it
+            self._flush()
         return packet_id
 
     async def flush(self, timeout_ms=None):
@@ -556,7 +554,7 @@ class MQTTClient(BaseClient):
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
             qos = max(qos, item_qos)
             filters.append(bytes(to_bytes(item, "topic filter")))
-        self._leaving = [item for item in self._leaving if item not in filters]
+        self._leaving = [messages for messages in self._leaving if messages.filters != filters]
         for messages in self._queues:
             if messages.filters == filters and messages.is_left:
                 messages.is_left = False
@@ -567,11 +565,29 @@ class MQTTClient(BaseClient):
 
     def leave(self, messages, failed):
         """The block of this iterator ends. If the client ends now too, a session goes on with the subscription."""
-        if not messages.leave(failed):
+        messages.leave(failed)
+        if not failed:
             self._queues.remove(messages)
-        self._leaving.extend(messages.filters)
+            for s in self._protocol.subscriptions:
+                if s.topic_filter in messages.filters:
+                    s.callback = None
+        self._leaving.append(messages)
         self.go_on()
         self._watching.ring()
+
+    def _unsubscribe_left(self):
+        # Messages that come in before the broker has heard of it wait with the others, if the block ended by an error.
+        while self._leaving:
+            messages = self._leaving.pop(0)
+            self._ask(messages.filters, 0, messages.put if messages.is_left else None, False)
+        for messages in self._queues:
+            if messages.is_left and messages.is_empty():
+                for s in self._protocol.subscriptions:
+                    if s.topic_filter in messages.filters:
+                        break
+                else:
+                    self._queues.remove(messages)
+                    break
 
     # For iterators
 
@@ -623,10 +639,7 @@ class MQTTClient(BaseClient):
     def write(self):
         """Write what can be written now."""
         if self._protocol.state == _UP:
-            try:
-                self._flush()
-            except OSError:
-                pass  # the task that reads learns it
+            self._flush()
 
     async def turn(self):
         """Let other tasks have their turn, now and then."""
@@ -646,8 +659,7 @@ class MQTTClient(BaseClient):
     async def ask(self, topic, qos, callback, on, timeout_ms):
         p = self._protocol
         asked = self._ask(topic, qos, callback, on)
-        if p.off < p.end:
-            self._write_on()
+        self.write()
         start = self.transport.ticks_ms()
         self._asking += 1
         self._wait_begins()

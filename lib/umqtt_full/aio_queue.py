@@ -125,17 +125,19 @@ class Messages:
         self._bell.ring()
 
     def leave(self, failed):
-        """The block ends -> is there a message that it has not acknowledged?"""
-        if not failed:
-            self._over()
-            while self._waiting:
-                slot = self._waiting.pop(0)
-                self.client.skipped(slot, "its iterator was left")
-                self.finish(slot)
-            return False
-        self._once_more()
-        self.is_left = len(self._waiting) > 0
-        return self.is_left
+        """The block ends. After an error the messages that it has not acknowledged wait for the next block."""
+        if failed:
+            self._once_more()
+            self.is_left = True
+            return
+        self._over()
+        while self._waiting:
+            slot = self._waiting.pop(0)
+            self.client.skipped(slot, "its iterator was left")
+            self.finish(slot)
+
+    def is_empty(self):
+        return not self._waiting
 
     def finish(self, slot):
         if slot.owed:

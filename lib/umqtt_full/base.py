@@ -155,7 +155,7 @@ class BaseClient:
         self._topic = topic if isinstance(topic, _FIXED) else self
 
     def _ask(self, topic, qos, callback, on):
-        # Register subscriptions, or (not on) their end, and write -> the list of them
+        # Register subscriptions, or (not on) their end, to be written -> the list of them
         p = self._protocol
         asked = []
         for item in topic if isinstance(topic, list) else [topic]:
@@ -168,8 +168,6 @@ class BaseClient:
         if not asked:
             raise ValueError("no topic filter")  # [MQTT-3.8.3-3] [MQTT-3.10.3-2]
         p.ask(asked)
-        if p.state == _UP and not p.inside:
-            self._write()
         return asked
 
     def ping(self):

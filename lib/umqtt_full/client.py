@@ -202,6 +202,8 @@ class MQTTClient(BaseClient):
         if wait:
             self._begin(timeout_ms)
         asked = self._ask(topic, qos, callback, on)
+        if p.state == _UP and not p.inside:
+            self._write()
         for s in asked:
             while wait and not p.is_answered(s):
                 if on:

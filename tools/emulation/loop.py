@@ -19,15 +19,20 @@ _AHEAD_MS = 3600_000  # MicroPython marks a task that is to run at once with the
 _SPINS = 20_000  # turns of the loop in a row in which no time passes
 
 
-class _Turns:
-    """Lets time pass for a loop, and watches that it does."""
+class Turns:
+    """Lets time pass for a loop, and watches that it does. each_turn(number): called in every turn of the loop."""
 
-    def __init__(self, clock):
+    def __init__(self, clock, each_turn=None):
         self.clock = clock
+        self.number = 0
+        self.each_turn = each_turn
         self.spun = 0
 
     def wait(self, ms, ready):
         """Until ready() or an event that makes it so, at most ms; None: as long as it takes."""
+        self.number += 1
+        if self.each_turn and self.each_turn(self.number):
+            return
         self.spun += 1
         if self.spun > _SPINS:
             self.spun = 0
@@ -107,7 +112,10 @@ if _BOARD:
                     del self.map[key]  # the other task on this socket is forgotten too, as in asyncio
 
         def wait_io_event(self, ms):
+            before = core.cur_task
+            core.cur_task = None  # a task may cancel another one, and none runs now
             self._turns.wait(None if ms < 0 else ms, self._ready)
+            core.cur_task = before
             for key in list(self.map):
                 waiting = self.map[key]
                 for place in (0, 1):
@@ -125,14 +133,15 @@ if _BOARD:
                     return True
             return False
 
-    def run(main, clock):
-        """Run the coroutine `main` -> what it returns."""
+    def run(main, clock, each_turn=None):
+        """Run the coroutine `main` -> what it returns. each_turn(number) is called in every turn of the loop; if it
+        returns true it has made a task ready."""
         before = core.ticks, core._io_queue, core._task_queue
         real = core.ticks
         start = core.ticks_add(real(), _AHEAD_MS - clock.now)
         core.new_event_loop()
         core.ticks = lambda: core.ticks_add(start, clock.now)
-        core._io_queue = _IOQueue(_Turns(clock))
+        core._io_queue = _IOQueue(Turns(clock, each_turn))
         try:
             return core.run(main)
         finally:
@@ -162,14 +171,15 @@ else:
             )
 
     class _Loop(asyncio.SelectorEventLoop):
-        def __init__(self, clock):
+        def __init__(self, clock, each_turn):
             self._clock = clock
-            super().__init__(_Selector(_Turns(clock)))
+            super().__init__(_Selector(Turns(clock, each_turn)))
 
         def time(self):
             return self._clock.now / 1000
 
-    def run(main, clock):
-        """Run the coroutine `main` -> what it returns."""
-        with asyncio.Runner(loop_factory=lambda: _Loop(clock)) as runner:
+    def run(main, clock, each_turn=None):
+        """Run the coroutine `main` -> what it returns. each_turn(number) is called in every turn of the loop; if it
+        returns true it has made a task ready."""
+        with asyncio.Runner(loop_factory=lambda: _Loop(clock, each_turn)) as runner:
             return runner.run(main)
