@@ -44,8 +44,9 @@ class Bell:
 
     def ring(self):
         # What ends here is ended at once: the next line of the caller may close the socket.
-        while self._waiting:
-            future, end = self._waiting.popitem()
+        waiting = self._waiting
+        self._waiting = {}
+        for future, end in waiting.items():
             end()
             _end(future)
 

@@ -63,6 +63,7 @@ class MQTTClient(BaseClient):
         self._awaited = ""  # for which packet it waits, once the transport is connected
         self._oldest = 0  # which step of which unfinished message is the next that the broker is to acknowledge
         self._oldest_at = 0  # since when
+        self._lost = None  # the last error of a link
         self._asking = 0  # how many calls wait for SUBACK
         self._turned = 0  # when a call that need not wait last gave other tasks their turn
         self._queues = []  # those of all iterators
@@ -93,9 +94,9 @@ class MQTTClient(BaseClient):
         await self.up.wait()
 
     async def disconnected(self):
-        """Wait until the link is down -> the error that ended it."""
+        """Wait until the link is down -> the error that ended it, or that the last attempt to connect met."""
         await self.down.wait()
-        return self._error
+        return self._lost
 
     def log(self, in_reconnect, e):
         """Told of each error that is survived; prints it if DEBUG."""
@@ -148,7 +149,7 @@ class MQTTClient(BaseClient):
                     if n == 0:
                         break
                     if n is None:
-                        await self._rest(self._reading, False)
+                        await self._reading.wait(_STEP_MS)
         except OSError:
             pass  # closed all the same
         finally:
@@ -169,6 +170,10 @@ class MQTTClient(BaseClient):
             self.up.clear()
             self.down.set()
         self._answers.ring()
+
+    def _failed(self, e):
+        self._lost = e = super()._failed(e)
+        return e
 
     def _begin(self):
         if self._watcher:
@@ -198,7 +203,14 @@ class MQTTClient(BaseClient):
                 self._still(_CONNECTING)
             self._awaited = "CONNACK"
             while p.state != _UP:
-                if not self._work(_CONNACK):
+                try:
+                    came = self._work(_CONNACK)
+                except Exception as e:
+                    if p.state != _UP:
+                        raise
+                    report(e)  # on_connect raised it
+                    break
+                if not came:
                     await self._rest(self._reading, False)
                     self._still(_CONNECTING)
         except Exception as e:
