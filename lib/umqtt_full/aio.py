@@ -374,7 +374,7 @@ class MQTTClient(BaseClient):
         p.pay()
         self._flush()
         if self._is_full and not self._may_read():
-            p.tick(now, False)
+            p.ping_if_due(now)
             return self._stuck(now)
         ms = p.due_ms(now)
         if not ms:
@@ -503,7 +503,7 @@ class MQTTClient(BaseClient):
     def publish_nowait(self, topic, msg, retain=False, qos=0):
         """As publish(), without waiting, so also in a callback: at QoS 1 and 2 -> the packet id as soon as the store
         has taken the message, also without a link; Full if it has not. At QoS 0 the message is dropped, and counted in
-        `dropped`, where there is no link or no room."""
+        `counts.dropped`, where there is no link or no room."""
         if topic is not self._topic:
             self._take_topic(topic)
         name = self._topic_name
@@ -515,7 +515,7 @@ class MQTTClient(BaseClient):
             check_qos(qos)
             packet_id = p.promise(name, msg, retain, qos)
         elif not p.send(name, msg, retain):
-            self.dropped += 1
+            self.counts.dropped += 1
         if p.state == _UP and not p.inside:
             self._flush()
         return packet_id
@@ -642,7 +642,7 @@ class MQTTClient(BaseClient):
 
     def skipped(self, m, why):
         """A message is acknowledged that was not handled."""
-        self._protocol.skipped += 1
+        self.counts.skipped += 1
         try:
             self._protocol.tell_skipped(m, len(m.payload), why)
         except Exception as e:

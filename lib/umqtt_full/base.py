@@ -32,6 +32,7 @@ def check_qos(qos):
 
 class BaseClient:
     KEEPALIVE = False  # is there a keep-alive where none was named?
+    _slice_ms = 100  # how long callbacks may run one after the other until the pump looks at its deadline
 
     def __init__(
         self, client_id, server, port=0, user=None, password=None, keepalive=False, ssl=None, ssl_params={}, *,
@@ -61,10 +62,10 @@ class BaseClient:
         # A journal may bring more PUBRELs than the largest packet takes.
         buffer = bytearray(max_packet + 4 + 4 * len(store.pubrels))
         self._protocol = Protocol(self, self.session, Protocol.Reader(chunk, max_packet), buffer)
-        self.dropped = 0  # messages of QoS 0 that found no connection
-        self._slice_ms = 100  # how long callbacks may run one after the other until the pump looks at its deadline
+        self.counts = self.session.counts
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
+        self._came = False  # has a packet come in since poll() began?
         self._stalled = -1  # since when the transport takes no bytes
         self._topic = self  # the topic of the last publish(), and what it is on the wire
         self._topic_name = b""
@@ -103,7 +104,7 @@ class BaseClient:
 
     def in_callback(self):
         """Does a callback run? Then calls that wait raise RuntimeError."""
-        return self._protocol.inside > 0
+        return self._protocol.inside
 
     def pending(self, packet_id):
         """Is the message that publish() gave this packet id for still unacknowledged?"""
@@ -120,7 +121,8 @@ class BaseClient:
         """Drop the link without a word: the broker publishes the will."""
         self.transport.close()
         self._protocol.reset()
-        self._protocol.breaks = False
+        if self._protocol.breaks:
+            self._protocol.breaks = False
         self._stalled = -1
         self._error = "closed"
 
@@ -131,7 +133,7 @@ class BaseClient:
         if keepalive is False:  # none was named
             # Without a keep-alive a broker may never notice that the client is gone, and never publish the will.
             keepalive = _KEEPALIVE_S if self.will or self.KEEPALIVE else 0
-        self._protocol.start(clean_session, keepalive, self.timeout_ms)
+        self._protocol.start(clean_session, keepalive)
         try:
             self.transport.open(self.server, self.port or (8883 if self.ssl else 1883), self.ssl, self.ssl_params)
         except BaseException as e:
@@ -190,7 +192,7 @@ class BaseClient:
             raise self._no_link()
         came = False
         before = p.messages
-        began = t.ticks_ms()
+        began = -1  # when the first callback had returned
         try:
             while True:
                 kind = p.handle()
@@ -199,24 +201,25 @@ class BaseClient:
                     if kind != until:
                         if p.messages == before:
                             continue
-                        if until != _MESSAGE and (t.ticks_ms() - began) & _TICKS < self._slice_ms:
+                        if until != _MESSAGE:
                             before = p.messages
-                            continue
-                if came:
-                    p.tick(t.ticks_ms(), False)  # what is due goes out between two messages
+                            now = t.ticks_ms()
+                            if began < 0:
+                                began = now
+                            if (now - began) & _TICKS < self._slice_ms:
+                                continue
+                    p.ping_if_due(t.ticks_ms())  # between two messages too
                 written = self._write()
                 self._held = kind < 0  # what has come in must wait for room to answer it
                 if kind < 0 and written:
                     continue
                 if came or kind < 0:
+                    self._came = came
                     return came
                 n = t.readinto(p.reader.window)
                 if n == 0:
                     raise LinkLost(ECONNRESET, "the broker closed the connection")
-                now = t.ticks_ms()
-                if n:
-                    p.heard(now)
-                p.tick(now, not n)
+                p.tick(t.ticks_ms(), n)
                 self._dry = not n
                 if not n:
                     self._write()
@@ -224,7 +227,7 @@ class BaseClient:
                 p.reader.feed(n)
                 self._dry = n < len(p.reader.window) and getattr(t, "drains", False)
         except BaseException as e:
-            if e is p.raised and not p.breaks:
+            if p.callback_raised(e) and not p.breaks:
                 raise  # a callback's error is the program's affair: the link stays up
             if isinstance(e, ProtocolError):
                 self._write()  # what was well until then is acknowledged

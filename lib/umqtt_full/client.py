@@ -107,8 +107,8 @@ class MQTTClient(BaseClient):
     def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
         """Publish `msg` to `topic` (each str or bytes; bytes cost no memory; msg may be a number, sent as its text).
 
-        At QoS 0 -> None once it is written. With wait=False it is dropped, and counted in `dropped`, where there is no
-        link or no room. At QoS 1 and 2 the message is kept from now on until the broker has acknowledged it, over any
+        At QoS 0 -> None once it is written. With wait=False it is dropped, and counted in `counts.dropped`, where there
+        is no link or no room. At QoS 1 and 2 the message is kept from now on until the broker has acknowledged it, over any
         number of connections, and publish returns its packet id: with wait=False as soon as the store has taken it,
         else when the exchange is complete. OSError: it is kept and goes out after the next reconnect(); at QoS 0 it may
         be lost. Full: it was not taken.
@@ -126,12 +126,12 @@ class MQTTClient(BaseClient):
             if p.state != _UP:
                 if wait:
                     raise self._no_link()
-                self.dropped += 1
+                self.counts.dropped += 1
                 return
             if not wait and not p.inside:
                 self._work(0)
                 if not p.send(name, msg, retain):
-                    self.dropped += 1
+                    self.counts.dropped += 1
                 return
             self._drain(timeout_ms)
         if not p.inside:
@@ -232,13 +232,13 @@ class MQTTClient(BaseClient):
     def poll(self, timeout_ms=0):
         """Do what there is to do: read, hand messages over, write, keep alive; wait for it at most timeout_ms. -> did
         a packet come in?"""
-        p = self._begin(timeout_ms)
+        self._begin(timeout_ms)
         self.session.store.sync(True)
-        before = p.packets
-        while p.packets == before and self._turn():
+        self._came = False
+        while not self._came and self._turn():
             pass
         self._refusal()
-        return p.packets != before
+        return self._came
 
     # Waiting
 

@@ -347,31 +347,30 @@ class Reader:
             raise protocol_error(head, "packet id 0")  # [MQTT-2.3.1-1]
 
     def _publish(self, head, start, end):
-        buf = self._buf
         m = self.message
         name = m.topic_name
         payload = m.payload
         # In three cuts: all from here on; the topic name out of that; and the payload left.
-        payload[:] = buf
+        payload[:] = self._buf
         payload[end:] = b""
         payload[:start] = b""
         end -= start
-        n = 2 + (payload[0] << 8 | payload[1]) if end > 1 else 2
-        if n == 2 or n + (2 if head & 6 else 0) > end:
+        start = 2 + (payload[0] << 8 | payload[1]) if end > 1 else 2
+        if start == 2 or start + (2 if head & 6 else 0) > end:
             raise protocol_error(head, "topic name empty, or past the packet's end")  # [MQTT-4.7.3-1]
         name[:] = payload
-        name[n:] = b""
+        name[start:] = b""
         name[:2] = b""
         m.qos = head >> 1 & 3
         m.retain = head & 1 == 1
         m.dup = head & 8 == 8
         m.packet_id = 0
         if head & 6:
-            m.packet_id = payload[n] << 8 | payload[n + 1]
+            m.packet_id = payload[start] << 8 | payload[start + 1]
             if not m.packet_id:
                 raise protocol_error(head, "packet id 0")  # [MQTT-2.3.1-1]
-            n += 2
-        payload[:n] = b""
+            start += 2
+        payload[:start] = b""
         self.fresh = name != self.seen
         if self.fresh:
             if not is_utf8(name):

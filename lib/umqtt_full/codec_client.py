@@ -75,8 +75,7 @@ class ClientReader(Reader):
 
     def __init__(self, chunk, max_packet):
         super().__init__(chunk, max_packet)
-        self.return_code = 0  # of CONNACK: 1 to 5 is a refusal
-        self.session_present = False
+        self.connack = 0  # its return code, 1 to 5 a refusal; or 0x100: Session Present
         self.codes = b""  # SUBACK's return codes, in the order of the filters [MQTT-3.9.3-1]
 
     def decode(self, head, start, end):
@@ -87,8 +86,7 @@ class ClientReader(Reader):
             # A return code, or Session Present; both at once is no answer [MQTT-3.2.2-4].
             if n > 5 and n != 0x100:
                 raise protocol_error(head, "flags and return code 0x%04x" % n)
-            self.session_present = n > 5
-            self.return_code = n & 0xFF
+            self.connack = n
         elif head == _SUBACK:
             self._take_id(head, start, length, 3, length)
             self.codes = bytes(buf[start + 2 : end])

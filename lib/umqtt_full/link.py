@@ -39,33 +39,34 @@ class Link:
     first = 0  # the type of the packet that must arrive first, and only once
     first_name = ""
 
+    # What differs from these is set on the link itself. A dict of few names is a fast one.
+    keeps = False  # may hand_over_kept() have a message?
+    raised = None  # the last error that came out of a callback
+    breaks = False  # must the link be closed after that error?
+
     def __init__(self, session, reader, buffer):
         self.session = session
-        self.keeps = session.keeps  # may hand_over_kept() have a message?
+        if session.keeps:
+            self.keeps = True
         self.reader = reader
         self.buffer = buffer  # for what goes out
-        self.inside = 0  # how many callbacks run, one within the other: they must not pump
-        self.raised = None  # the last error that came out of a callback
-        self.breaks = False  # must the link be closed after that error?
-        self.skipped = 0  # messages that could not be handed over
+        self.inside = False  # does a callback run? It must not pump
+        self._holds = False  # is one of the next three to be looked at before the next packet?
         self._again = False  # is the last message to be handed over once more?
         self._kept_id = -1  # kept messages with this packet id are to be handed over
         self._is_again = 0  # was the packet that is being written tried before?
-        self._early = self._early_id = (
-            0  # type and id of an acknowledgement that came while its packet was being written
-        )
+        # An acknowledgement that came while its packet was being written: type << 16 | packet id
+        self._early = 0
         self.state = _CLOSED
-        self.packets = self.messages = 0  # that came in, and that were handed over: for calls that wait for one
+        self.messages = 0  # that were handed over: for calls that wait for one
         self.last_sent = self.last_heard = 0
         self.asking = False  # does the role want put_asked() to be called?
-        self.stale = False  # did the routes change since the last topic name was routed?
-        self.is_name = True  # may a message be published to that name?
+        self.stale = False  # is the next topic name to be routed in any case?
         # Packets that are not in the store wait in buffer[_from:_used]. What is being written is out[off:end], the same
         # bytes until the transport took them; meanwhile more packets may gather behind it. The last 4 bytes of the
         # buffer are for acknowledgements: a callback can fill the rest and the message that it was called for still has
         # its answer.
         self._slot = _BUFFER  # the slot of the store that is being written
-        self._deliver = self.deliver  # bound once: binding costs heap
         self.reset()
 
     def reset(self):
@@ -78,6 +79,7 @@ class Link:
         self._again = False
         self._kept_id = -1
         self._early = 0
+        self._holds = False
         self.session.other_ids.clear()
 
     def not_first(self, kind):
@@ -90,16 +92,16 @@ class Link:
             self.skip(m, reader.total, "%d bytes, over max_packet=%d" % (reader.size, reader.max_packet))
 
     def call(self, callback, argument=None):
-        # Run a callback -> what it returns. Only this method says that one runs.
-        self.inside += 1
+        # Run a callback -> what it returns. Only call() and handle() say that one runs.
+        inside = self.inside
+        self.inside = True
         try:
-            result = callback() if argument is None else callback(argument)
+            return callback() if argument is None else callback(argument)
         except BaseException as e:
-            self.inside -= 1
             self.raised = e  # by this a pump knows it from an error of the link
             raise
-        self.inside -= 1
-        return result
+        finally:
+            self.inside = inside
 
     def begin(self, session_present):
         # The peer has accepted the connection: the session goes on. PUBRELs are sent first [MQTT-4.6.0-4].
@@ -189,25 +191,12 @@ class Link:
 
     def handle(self):
         # Take the next packet -> its type; 0: none is here; -1: there is no room for its answer, write first.
-        if self.state == _CLOSED:
-            return 0
         if self._used + 4 > len(self.buffer):
             return -1
-        if self._early and not self._is_being_written(self._early_id):
-            kind = self._early
-            self._early = 0
-            self.buffer_ack(self.session.acknowledged(kind, self._early_id), self._early_id)
-            return kind
-        if self._kept_id >= 0:
-            return self._go_on_with_kept()
         reader = self.reader
-        if self._again:
-            kind = _PUBLISH
-        else:
-            kind = reader.next()
-            if not kind:
-                return 0
-            self.packets = self.packets + 1 & _TICKS
+        kind = self._held_back() if self._holds else reader.next()
+        if kind <= 0:
+            return -kind
         if self.state != _UP and kind != self.first:
             raise self.not_first(kind)
         packet_id = reader.packet_id
@@ -215,30 +204,40 @@ class Link:
         if kind == _PUBLISH:
             m = reader.message
             if reader.fresh or self.stale:
-                self.is_name = self.route(m)
-                self.stale = False
-            if m.qos or not self.is_name:
-                packet_id = m.packet_id
-                head = self._message(m)
-            else:
-                self.call(self._deliver, m)
+                self.stale = not self.route(m)
+                if self.stale:
+                    self.skip(m, len(m.payload), "wildcard in the topic name")  # [MQTT-3.3.2-2]
+                    return kind
+            # The callbacks, then the keeping, then the acknowledgement. Like call(), this says that a callback runs; an
+            # error leaves it so, until the pump calls callback_raised().
+            packet_id = m.packet_id
+            if not packet_id:
+                self.inside = True
+                self.deliver(m)
+                self.inside = False
                 self.messages = self.messages + 1 & _TICKS
+                return kind
+            if m.qos < 2 or self.session.accepts(m):
+                self.inside = True
+                self.deliver(m)
+                self.inside = self._again = False
+                self.messages = self.messages + 1 & _TICKS
+            head = self.session.handed_over(m)
         elif kind == _PART:
             self.part(reader.message)
         elif not _PUBACK <= kind <= _PUBCOMP:
             self.receive(kind)
         elif kind == _PUBREL_KIND:
             if self.keeps:
-                self._kept_id = packet_id
-                self._go_on_with_kept()
+                self.go_on_with_kept(packet_id)
                 return kind
             head = self.session.released(packet_id)
         elif self._is_being_written(packet_id):
             # An earlier connection brought the packet. It must be written to its end all the same.
             if not self._is_again:
                 raise protocol_error(kind, "packet id %d is still being written" % packet_id)
-            self._early = kind
-            self._early_id = packet_id
+            self._early = kind << 16 | packet_id
+            self._holds = True
         else:
             head = self.session.acknowledged(kind, packet_id)
         if head and self.state == _UP:  # a callback may have closed the connection
@@ -253,43 +252,51 @@ class Link:
     def count_message(self):
         self.messages = self.messages + 1 & _TICKS
 
-    def _message(self, m):
-        # The callbacks, then the keeping, then the acknowledgement -> its first byte. A callback that raises leaves the
-        # message to come again.
-        session = self.session
-        if not self.is_name:
-            self.skip(m, len(m.payload), "wildcard in the topic name")  # [MQTT-3.3.2-2]
-            return 0
-        if m.qos < 2 or session.accepts(m):
-            self._hand_over(m)
-            self.messages = self.messages + 1 & _TICKS
-        return session.handed_over(m)
+    def _held_back(self):
+        # Before the next packet something else is to be done -> the type of the packet to handle, as reader.next();
+        # with a minus sign if all is done for it.
+        kind = self._early >> 16
+        packet_id = self._early & 0xFFFF
+        if kind and not self._is_being_written(packet_id):
+            self._early = 0
+            self._holds = self._again or self._kept_id >= 0
+            self.buffer_ack(self.session.acknowledged(kind, packet_id), packet_id)
+            return -kind
+        if self._kept_id >= 0:
+            self.go_on_with_kept(self._kept_id)
+            return -_PUBREL_KIND
+        if self._again:
+            self.reader.message.dup = True
+            self._holds = kind > 0
+            return _PUBLISH
+        return self.reader.next()
 
-    def _hand_over(self, m):
-        # Run the callbacks. If one raises, the message is handed over once more at the next call, with DUP set. If that
-        # raises too, the message is acknowledged and counted, so that it does not block the messages behind it.
-        again = self._again
-        self._again = False
-        if again:
-            m.dup = True
-        try:
-            self.call(self._deliver, m)
-        except BaseException:
-            if again:
-                self.skipped += 1
+    def callback_raised(self, e):
+        # handle() raised this error -> did a callback raise it? A message of QoS 1 or 2 is then handed over once more
+        # at the next call, with DUP set. If that raises too, the message is acknowledged and counted, so that it does
+        # not block the messages behind it.
+        if self.inside:
+            self.inside = False
+            self.raised = e
+            m = self.reader.message
+            if self._again:
+                self._again = False
+                self.session.counts.skipped += 1
                 self.acknowledge(m)
-            else:
-                self._again = True
-            raise
+            elif m.qos:
+                self._again = self._holds = True
+        return e is self.raised
 
-    def _go_on_with_kept(self):
-        # Hand over the messages that the session keeps and that are released, then answer PUBREL -> the type of that.
-        packet_id = self._kept_id
+    def go_on_with_kept(self, packet_id):
+        # Hand over the messages that the session keeps and that are released, then answer PUBREL. What raises is handed
+        # over once more at the next call, before the next packet.
+        self._kept_id = packet_id
+        self._holds = True
         self.hand_over_kept(packet_id)
         self._kept_id = -1
+        self._holds = self._early > 0
         if packet_id and self.state == _UP:
             self.buffer_ack(self.session.released(packet_id), packet_id)
-        return _PUBREL_KIND
 
     def hand_over_kept(self, packet_id):
         # PUBREL releases the messages that the session kept with this packet id; 0: those that no peer will release.
@@ -301,11 +308,11 @@ class Link:
             self._again = False
             self.route(m)
             try:
-                self.call(self._deliver, m)
+                self.call(self.deliver, m)
             except BaseException:
                 self._again = not again
                 if again:
-                    self.skipped += 1
+                    self.session.counts.skipped += 1
                     session.discard()
                 raise
             self.count_message()
@@ -330,6 +337,7 @@ class Link:
         # Hand over what no peer will release, before the next packet.
         if self.keeps and self._kept_id < 0 and self.state == _UP:
             self._kept_id = 0
+            self._holds = True
 
     def pay(self):
         # Acknowledgements that are due, as many as there is room for
@@ -343,5 +351,5 @@ class Link:
     def skip(self, m, length, why):
         # A message cannot be handed over: acknowledge it, count it, and then tell the program, which may raise.
         self.buffer_ack(self.session.handed_over(m), m.packet_id)
-        self.skipped += 1
+        self.session.counts.skipped += 1
         self.tell_skipped(m, length, why)

@@ -65,27 +65,22 @@ class Protocol(Link):
     more = Link.more
     handle = Link.handle
     call = Link.call
-    _message = Link._message
-    _hand_over = Link._hand_over
 
     def __init__(self, client, session, reader, buffer):
         self.client = client  # its on_message(message) is called, and its settings go into CONNECT
         self.subscriptions = []
         self.refused = []  # topic filters that SUBACK refused, until a call has raised the error
         self.session_present = False
-        self.untaken = 0  # messages for which there was no callback
-        self.flaws = 0  # what the broker does against the standard without harm
         self.clean = True  # does CONNECT ask for a clean session?
         self.keepalive = 0  # of this connection, in s
         self.interval = _IDLE_MS  # without a packet sent, or without one received, until PINGREQ, in ms
-        self._patience = 0  # for PINGRESP, in ms
         self.pinged = False  # is a PINGRESP due?
         self._ping_at = 0
         super().__init__(session, reader, buffer)
 
     # One connection
 
-    def start(self, clean_session, keepalive, timeout_ms):
+    def start(self, clean_session, keepalive):
         # CONNECT is the first packet [MQTT-3.1.0-1]; nothing else goes out before its CONNACK.
         n = put_connect(self.buffer, self.client, clean_session, keepalive)
         if clean_session:
@@ -96,7 +91,6 @@ class Protocol(Link):
         # PINGREQ goes out early enough to arrive within the keep-alive, and a dead link is known within 1.5 of them.
         self.keepalive = keepalive
         self.interval = keepalive * 750 or _IDLE_MS
-        self._patience = min(timeout_ms, self.interval)
         self.pinged = False
         self.state = _CONNECTING
 
@@ -110,18 +104,18 @@ class Protocol(Link):
         if self.state == _UP:
             raise self.not_first(_CONNACK)
         reader = self.reader
-        code = reader.return_code
+        code = reader.connack & 0xFF
         if code:
             from .error_texts import refusal
 
             raise MQTTException(code, refusal(code))
-        present = self.session_present = reader.session_present
+        present = self.session_present = reader.connack > 0xFF
         if present:
             if self._used:
                 raise protocol_error(_CONNACK, "it comes before CONNECT was written")
             if self.clean:
                 # [MQTT-3.2.2-1] forbids it. Some brokers do it all the same, without harm: no session is here.
-                self.flaws += 1
+                self.session.counts.flaws += 1
                 present = self.session_present = False
         else:
             for s in self.subscriptions:
@@ -133,6 +127,7 @@ class Protocol(Link):
             self.call(self.client.on_connect, present)
         if self.keeps:
             self._kept_id = 0  # the next call hands over what no peer will release
+            self._holds = True
 
     # Outward
 
@@ -216,8 +211,9 @@ class Protocol(Link):
         if general:
             general(m)
         else:
-            self.untaken += 1
-            if self.untaken == 1:
+            counts = self.session.counts
+            counts.untaken += 1
+            if counts.untaken == 1:
                 self.tell_skipped(m, len(m.payload), "no callback takes it")
 
     def tell_skipped(self, m, length, why):
@@ -246,16 +242,22 @@ class Protocol(Link):
 
     # Time
 
-    def heard(self, now):
-        # Bytes came in, which is a sign of life: PINGRESP may lie behind a large or slow message.
-        self.last_heard = now
-        if self.pinged:
-            self._ping_at = now
+    def tick(self, now, n):
+        # The last read brought n bytes, or none: keep the connection alive. Bytes are a sign of life: PINGRESP may lie
+        # behind a large or slow message.
+        if n:
+            self.last_heard = now
+            if self.pinged:
+                self._ping_at = now
+        elif self.pinged and (now - self._ping_at) & _TICKS >= self._patience():
+            raise TimedOut(ETIMEDOUT, "no PINGRESP for %d ms" % self._patience())
+        self.ping_if_due(now)
 
-    def tick(self, now, idle):
-        # Keep the connection alive. idle: the last read found nothing, so a deadline may be judged.
-        if idle and self.pinged and (now - self._ping_at) & _TICKS >= self._patience:
-            raise TimedOut(ETIMEDOUT, "no PINGRESP for %d ms" % self._patience)
+    def _patience(self):
+        # How long PINGRESP may take, in ms
+        return min(self.client.timeout_ms, self.interval)
+
+    def ping_if_due(self, now):
         if not self.due_ms(now) and (not self.pinged or (now - self.last_sent) & _TICKS >= self.interval):
             self.ping(now)
 
@@ -265,7 +267,7 @@ class Protocol(Link):
             return self.interval  # nothing to keep alive, or something else to write first
         due = self.interval - ((now - self.last_sent) & _TICKS)
         if self.pinged:
-            other = self._patience - ((now - self._ping_at) & _TICKS)
+            other = self._patience() - ((now - self._ping_at) & _TICKS)
         else:
             other = self.interval - ((now - self.last_heard) & _TICKS)
         return max(0, min(due, other))

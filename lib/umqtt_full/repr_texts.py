@@ -2,7 +2,7 @@
 
 
 def repr_text(x):
-    """The text of repr(x), x being a client, a message, a subscription or a session."""
+    """The text of repr(x), x being a client, a message, a subscription, a session or its counts."""
     name = type(x).__name__
     if hasattr(x, "session"):
         link = "connected" if x.is_connected() else "not connected (%s)" % x._error
@@ -20,5 +20,7 @@ def repr_text(x):
     if hasattr(x, "granted"):
         states = "not granted yet", "asked for", "QoS %s granted" % x.granted, "to be left", "left"
         return "<%s %s: QoS %d, %s>" % (name, x.topic_filter.decode(), x.qos, states[x.state])
+    if hasattr(x, "stray_acks"):
+        return "<%s: %s>" % (name, ", ".join(["%s %d" % one for one in x.__dict__.items()]))
     waiting = len(x.store.publishes), len(x.store.pubrels)
     return "<%s: %d messages to be acknowledged, %d to be completed>" % ((name,) + waiting)

@@ -95,6 +95,21 @@ class Ranges:
                 self._append(packet_id + 1, last)
 
 
+class Counts:
+    """How often something went otherwise than it should, since the client was made."""
+
+    def __init__(self):
+        self.dropped = 0  # messages of QoS 0 that found no connection
+        self.untaken = 0  # messages for which there was no callback
+        self.skipped = 0  # messages that could not be handed over
+        self.flaws = 0  # breaches of the standard by the peer, without harm
+        self.stray_acks = 0  # acknowledgements of packets that were not, or no longer, unfinished
+        self.lowered = 0  # messages of QoS 2 that the peer acknowledged as QoS 1
+        self.maybe_doubled = 0  # messages of QoS 2 begun in a session that the peer then forgot
+
+    __repr__ = shown
+
+
 class Session:
     keeps = False  # does load() ever have a message?
 
@@ -110,9 +125,8 @@ class Session:
         self.later = False
         self.owed = [], [], []  # PUBACK, PUBREC, PUBCOMP to come: packet ids, with _DUE once they may go out
         self._received = Ranges(received)  # ids of QoS 2 messages handed over and not yet released
-        self.stray_acks = 0  # acknowledgements of packets that were not, or no longer, unfinished
-        self.lowered = 0  # messages of QoS 2 that the peer acknowledged as QoS 1
-        self.maybe_doubled = 0  # QoS 2 messages begun in a session that the peer then forgot
+        self.counts = Counts()
+        self.packet_ids = store.packet_ids  # 0 where a slot is free
 
     __repr__ = shown
 
@@ -130,7 +144,7 @@ class Session:
             self._received = Ranges(self._received.most)
             for slot in store.publishes:
                 if store.heads[slot] & 12 == 12:  # DUP, QoS 2
-                    self.maybe_doubled += 1
+                    self.counts.maybe_doubled += 1
 
     # Outward
 
@@ -139,7 +153,7 @@ class Session:
         n = self.packet_id
         while True:
             n = n % 65535 + 1
-            if n not in self.store.packet_ids and n not in self.other_ids:
+            if n not in self.packet_ids and n not in self.other_ids:
                 self.packet_id = n
                 return n
 
@@ -179,7 +193,7 @@ class Session:
             if place < 0:
                 if kind == _PUBREC:
                     return _PUBREL  # so that the peer comes to its end too
-                self.stray_acks += 1
+                self.counts.stray_acks += 1
                 return 0
             head = store.heads[store.publishes[place]]
             # A packet that was tried may be acknowledged before it is sent again: an earlier connection brought it.
@@ -190,7 +204,7 @@ class Session:
                     store.release(place)
                     return _PUBREL
                 if head & 4:
-                    self.lowered += 1
+                    self.counts.lowered += 1
                 store.free(store.publishes, place)
                 return 0
         raise protocol_error(kind, "packet id %d does not await it" % packet_id)

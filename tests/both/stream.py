@@ -29,7 +29,7 @@ def one_packet(reader, kind):
     if kind == PINGRESP:
         return (kind,)
     if kind == CONNACK:
-        return (kind, int(reader.session_present), reader.return_code)
+        return (kind, reader.connack >> 8, reader.connack & 0xFF)
     return (kind, reader.packet_id)
 
 

@@ -150,7 +150,7 @@ def test_publish_nowait_queues_offline_as_much_as_the_store_takes():
                 pass
             await raises(Full, c.publish(b"t", b"full", qos=1, timeout_ms=100))
             await raises(Full, c.publish(b"t", b"full", qos=1, wait=False))
-            assert c.publish_nowait(b"t", b"q0") is None and c.dropped == 1
+            assert c.publish_nowait(b"t", b"q0") is None and c.counts.dropped == 1
             assert [c.pending(one) for one in ids] == [True] * 4
             rig.broker.start()
             for one in ids:

@@ -175,7 +175,7 @@ def test_qos_0_drops_the_oldest_or_the_newest():
                     assert (await messages.get()).text == left[0]
                     assert (await messages.get()).text == left[1]
                     assert messages.dropped == 8
-            assert c.session.stray_acks == 0
+            assert c.counts.stray_acks == 0
 
         told(story)
 

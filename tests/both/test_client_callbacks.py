@@ -182,7 +182,7 @@ def test_a_callback_that_always_raises_does_not_block_what_is_behind_it():
                 rig.pump(10)
             except KeyError:
                 raised += 1
-        assert raised == 2 and rig.client.is_connected() and rig.client._protocol.skipped == 1
+        assert raised == 2 and rig.client.is_connected() and rig.client.counts.skipped == 1
         assert calls == [(b"1", False), (b"poison", False), (b"poison", True), (b"2", False), (b"3", False)], calls
         rig.check()
 

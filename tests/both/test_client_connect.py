@@ -135,4 +135,4 @@ def test_session_present_after_a_clean_session_is_tolerated():
     rig = Rig()
     rig.broker.instead(CONNACK, b"\x20\x02\x01\x00")
     assert rig.client.connect() is False
-    assert rig.client._protocol.flaws == 1 and rig.client.is_connected()
+    assert rig.client.counts.flaws == 1 and rig.client.is_connected()

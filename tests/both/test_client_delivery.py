@@ -193,7 +193,7 @@ def test_answers_out_of_turn():
     packet_id = rig.client.publish(b"t", b"x", qos=2, wait=False)
     rig.broker.say(ack_packet(PUBACK, packet_id))
     rig.pump()
-    assert not rig.client.pending(packet_id) and rig.client.session.lowered == 1
+    assert not rig.client.pending(packet_id) and rig.client.counts.lowered == 1
     for data in (packet(0x90, two(77) + b"\x00"), packet(0xB0, two(77)), packet(0x90, two(77))):
         rig = connected()
         rig.broker.say(data)

@@ -82,7 +82,7 @@ def test_a_message_that_no_callback_takes_is_counted_and_told_once():
     for _ in range(3):
         rig.broker.say(publish_packet(b"t", b"xyz"))
     rig.pump()
-    assert rig.client._protocol.untaken == 3 and told == [(b"t", 3, "no callback takes it")]
+    assert rig.client.counts.untaken == 3 and told == [(b"t", 3, "no callback takes it")]
 
 
 def test_a_message_whose_topic_name_is_too_long_is_skipped():
@@ -117,7 +117,7 @@ def test_an_error_in_on_skip_blocks_nothing():
         raises(KeyError, rig.pump)
         rig.pump(10)
         assert rig.payloads() == [b"small"] and b"\x40\x02\x00\x09" in rig.t.written()
-        assert rig.client.is_connected() and rig.client._protocol.skipped == 1
+        assert rig.client.is_connected() and rig.client.counts.skipped == 1
 
 
 def test_an_acknowledgement_while_its_packet_is_written_again():

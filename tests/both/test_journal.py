@@ -123,7 +123,7 @@ def test_messages_of_a_session_that_the_broker_lost_are_handed_over():
     made.pump()
     assert made.payloads() == [b"kept"] and made.messages[0][5] == 0  # its packet id is free again
     made.client.flush()
-    assert made.broker.count(b"two") == 1 and made.client.session.maybe_doubled == 1
+    assert made.broker.count(b"two") == 1 and made.client.counts.maybe_doubled == 1
     assert state(made.client.session.store) == ([], [], [])
     made.check()
 

@@ -243,7 +243,7 @@ def test_a_lost_session_is_begun_anew():
     one.connected(session_present=False)
     other = joined(Good(), one, Side())[1]
     one.publish()
-    assert one.session.maybe_doubled == 1
+    assert one.session.counts.maybe_doubled == 1
     assert [packet[0] for packet in other.came] == [0x3C, 0x3A]  # both were tried
     incoming = in_memory()
     message = read(b"\x34\x06\x00\x01t\x00\x07x")
@@ -257,7 +257,7 @@ def test_acknowledgements_that_nothing_awaits():
     session = in_memory()
     session.connected(True)
     assert session.acknowledged(PUBACK, 9) == session.acknowledged(PUBCOMP, 9) == 0
-    assert session.stray_acks == 2
+    assert session.counts.stray_acks == 2
     assert session.acknowledged(PUBREC, 9) == 0x62 and session.released(9) == PUBCOMP
     for qos, wrong in ((1, PUBREC), (1, PUBCOMP), (2, PUBCOMP)):
         one, _ = joined(Good(), Side(), Side())

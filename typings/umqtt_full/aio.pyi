@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 from .aio_queue import Messages
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
-from .session import Session
+from .session import Counts, Session
 from .store import RamStore
 from .transport import _SSL, TransportProtocol
 
@@ -48,7 +48,7 @@ class MQTTClient:
     sock: Any
     transport: TransportProtocol
     session: Session
-    dropped: int
+    counts: Counts
     def __init__(
         self,
         client_id: _Bytes,

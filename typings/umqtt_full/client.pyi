@@ -3,7 +3,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
-from .session import Session
+from .session import Counts, Session
 from .store import RamStore
 from .transport import _SSL, TransportProtocol
 
@@ -31,7 +31,7 @@ class MQTTClient:
     sock: Any
     transport: TransportProtocol
     session: Session
-    dropped: int
+    counts: Counts
     def __init__(
         self,
         client_id: _Bytes,

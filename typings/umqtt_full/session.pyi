@@ -1,7 +1,15 @@
-# What a program may read of client.session. The rest is between the session and its client.
+# What a program may read of client.session and client.counts. The rest is between the session and its client.
+
+class Counts:
+    dropped: int
+    untaken: int
+    skipped: int
+    flaws: int
+    stray_acks: int
+    lowered: int
+    maybe_doubled: int
 
 class Session:
     packet_id: int
-    stray_acks: int
-    maybe_doubled: int
+    counts: Counts
     def unfinished(self) -> int: ...

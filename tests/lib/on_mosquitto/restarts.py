@@ -36,7 +36,7 @@ def in_flight(rig):
     _marker(rig, publisher, subscriber, inbox)
     equal(inbox.numbers(2), list(range(1, sent, 2)), "QoS 2: once each")
     equal(_firsts(inbox.numbers(1)), list(range(0, sent, 2)), "QoS 1: all of them")
-    equal(publisher.session.maybe_doubled, 0)
+    equal(publisher.session.counts.maybe_doubled, 0)
 
 
 def acknowledging(rig):

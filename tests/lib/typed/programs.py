@@ -36,7 +36,7 @@ client.server = None  # wrong
 assert_type(client.reconnect(), bool)
 assert_type(client.is_connected(), bool)
 assert_type(client.due_ms(), int | None)
-assert_type(client.dropped + client.session.maybe_doubled + client.session.stray_acks, int)
+assert_type(client.counts.dropped + client.counts.maybe_doubled + client.counts.stray_acks, int)
 client.disconnect()
 client.close()
 client.conect()  # wrong

@@ -62,20 +62,20 @@ MUTANTS = (
     (
         "a message whose callback raised is given up at once",
         "link.py",
-        "            if again:\n                self.skipped += 1\n                self.acknowledge(m)\n",
-        "            if True:\n                self.skipped += 1\n                self.acknowledge(m)\n",
+        "            if self._again:\n                self._again = False\n",
+        "            if True:\n                self._again = False\n",
     ),
     (
         "a message whose callback raised is acknowledged, and handed over again all the same",
         "link.py",
-        "            else:\n                self._again = True\n",
-        "            else:\n                self._again = True\n                self.acknowledge(m)\n",
+        "                self._again = self._holds = True\n",
+        "                self._again = self._holds = True\n                self.acknowledge(m)\n",
     ),
     (
         "a message that is handed over once more comes without DUP",
         "link.py",
-        "            m.dup = True\n",
-        "            pass\n",
+        "            self.reader.message.dup = True\n",
+        "",
     ),
     (
         "in memory, every packet id is new",
