@@ -2,13 +2,13 @@
 # that wait; another one that looks at the clock. In this module and in no other of the client a task waits.
 
 import os
-from errno import ETIMEDOUT
+from errno import ENOTCONN, ETIMEDOUT
 
 from . import const
 from .aio_queue import Messages
 from .base import BaseClient, check_qos
 from .codec import to_bytes, to_payload
-from .errors import Full, MQTTException, TimedOut
+from .errors import Full, LinkLost, MQTTException, TimedOut
 from .waiting import Bell, Event, create_task, report, transport
 
 _TICKS = const(0x3FFFFFFF)
@@ -227,9 +227,8 @@ class MQTTClient(BaseClient):
         self._full_at = now
         # What was left unacknowledged the broker sends again, or it has forgotten it.
         self._queues = [queue for queue in self._queues if not queue.is_left]
-        if not self._protocol.session_present:
-            for queue in self._queues:
-                queue.forget()
+        for queue in self._queues:
+            queue.connected(self._protocol.session_present)
 
     def _still(self, state):
         # Another task may have ended the link while this one waited.
@@ -287,6 +286,7 @@ class MQTTClient(BaseClient):
                     raise
                 report(e)  # a callback raised it
                 came = True
+                self._dry = False
             if came:
                 self._answers.ring()
                 if (t.ticks_ms() - began) & _TICKS < _SLICE_MS and not self._dry:
@@ -388,8 +388,8 @@ class MQTTClient(BaseClient):
         if left <= 0:
             for queue in self._queues:
                 if queue.is_full():
-                    name = b", ".join(queue.filters).decode() or "messages()"
-            words = "the queue of %s was full for %d ms: its loop is too slow" % (name, self.timeout_ms)
+                    break
+            words = "the queue of %s was full for %d ms: its loop is too slow" % (queue.name(), self.timeout_ms)
             raise self._failed(TimedOut(ETIMEDOUT, words))
         return left
 
@@ -620,14 +620,19 @@ class MQTTClient(BaseClient):
             self._slice_ms = _SLICE_MS
             self._reading.ring()
 
+    def has_session(self):
+        """Does the broker keep what is not acknowledged, when the link is lost?"""
+        return not self._protocol.clean
+
+    def fetch(self, count, queue):
+        """Connect again, so that the broker sends again what is not acknowledged."""
+        words = "%d messages found no room in the queue of %s: the broker sends them again" % (count, queue.name())
+        if self._protocol.state == _UP:
+            self._failed(LinkLost(ENOTCONN, words))
+
     def _may_read(self):
         # A queue is full. Does a call wait for what may lie behind the next messages?
-        if not self._waiting:
-            return False
-        for queue in self._queues:
-            if not queue.may_grow():
-                return False
-        return True
+        return self._waiting > 0
 
     def finish(self, m):
         """A message is done with: acknowledge it, unless another iterator has it too."""

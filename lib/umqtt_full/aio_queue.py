@@ -7,7 +7,9 @@ from .waiting import Bell
 
 _TICKS = const(0x3FFFFFFF)
 _LONG_MS = const(1000)
-_MORE = const(64)  # slots that a queue grows by at most, while a call waits for an acknowledgement that lies behind
+# While a call waits for an acknowledgement, a full queue must not hide it: the queue grows by so many slots. What comes
+# in behind these is not acknowledged, and the broker sends it again on the next connection.
+_MORE = const(32)
 
 
 class Slot(Message):
@@ -59,6 +61,7 @@ class Messages:
         self.is_left = False  # was its block left by an error? Then its messages wait for the next one
         self.error = None
         self.dropped = 0
+        self._missing = 0  # messages that found no room and are not acknowledged
 
     # As a callback
 
@@ -72,6 +75,9 @@ class Messages:
         if self._free:
             slot = self._free.pop()
         elif m.qos:
+            if self._missing or (len(self._waiting) >= self._size + _MORE and self.client.has_session()):
+                self._missing += 1
+                return
             slot = Slot(self)
         else:
             self.dropped += 1
@@ -101,9 +107,6 @@ class Messages:
     def is_full(self):
         return self.holds and not self._free and not self.is_left
 
-    def may_grow(self):
-        return len(self._waiting) < self._size + _MORE
-
     def owes(self, m):
         """Is a copy of this message still to be acknowledged?"""
         for slot in self._waiting:
@@ -112,8 +115,11 @@ class Messages:
         slot = self._turn
         return slot and slot.owed and _is(slot, m, m.place)
 
-    def forget(self):
-        """The broker has lost the session: nothing is to be acknowledged."""
+    def connected(self, session_present):
+        """The broker sends again what was not acknowledged, unless it has lost the session."""
+        self._missing = 0
+        if session_present:
+            return
         for slot in self._waiting:
             _forget(slot)
         if self._turn:
@@ -135,6 +141,9 @@ class Messages:
             slot = self._waiting.pop(0)
             self.client.skipped(slot, "its iterator was left")
             self.finish(slot)
+
+    def name(self):
+        return b", ".join(self.filters).decode() or "messages()"
 
     def is_empty(self):
         return not self._waiting
@@ -166,6 +175,8 @@ class Messages:
             await client.turn()
         else:
             client.write()
+        if self._missing and not self._waiting:
+            client.fetch(self._missing, self)
         while not self._waiting:
             if self.error:
                 raise self.error

@@ -214,6 +214,8 @@ class BaseClient:
                 if kind < 0 and written:
                     continue
                 if came or kind < 0:
+                    if kind:
+                        self._dry = False  # packets that have come in are still to be handled
                     self._came = came
                     return came
                 n = t.readinto(p.reader.window)

@@ -6,8 +6,9 @@ from emulation.loop import Polled, run
 from umqtt_full.aio import MQTTClient
 
 
-def rig(kind=Polled, maker=MQTTClient, **how):
-    return Rig(kind=kind, maker=maker, **how)
+def rig(kind=Polled, maker=MQTTClient, link=None, **how):
+    """As a Rig. One kind of transport tells that a short read has emptied it, as plain TCP does; the other does not."""
+    return Rig(kind=kind, maker=maker, link=dict({"drains": kind is Polled}, **(link or {})), **how)
 
 
 def told(story, **how):

@@ -158,9 +158,33 @@ def test_a_loop_that_publishes_and_waits_does_not_deadlock():
                         m = await asked.get()
                         await c.publish("answer", m.payload, qos=qos)
 
-        rig = told(story, broker={"window": 20})
+        rig = told(story, broker={"window": 20}, link={"record": False, "drains": qos == 1})
         assert len(rig.broker.taken) == 30
         assert rig.lost == []
+
+
+def test_a_loop_that_publishes_and_waits_behind_any_number_of_messages():
+    """A broker without a window sends 100 messages ahead of the acknowledgement. A session keeps those that find no
+    room; without one the queue grows."""
+    for qos in (1, 2):
+        for clean in (False, True):
+
+            async def story(rig, qos=qos):
+                async with rig.client as c:
+                    async with c.subscribe("ask", qos, queue=2) as asked:
+                        for n in range(100):
+                            rig.broker.publish(b"ask", b"%d" % n, qos)
+                        seen = []
+                        while len(seen) < 100:
+                            m = await asked.get()
+                            await c.publish("answer", m.payload, qos=qos)
+                            if int(m.text) not in seen:
+                                seen.append(int(m.text))
+                        assert seen == list(range(100))
+
+            rig = told(story, broker={"window": 1000}, link={"record": False}, clean_session=clean)
+            assert len(rig.broker.taken) == 100
+            assert 2 <= len(rig.lost) <= 4 if not clean else rig.lost == [], rig.lost
 
 
 def test_qos_0_drops_the_oldest_or_the_newest():
