@@ -17,6 +17,7 @@ from runtime_scripts import Script
 OPEN_WINDOW = "max_inflight_messages 0\nmax_queued_messages 0"
 # The longest gap of a task beside the client, in ms. A busy machine adds to it, so one good attempt will do.
 MOST_MS = 60
+MOST_TLS_MS = 150  # a step of a handshake is one call of Mbed TLS
 ATTEMPTS = 5
 _numbers = itertools.count(1)
 
@@ -86,7 +87,7 @@ def test_a_task_beside_it_has_its_turn(runtime, need, certificates, tmp_path, na
                 said.append(script.heard())
             gaps = [float(one.partition("=")[2]) for one in said[-1].split()]
             assert len(gaps) == 4
-            if max(gaps) < MOST_MS:
+            if max(gaps) < (MOST_TLS_MS if tls else MOST_MS):
                 return
     pytest.fail(f"gaps in ms: {said}")
 
