@@ -16,6 +16,8 @@ _CONNECTING = const(1)
 _UP = const(2)
 _CONNACK = const(0x20)
 _REFUSED = const(0x80)
+_IDLE = const(0)
+_BUSY = const(1)
 
 _SLICE_MS = const(2)  # how long packets may be handled one after the other until other tasks have their turn
 _STEP_MS = const(10)  # between two looks at a transport that has no socket
@@ -160,12 +162,11 @@ class MQTTClient(BaseClient):
         while self._writer and self._left(start, limit):
             await self._answers.wait(self._left(start, limit))
 
-    def close(self):
-        """Drop the link without a word: the broker publishes the will. A client that runs connects again."""
+    def _close(self):
         # Each task that waits for the socket is called back before the socket is closed.
         self._reading.ring()
         self._writing.ring()
-        super().close()
+        super()._close()
         if self.up.is_set():
             self.up.clear()
             self.down.set()
@@ -186,7 +187,7 @@ class MQTTClient(BaseClient):
             if task:
                 task.cancel()
         self._reader = self._watcher = self._writer = None
-        self.close()
+        self._close()
         for queue in self._queues:
             queue.end()
 
@@ -204,7 +205,7 @@ class MQTTClient(BaseClient):
             self._awaited = "CONNACK"
             while p.state != _UP:
                 try:
-                    came = self._work(_CONNACK)
+                    came = self._pump(_CONNACK)
                 except Exception as e:
                     if p.state != _UP:
                         raise
@@ -280,7 +281,7 @@ class MQTTClient(BaseClient):
                 await bell.wait(_LONG_MS)
                 continue
             try:
-                came = self._work(0)
+                came = self._pump(0)
             except Exception as e:
                 if p.state != _UP:
                     raise
@@ -303,6 +304,15 @@ class MQTTClient(BaseClient):
                 await self._rest(bell, False)
             began = t.ticks_ms()
 
+    def _pump(self, until):
+        # _work(), which no call from an interrupt may meet half-way
+        p = self._protocol
+        p.inside = _BUSY
+        try:
+            return self._work(until)
+        finally:
+            p.inside = _IDLE
+
     async def _rest(self, bell, to_write):
         # Wait until the transport can go on, or the bell rings.
         sock = getattr(self.transport, "sock", None)
@@ -313,13 +323,26 @@ class MQTTClient(BaseClient):
 
     def _flush(self):
         # Write what can be written -> was it all? If not, the rest goes out as soon as there is room.
+        p = self._protocol
+        inside = p.inside
+        p.inside = _BUSY
         try:
             if self._write():
                 return True
             self._write_on()
         except OSError:
             pass  # the link is closed, and the task that reads connects again
+        finally:
+            p.inside = inside
         return False
+
+    def _write_now(self):
+        p = self._protocol
+        p.inside = _BUSY
+        try:
+            return self._write()
+        finally:
+            p.inside = _IDLE
 
     def _write_on(self):
         # While TLS shakes hands, reading takes it forward.
@@ -328,7 +351,7 @@ class MQTTClient(BaseClient):
 
     async def _write_rest(self):
         try:
-            while not self._write():
+            while not self._write_now():
                 await self._rest(self._writing, True)
         except OSError:
             pass  # the link is closed, which the task that reads learns
@@ -343,7 +366,9 @@ class MQTTClient(BaseClient):
     # The clock
 
     async def _watch(self):
+        p = self._protocol
         while True:
+            p.inside = _BUSY
             try:
                 ms = self._look()
                 self._waited()
@@ -352,7 +377,9 @@ class MQTTClient(BaseClient):
             except Exception as e:
                 report(e)  # a callback raised it
                 ms = _LONG_MS
-            await self._watching.wait(min(max(ms, _STEP_MS), _LONG_MS))
+            finally:
+                p.inside = _IDLE
+            await self._watching.wait(min(max(ms, _STEP_MS), self._longest_wait()))
 
     def _look(self):
         # Do what is due -> in how many ms to look again, at the latest
@@ -368,6 +395,8 @@ class MQTTClient(BaseClient):
                 raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (words, self._limit)))
             return left
         self.session.store.sync(True)
+        if self.outbox:
+            self.outbox.drain(p)
         if p.refused and not self._asking:
             self._tell_refused(p.refused[0])
         self._unsubscribe_left()
@@ -442,15 +471,8 @@ class MQTTClient(BaseClient):
         """
         if not wait:
             return self.publish_nowait(topic, msg, retain, qos)
-        if topic is not self._topic:
-            self._take_topic(topic)
-        name = self._topic_name
-        if not isinstance(msg, bytes):
-            msg = to_payload(msg, "message")
-        p = self._protocol
         start = self.transport.ticks_ms()
         if qos:
-            check_qos(qos)
             store = self.session.store
             while 0 not in store.packet_ids:
                 self._running()
@@ -462,17 +484,15 @@ class MQTTClient(BaseClient):
                 finally:
                     self._waiting -= 1
             self._running()
-            packet_id = p.promise(name, msg, retain, qos)
-            if p.state == _UP:
-                self._flush()
+            packet_id = self._put(topic, msg, retain, qos)
             await self._acknowledged(packet_id, start, timeout_ms)
             return packet_id
-        while not p.send(name, msg, retain):
+        while not self._put(topic, msg, retain, 0):
             self._running()
             if not self._left(start, timeout_ms):
                 raise TimedOut(ETIMEDOUT, "not sent within %d ms" % timeout_ms)
             await self._answers.wait(self._left(start, timeout_ms))
-        if not self._flush():
+        if self._writer:
             while self._writer:
                 await self._answers.wait(_LONG_MS)
         else:
@@ -504,28 +524,39 @@ class MQTTClient(BaseClient):
         """As publish(), without waiting, so also in a callback: at QoS 1 and 2 -> the packet id as soon as the store
         has taken the message, also without a link; Full if it has not. At QoS 0 the message is dropped, and counted in
         `counts.dropped`, where there is no link or no room."""
-        if topic is not self._topic:
-            self._take_topic(topic)
-        name = self._topic_name
-        if not isinstance(msg, bytes):
-            msg = to_payload(msg, "message")
-        p = self._protocol
-        packet_id = None
-        if qos:
-            check_qos(qos)
-            packet_id = p.promise(name, msg, retain, qos)
-        elif not p.send(name, msg, retain):
+        put = self._put(topic, msg, retain, qos)
+        if put is False:
             self.counts.dropped += 1
-        if p.state == _UP and not p.inside:
-            self._flush()
-        return packet_id
+        elif qos:
+            return put
+
+    def _put(self, topic, msg, retain, qos):
+        # -> the packet id at QoS 1 and 2; at QoS 0 whether there was a link, and room
+        p = self._protocol
+        inside = self._may_enter()
+        p.inside = _BUSY
+        try:
+            if topic is not self._topic:
+                self._take_topic(topic)
+            if not isinstance(msg, bytes):
+                msg = to_payload(msg, "message")
+            if qos != 0:
+                check_qos(qos)
+                put = p.promise(self._topic_name, msg, retain, qos)
+            else:
+                put = p.send(self._topic_name, msg, retain)
+            if inside == _IDLE and p.state == _UP:
+                self._flush()
+            return put
+        finally:
+            p.inside = inside
 
     async def flush(self, timeout_ms=None):
         """Wait until every message is written and acknowledged -> was that so within the time?"""
         start = self.transport.ticks_ms()
         self._wait_begins()
         try:
-            while self.session.unfinished() or self._protocol.output():
+            while self.session.unfinished() or self._protocol.output() or self.outbox:
                 self._running()
                 if not self._left(start, timeout_ms):
                     return False
@@ -639,7 +670,13 @@ class MQTTClient(BaseClient):
         for queue in self._queues:
             if queue.owes(m):
                 return
-        self._protocol.finish(m, m.place)
+        p = self._protocol
+        inside = p.inside
+        p.inside = _BUSY
+        try:
+            p.finish(m, m.place)
+        finally:
+            p.inside = inside
 
     def write_soon(self):
         """Write what can be written when other tasks have their turn."""
@@ -655,7 +692,8 @@ class MQTTClient(BaseClient):
 
     def write(self):
         """Write what can be written now."""
-        if self._protocol.state == _UP:
+        p = self._protocol
+        if p.state == _UP and p.inside == _IDLE:
             self._flush()
 
     async def turn(self):
@@ -675,7 +713,12 @@ class MQTTClient(BaseClient):
 
     async def ask(self, topic, qos, callback, on, timeout_ms):
         p = self._protocol
-        asked = self._ask(topic, qos, callback, on)
+        inside = self._may_enter()
+        p.inside = _BUSY
+        try:
+            asked = self._ask(topic, qos, callback, on)
+        finally:
+            p.inside = inside
         self.write()
         start = self.transport.ticks_ms()
         self._asking += 1

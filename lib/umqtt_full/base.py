@@ -14,9 +14,13 @@ from .topics import is_topic_filter, is_topic_name
 
 _TICKS = const(0x3FFFFFFF)
 _KEEPALIVE_S = const(60)
+_POSTED_MS = const(50)  # how long a message of an Outbox may lie until a pump that waits takes it
 _MESSAGE = const(2)
 _UP = const(2)
 _REFUSED = const(0x80)
+_IDLE = const(0)
+_BUSY = const(1)
+_CALLBACK = const(2)
 # A write that took as long as this has lost its bytes, whatever count it returned (lwIP).
 _STALLED_MS = const(9000)
 
@@ -65,6 +69,8 @@ class BaseClient:
         self.counts = self.session.counts
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
+        self.outbox = None  # an Outbox sets it
+        self.max_packet = max_packet
         self._came = False  # has a packet come in since poll() began?
         self._stalled = -1  # since when the transport takes no bytes
         self._topic = self  # the topic of the last publish(), and what it is on the wire
@@ -104,7 +110,7 @@ class BaseClient:
 
     def in_callback(self):
         """Does a callback run? Then calls that wait raise RuntimeError."""
-        return self._protocol.inside
+        return self._protocol.inside == _CALLBACK
 
     def pending(self, packet_id):
         """Is the message that publish() gave this packet id for still unacknowledged?"""
@@ -119,6 +125,14 @@ class BaseClient:
 
     def close(self):
         """Drop the link without a word: the broker publishes the will."""
+        inside = self._may_enter()
+        try:
+            self._protocol.inside = _BUSY
+            self._close()
+        finally:
+            self._protocol.inside = inside
+
+    def _close(self):
         self.transport.close()
         self._protocol.reset()
         if self._protocol.breaks:
@@ -126,9 +140,16 @@ class BaseClient:
         self._stalled = -1
         self._error = "closed"
 
+    def _may_enter(self):
+        # The program calls, or a callback -> which of them. The call sets Link.inside to _BUSY, and at its end back.
+        inside = self._protocol.inside
+        if inside == _BUSY:
+            raise RuntimeError("a call of this client is under way: from interrupts, timers and threads use an Outbox")
+        return inside
+
     def _open(self, clean_session):
         # Begin a connection. Then ask _is_open() until it is, and work until CONNACK has come.
-        self.close()
+        self._close()
         keepalive = self.keepalive
         if keepalive is False:  # none was named
             # Without a keep-alive a broker may never notice that the client is gone, and never publish the will.
@@ -157,7 +178,7 @@ class BaseClient:
         self._topic = topic if isinstance(topic, _FIXED) else self
 
     def _ask(self, topic, qos, callback, on):
-        # Register subscriptions, or (not on) their end, to be written -> the list of them
+        # Register subscriptions, or (not on) their end -> the list of them
         p = self._protocol
         asked = []
         for item in topic if isinstance(topic, list) else [topic]:
@@ -175,11 +196,16 @@ class BaseClient:
     def ping(self):
         """Send PINGREQ; the answer is watched for by itself."""
         p = self._protocol
-        if p.state != _UP:
-            raise self._no_link()
-        p.ping(self.transport.ticks_ms())
-        if not p.inside:
-            self._write()
+        inside = self._may_enter()
+        try:
+            p.inside = _BUSY
+            if p.state != _UP:
+                raise self._no_link()
+            p.ping(self.transport.ticks_ms())
+            if inside == _IDLE:
+                self._write()
+        finally:
+            p.inside = inside
 
     # Reading and writing, as far as it needs no waiting
 
@@ -190,6 +216,8 @@ class BaseClient:
         t = self.transport
         if not p.state:
             raise self._no_link()
+        if self.outbox:
+            self.outbox.drain(p)
         came = False
         before = p.messages
         began = -1  # when the first callback had returned
@@ -260,6 +288,10 @@ class BaseClient:
             raise self._failed(e)
         return True
 
+    def _longest_wait(self):
+        # How many ms a pump may wait before it works again: an Outbox cannot end its wait.
+        return 1000 if self.outbox is None else _POSTED_MS
+
     def _waited(self):
         # The pump waits: tell the program, at least once a second.
         if self.on_wait:
@@ -282,16 +314,16 @@ class BaseClient:
             and e is not self._error
         ):
             e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else "no link to %s" % self.server)
-        self.close()
+        self._close()
         self._error = e
         if was == _UP and self.on_disconnect:
             p.call(self.on_disconnect, e)
         return e
 
     def _refusal(self):
-        # A SUBSCRIBE was refused: the call that waits, or the next one that reads, raises it.
+        # A SUBSCRIBE was refused: the call that waits, or the next one that reads, raises it; no callback does.
         p = self._protocol
-        if p.refused and not p.inside:
+        if p.refused:
             topic_filter = p.refused.pop(0)
             e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % topic_filter.decode())
             e.topic_filter = topic_filter

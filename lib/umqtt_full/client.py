@@ -15,6 +15,9 @@ _PUBLISH = const(0x30)
 _SUBACK = const(0x90)
 _UNSUBACK = const(0xB0)
 _MESSAGE = const(2)
+_IDLE = const(0)
+_BUSY = const(1)
+_CALLBACK = const(2)
 
 _ROOM = "room to write"
 
@@ -63,16 +66,20 @@ class MQTTClient(BaseClient):
         if timeout is not None:
             timeout_ms = int(timeout * 1000.0)
         p = self._begin(timeout_ms)
-        self._open(clean_session)
         try:
-            while not self._is_open():
-                if not self._rest(None):
-                    words = getattr(self.transport, "awaits", "connection")
-                    raise LinkLost(ETIMEDOUT, "no %s within %d ms" % (words, self._limit))
-            while p.state != _UP:
-                self._turn("CONNACK", _CONNACK)
-        except BaseException as e:
-            raise self._failed(e)
+            p.inside = _BUSY
+            self._open(clean_session)
+            try:
+                while not self._is_open():
+                    if not self._rest(None):
+                        words = getattr(self.transport, "awaits", "connection")
+                        raise LinkLost(ETIMEDOUT, "no %s within %d ms" % (words, self._limit))
+                while p.state != _UP:
+                    self._turn("CONNACK", _CONNACK)
+            except BaseException as e:
+                raise self._failed(e)
+        finally:
+            p.inside = _IDLE
         return p.session_present
 
     def reconnect(self, timeout_ms=None):
@@ -83,24 +90,31 @@ class MQTTClient(BaseClient):
         """Say goodbye, so that the will is not published, and close: in the time, and up to 1 s more for the broker to
         close too. Without a link nothing happens."""
         p = self._begin(timeout_ms)
-        if p.state == _UP:
-            self._drain(timeout_ms)
-            p.disconnect()
-            self._held = True  # what has come in must not end the wait for room to write
-            while not self._write():
-                self._rest(_ROOM)
-            self._held = False
-            # Read on to the end, for a second at most: to close with bytes unread resets the connection, and the
-            # broker may meet that before it has read our goodbye.
-            self._begin(1000)
-            try:
-                for _ in range(1000):
-                    n = self.transport.readinto(p.reader.window)
-                    if n == 0 or (n is None and not self._rest(None)):
-                        break
-            except OSError:
-                pass
-        self.close()
+        try:
+            p.inside = _BUSY
+            if p.state == _UP:
+                self._drain(_IDLE)
+                p.disconnect()
+                self._held = True  # what has come in must not end the wait for room to write
+                while not self._write():
+                    self._rest(_ROOM)
+                self._held = False
+                self._read_to_the_end()
+            self._close()
+        finally:
+            p.inside = _IDLE
+
+    def _read_to_the_end(self):
+        # For a second at most: to close with bytes unread resets the connection, and the broker may meet that before it
+        # has read our goodbye.
+        self._set_limit(1000)
+        try:
+            for _ in range(1000):
+                n = self.transport.readinto(self._protocol.reader.window)
+                if n == 0 or (n is None and not self._rest(None)):
+                    break
+        except OSError:
+            pass
 
     # Publishing
 
@@ -108,45 +122,58 @@ class MQTTClient(BaseClient):
         """Publish `msg` to `topic` (each str or bytes; bytes cost no memory; msg may be a number, sent as its text).
 
         At QoS 0 -> None once it is written. With wait=False it is dropped, and counted in `counts.dropped`, where there
-        is no link or no room. At QoS 1 and 2 the message is kept from now on until the broker has acknowledged it, over any
-        number of connections, and publish returns its packet id: with wait=False as soon as the store has taken it,
-        else when the exchange is complete. OSError: it is kept and goes out after the next reconnect(); at QoS 0 it may
-        be lost. Full: it was not taken.
+        is no link or no room. At QoS 1 and 2 the message is kept until the broker has acknowledged it, over any number
+        of connections, and publish returns its packet id: with wait=False as soon as the store has taken it, else when
+        the exchange is complete. OSError: it is kept and goes out after the next reconnect(); at QoS 0 it may be lost.
+        Full: it was not taken; with wait=False it may be only that all `inflight` messages await the broker.
         """
-        if topic is not self._topic:
-            self._take_topic(topic)
-        name = self._topic_name
-        if not isinstance(msg, bytes):
-            msg = to_payload(msg, "message")
         p = self._protocol
-        if qos != 0:
-            check_qos(qos)
-            return self._promise(name, msg, retain, qos, wait, timeout_ms)
-        while not p.send(name, msg, retain):
-            if p.state != _UP:
-                if wait:
-                    raise self._no_link()
-                self.counts.dropped += 1
-                return
-            if not wait and not p.inside:
-                self._work(0)
-                if not p.send(name, msg, retain):
-                    self.counts.dropped += 1
-                return
-            self._drain(timeout_ms)
-        if not p.inside:
-            if not self._write() and wait:
-                self._drain(timeout_ms)
-            if (p.last_sent - p.last_heard) & _TICKS >= p.interval:
-                self._work(0)  # or a client that only publishes would never learn that the broker is gone
-
-    def _promise(self, name, msg, retain, qos, wait, timeout_ms):
-        p = self._protocol
-        if p.inside:
-            return p.promise(name, msg, retain, qos)
-        self._begin(timeout_ms)
+        inside = self._may_enter()
         try:
-            while 0 not in self.session.store.packet_ids and p.state and self._turn():
+            p.inside = _BUSY
+            if topic is not self._topic:
+                self._take_topic(topic)
+            if not isinstance(msg, bytes):
+                msg = to_payload(msg, "message")
+            if qos != 0:
+                check_qos(qos)
+                return self._promise(msg, retain, qos, wait, timeout_ms, inside)
+            name = self._topic_name
+            begun = False
+            while not p.send(name, msg, retain):
+                if p.state != _UP:
+                    if wait:
+                        raise self._no_link()
+                    self.counts.dropped += 1
+                    return
+                if not wait and inside == _IDLE:
+                    self._work(0)
+                    if not p.send(name, msg, retain):
+                        self.counts.dropped += 1
+                    return
+                if not begun:
+                    begun = True
+                    self._set_limit(timeout_ms)
+                self._drain(inside)
+            if inside == _IDLE:
+                if self.outbox:
+                    self.outbox.drain(p)
+                if not self._write() and wait:
+                    self._set_limit(timeout_ms)
+                    self._drain(inside)
+                if (p.last_sent - p.last_heard) & _TICKS >= p.interval:
+                    self._work(0)  # or a client that only publishes would never learn that the broker is gone
+        finally:
+            p.inside = inside
+
+    def _promise(self, msg, retain, qos, wait, timeout_ms, inside):
+        p = self._protocol
+        name = self._topic_name  # a callback may publish to another topic meanwhile
+        if inside == _CALLBACK:
+            return p.promise(name, msg, retain, qos)
+        self._set_limit(timeout_ms)
+        try:
+            while 0 not in self.session.packet_ids and p.state and self._turn():
                 pass
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)
@@ -162,8 +189,12 @@ class MQTTClient(BaseClient):
 
     def wait_for(self, packet_id, timeout_ms=None):
         """Wait until the message that publish() gave this packet id for is acknowledged. OSError: it is kept."""
-        self._begin(timeout_ms)
-        self._wait_for(packet_id)
+        p = self._begin(timeout_ms)
+        try:
+            p.inside = _BUSY
+            self._wait_for(packet_id)
+        finally:
+            p.inside = _IDLE
 
     def _wait_for(self, packet_id):
         if self._protocol.state and self._write() and self._dry:
@@ -174,10 +205,14 @@ class MQTTClient(BaseClient):
     def flush(self, timeout_ms=None):
         """Wait until every message is written and acknowledged -> was that so within the time?"""
         p = self._begin(timeout_ms)
-        while self.session.unfinished() or p.output():
-            if not self._turn():
-                return False
-        self._refusal()
+        try:
+            p.inside = _BUSY
+            while self.session.unfinished() or p.output() or self.outbox:
+                if not self._turn():
+                    return False
+            self._refusal()
+        finally:
+            p.inside = _IDLE
         return True
 
     # Subscribing
@@ -198,19 +233,25 @@ class MQTTClient(BaseClient):
 
     def _ask_and_wait(self, topic, qos, callback, on, wait, timeout_ms):
         p = self._protocol
-        wait = wait and p.state == _UP and not p.inside
-        if wait:
-            self._begin(timeout_ms)
-        asked = self._ask(topic, qos, callback, on)
-        if p.state == _UP and not p.inside:
-            self._write()
-        for s in asked:
-            while wait and not p.is_answered(s):
-                if on:
-                    self._turn("SUBACK", _SUBACK)
+        inside = self._may_enter()
+        try:
+            p.inside = _BUSY
+            self._set_limit(timeout_ms)
+            asked = self._ask(topic, qos, callback, on)
+            if inside == _IDLE:
+                if p.state == _UP:
+                    self._write()
                 else:
-                    self._turn("UNSUBACK", _UNSUBACK)
-        self._refusal()
+                    wait = False
+                for s in asked:
+                    while wait and not p.is_answered(s):
+                        if on:
+                            self._turn("SUBACK", _SUBACK)
+                        else:
+                            self._turn("UNSUBACK", _UNSUBACK)
+                self._refusal()
+        finally:
+            p.inside = inside
         return asked
 
     # Receiving
@@ -222,34 +263,47 @@ class MQTTClient(BaseClient):
     def wait_msg(self, timeout_ms=None):
         """Wait for one message and hand it over -> None if none came within the time."""
         p = self._begin(timeout_ms)
-        before = p.messages
-        while p.messages == before:
-            if not self._turn(None, _MESSAGE):
-                self._refusal()
-                return None
+        try:
+            p.inside = _BUSY
+            before = p.messages
+            while p.messages == before:
+                if not self._turn(None, _MESSAGE):
+                    self._refusal()
+                    return None
+        finally:
+            p.inside = _IDLE
         return _PUBLISH
 
     def poll(self, timeout_ms=0):
         """Do what there is to do: read, hand messages over, write, keep alive; wait for it at most timeout_ms. -> did
         a packet come in?"""
-        self._begin(timeout_ms)
-        self.session.store.sync(True)
-        self._came = False
-        while not self._came and self._turn():
-            pass
-        self._refusal()
+        p = self._begin(timeout_ms)
+        try:
+            p.inside = _BUSY
+            self.session.store.sync(True)
+            self._came = False
+            while not self._came and self._turn():
+                pass
+            self._refusal()
+        finally:
+            p.inside = _IDLE
         return self._came
 
     # Waiting
 
     def pause(self, ms):
         """Wait for ms, and call on_wait at least once a second meanwhile. For a client without a link."""
-        start = self.transport.ticks_ms()
-        left = ms
-        while left > 0:
-            self.transport.wait(min(left, 1000))
-            self._waited()
-            left = ms - ((self.transport.ticks_ms() - start) & _TICKS)
+        inside = self._may_enter()
+        try:
+            self._protocol.inside = _BUSY
+            start = self.transport.ticks_ms()
+            left = ms
+            while left > 0:
+                self.transport.wait(min(left, 1000))
+                self._waited()
+                left = ms - ((self.transport.ticks_ms() - start) & _TICKS)
+        finally:
+            self._protocol.inside = inside
 
     def progress(self, anew):
         """Bytes of a large message moved: call on_wait; with anew, give the call under way its whole time again."""
@@ -258,14 +312,17 @@ class MQTTClient(BaseClient):
         self._waited()
 
     def _begin(self, timeout_ms):
-        # A call that may wait begins; its time is over after timeout_ms.
-        p = self._protocol
-        if p.inside:
+        # A call that may wait begins.
+        if self._may_enter() == _CALLBACK:
             raise RuntimeError("a callback must not wait")
+        self._set_limit(timeout_ms)
+        return self._protocol
+
+    def _set_limit(self, timeout_ms):
+        # The time of the call under way begins, and is over after timeout_ms.
         self._is_over = False
         self._start = self.transport.ticks_ms()
         self._limit = self.timeout_ms if timeout_ms is None else timeout_ms | 0
-        return p
 
     def _turn(self, what=None, until=0):
         # Work as _work(until), or wait for work -> False if the time is over. If `what` did not come, that is an error.
@@ -286,7 +343,7 @@ class MQTTClient(BaseClient):
         left = self._limit - ((now - self._start) & _TICKS)
         if left <= 0:
             return self._late(what)
-        t.wait(min(left, 1000, p.due_ms(now)), p.output(), not self._held)
+        t.wait(min(left, self._longest_wait(), p.due_ms(now)), p.output(), not self._held)
         self._waited()
         return True
 
@@ -295,14 +352,14 @@ class MQTTClient(BaseClient):
             raise self._failed(TimedOut(ETIMEDOUT, "no %s within %d ms" % (what, self._limit)))
         return False
 
-    def _drain(self, timeout_ms):
-        # Until all is written. A callback does not read meanwhile, and waits within the time of the call it is in
-        # or, while bytes are still taken, beyond it.
-        if self._protocol.inside:
+    def _drain(self, inside):
+        # Until all is written. A callback does not read meanwhile, and waits within the time of the call it is in or,
+        # while bytes are still taken, beyond it.
+        p = self._protocol
+        if inside == _CALLBACK:
             while not self._write():
                 self.transport.wait(1000, True, False)
                 self._waited()
         else:
-            p = self._begin(timeout_ms)
             while p.output():
                 self._turn(_ROOM)

@@ -31,6 +31,12 @@ _PUBCOMP = const(0x70)
 _CLOSED = const(0)
 _UP = const(2)
 
+# Link.inside: which code runs? _IDLE: the program. _BUSY: the library, in a call of the program's; no other call may
+# begin. _CALLBACK: a callback; a call that does not wait may begin.
+_IDLE = const(0)
+_BUSY = const(1)
+_CALLBACK = const(2)
+
 _BUFFER = const(-1)  # in _slot: what is being written lies in the output buffer
 _TICKS = const(0x3FFFFFFF)
 
@@ -50,7 +56,7 @@ class Link:
             self.keeps = True
         self.reader = reader
         self.buffer = buffer  # for what goes out
-        self.inside = False  # does a callback run? It must not pump
+        self.inside = _IDLE  # does the program run, the library, or a callback that the library called?
         self._holds = False  # is one of the next three to be looked at before the next packet?
         self._again = False  # is the last message to be handed over once more?
         self._kept_id = -1  # kept messages with this packet id are to be handed over
@@ -94,7 +100,7 @@ class Link:
     def call(self, callback, argument=None):
         # Run a callback -> what it returns. Only call() and handle() say that one runs.
         inside = self.inside
-        self.inside = True
+        self.inside = _CALLBACK
         try:
             return callback() if argument is None else callback(argument)
         except BaseException as e:
@@ -212,15 +218,16 @@ class Link:
             # error leaves it so, until the pump calls callback_raised().
             packet_id = m.packet_id
             if not packet_id:
-                self.inside = True
+                self.inside = _CALLBACK
                 self.deliver(m)
-                self.inside = False
+                self.inside = _BUSY
                 self.messages = self.messages + 1 & _TICKS
                 return kind
             if m.qos < 2 or self.session.accepts(m):
-                self.inside = True
+                self.inside = _CALLBACK
                 self.deliver(m)
-                self.inside = self._again = False
+                self.inside = _BUSY
+                self._again = False
                 self.messages = self.messages + 1 & _TICKS
             head = self.session.handed_over(m)
         elif kind == _PART:
@@ -275,16 +282,20 @@ class Link:
         # handle() raised this error -> did a callback raise it? A message of QoS 1 or 2 is then handed over once more
         # at the next call, with DUP set. If that raises too, the message is acknowledged and counted, so that it does
         # not block the messages behind it.
-        if self.inside:
-            self.inside = False
+        if self.inside == _CALLBACK:
+            self.inside = _BUSY
             self.raised = e
             m = self.reader.message
-            if self._again:
+            if not self._again:
+                self._again = m.qos > 0
+                self._holds = self._holds or self._again
+            else:
                 self._again = False
                 self.session.counts.skipped += 1
-                self.acknowledge(m)
-            elif m.qos:
-                self._again = self._holds = True
+                if self._kept_id >= 0:
+                    self.session.discard()
+                else:
+                    self.acknowledge(m)
         return e is self.raised
 
     def go_on_with_kept(self, packet_id):
@@ -304,17 +315,11 @@ class Link:
         m = self.reader.message
         while session.load(packet_id, m):
             self.reader.seen[:] = b""  # the next packet's topic name is compared with this one's no more
-            again = self._again
-            self._again = False
             self.route(m)
-            try:
-                self.call(self.deliver, m)
-            except BaseException:
-                self._again = not again
-                if again:
-                    self.session.counts.skipped += 1
-                    session.discard()
-                raise
+            self.inside = _CALLBACK  # as in handle()
+            self.deliver(m)
+            self.inside = _BUSY
+            self._again = False
             self.count_message()
             if not session.discard():
                 return  # finish() goes on

@@ -26,6 +26,7 @@ _USES = {
     "client": _CLIENT,
     "robust": _CLIENT.replace("umqtt_full", "umqtt_full.robust"),
     "secure": f"{_CLIENT}from umqtt_full.secure import context\ncontext(True, {{'cert_reqs': 0}})\n",
+    "outbox": f"{_CLIENT}from umqtt_full.outbox import Outbox\nassert Outbox(client).post('build/topic', 'posted')\n",
     "journal": "from umqtt_full import MQTTClient\nfrom umqtt_full.journal import Journal\nimport umqtt_full.rtc\n"
     f'client = MQTTClient("built", "127.0.0.1", port, store=Journal("box"))\n{_CONNECT}',
     "aio": "import asyncio\nfrom umqtt_full.aio import MQTTClient\nasync def main():\n"

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 from .aio_queue import Messages
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
+from .outbox import Outbox
 from .session import Counts, Session
 from .store import RamStore
 from .transport import _SSL, TransportProtocol
@@ -49,6 +50,8 @@ class MQTTClient:
     transport: TransportProtocol
     session: Session
     counts: Counts
+    outbox: Outbox | None
+    max_packet: int
     def __init__(
         self,
         client_id: _Bytes,

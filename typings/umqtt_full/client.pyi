@@ -3,6 +3,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
+from .outbox import Outbox
 from .session import Counts, Session
 from .store import RamStore
 from .transport import _SSL, TransportProtocol
@@ -32,6 +33,8 @@ class MQTTClient:
     transport: TransportProtocol
     session: Session
     counts: Counts
+    outbox: Outbox | None
+    max_packet: int
     def __init__(
         self,
         client_id: _Bytes,

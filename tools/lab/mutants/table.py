@@ -62,14 +62,14 @@ MUTANTS = (
     (
         "a message whose callback raised is given up at once",
         "link.py",
-        "            if self._again:\n                self._again = False\n",
-        "            if True:\n                self._again = False\n",
+        "            if not self._again:\n                self._again = m.qos > 0\n",
+        "            if False:\n                self._again = m.qos > 0\n",
     ),
     (
         "a message whose callback raised is acknowledged, and handed over again all the same",
         "link.py",
-        "                self._again = self._holds = True\n",
-        "                self._again = self._holds = True\n                self.acknowledge(m)\n",
+        "                self._again = m.qos > 0\n",
+        "                self._again = m.qos > 0\n                self.acknowledge(m)\n",
     ),
     (
         "a message that is handed over once more comes without DUP",
@@ -129,9 +129,9 @@ MUTANTS = (
     (
         "discarded before it is handed over",
         "link.py",
-        "            self.route(m)\n            try:\n",
+        "            self.route(m)\n            self.inside",
         "            self.route(m)\n            slot = session.loaded\n            session.discard()\n"
-        "            session.loaded = slot\n            try:\n",
+        "            session.loaded = slot\n            self.inside",
     ),
     (
         "what no peer will release is never handed over",

@@ -40,6 +40,7 @@ PACKAGES = {
     "robust": (CLIENT, ("robust",)),
     "secure": (CLIENT, ("secure",)),
     "aio": (CLIENT, ("aio", "aio_queue", "waiting")),
+    "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }

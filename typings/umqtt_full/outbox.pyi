@@ -1,0 +1,9 @@
+from .aio import MQTTClient as _AsyncioClient
+from .client import MQTTClient
+from .codec import _Bytes, _Payload, _QoS
+
+class Outbox:
+    refused: int
+    def __init__(self, client: MQTTClient | _AsyncioClient, slots: int = 8, size: int = 128) -> None: ...
+    def __len__(self) -> int: ...
+    def post(self, topic: _Bytes, payload: _Payload, qos: _QoS = 0, retain: bool = False) -> bool: ...
