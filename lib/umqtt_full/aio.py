@@ -65,6 +65,7 @@ class MQTTClient(BaseClient):
         self._awaited = ""  # for which packet it waits, once the transport is connected
         self._oldest = 0  # which step of which unfinished message is the next that the broker is to acknowledge
         self._oldest_at = 0  # since when
+        self._is_up = False  # was it told that the link is up?
         self._lost = None  # the last error of a link
         self._asking = 0  # how many calls wait for SUBACK
         self._turned = 0  # when a call that need not wait last gave other tasks their turn
@@ -167,10 +168,23 @@ class MQTTClient(BaseClient):
         self._reading.ring()
         self._writing.ring()
         super()._close()
-        if self.up.is_set():
+        if self._is_up:
+            self._is_up = False
+            self._tell(False)
+        self._answers.ring()
+
+    def _tell(self, is_up):
+        # The link has come up, or gone down.
+        if is_up:
+            self.down.clear()
+            self.up.set()
+        else:
             self.up.clear()
             self.down.set()
-        self._answers.ring()
+
+    async def _prepare(self):
+        # Called before each connection is opened
+        pass
 
     def _failed(self, e):
         self._lost = e = super()._failed(e)
@@ -193,6 +207,7 @@ class MQTTClient(BaseClient):
 
     async def _connect(self, clean_session, timeout_ms=None):
         p = self._protocol
+        await self._prepare()
         self._start = self.transport.ticks_ms()
         self._limit = self.timeout_ms if timeout_ms is None else timeout_ms
         self._awaited = ""
@@ -217,8 +232,8 @@ class MQTTClient(BaseClient):
         except Exception as e:
             raise self._failed(e)
         self._came_up()
-        self.down.clear()
-        self.up.set()
+        self._is_up = True
+        self._tell(True)
         self._answers.ring()
         return p.session_present
 

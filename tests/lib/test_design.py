@@ -43,8 +43,8 @@ NEVER = {
     "stream_file": {"stream", "stream_in"} | TRANSPORTS,
     "stream_parts": {"stream", "stream_in", "stream_file"} | TRANSPORTS,
 }
-# What imports a pump: robust is a policy on top of the client.
-MAY_IMPORT_A_PUMP = {"robust"}
+# What imports a pump: robust is a policy on top of the client, mqtt_as a front of the asyncio client.
+MAY_IMPORT_A_PUMP = {"robust", "mqtt_as"}
 # MicroPython's modules that reach the network. `_cpython` gives CPython's the shape of MicroPython's.
 NETWORK = {"socket", "select", "ssl", "tls"}
 MAY_IMPORT_THE_NETWORK = TRANSPORTS | {"_cpython", "_cpython_aio"}
@@ -136,7 +136,7 @@ def test_the_arrows_of_a_client_are_there():
 
 def test_every_module_has_its_place():
     """A module that no table knows could import all that it likes."""
-    unbound = {"_cpython", "_cpython_aio", "aio", "client", "robust", "error_texts", "repr_texts"}
+    unbound = {"_cpython", "_cpython_aio", "aio", "mqtt_as", "client", "robust", "error_texts", "repr_texts"}
     assert sorted(set(MODULES) - set(NEVER) - unbound) == []
 
 

@@ -39,7 +39,7 @@ PACKAGES = {
     "client": (CLIENT, ()),
     "robust": (CLIENT, ("robust",)),
     "secure": (CLIENT, ("secure",)),
-    "aio": (CLIENT, ("aio", "aio_queue", "waiting")),
+    "aio": (CLIENT, ("aio", "aio_queue", "waiting", "mqtt_as")),
     "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
