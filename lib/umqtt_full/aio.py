@@ -108,15 +108,19 @@ class MQTTClient(BaseClient):
 
     # Connecting
 
-    async def connect(self, clean_session=None, timeout_ms=None):
+    async def connect(self, clean_session=None, timeout_ms=None, discard=False):
         """Open the link and the session, within timeout_ms, and stay connected from then on -> session_present.
+
+        A clean session makes both sides forget all unfinished messages: where a journal keeps some it is a ValueError
+        without discard=True.
 
         OSError if there is no link, MQTTException if the broker refuses: args[0] is its return code. Then nothing is
         left running. RuntimeError if the client runs already.
         """
         self._begin()
         try:
-            present = await self._connect(self.clean_session if clean_session is None else clean_session, timeout_ms)
+            clean = self.clean_session if clean_session is None else clean_session
+            present = await self._connect(clean, timeout_ms, discard)
         except BaseException:
             self._end()
             raise
@@ -205,13 +209,13 @@ class MQTTClient(BaseClient):
         for queue in self._queues:
             queue.end()
 
-    async def _connect(self, clean_session, timeout_ms=None):
+    async def _connect(self, clean_session, timeout_ms=None, discard=False):
         p = self._protocol
         await self._prepare()
         self._start = self.transport.ticks_ms()
         self._limit = self.timeout_ms if timeout_ms is None else timeout_ms
         self._awaited = ""
-        self._open(clean_session)
+        self._open(clean_session, discard)
         self._watching.ring()
         try:
             while not self._is_open():
@@ -488,16 +492,9 @@ class MQTTClient(BaseClient):
             return self.publish_nowait(topic, msg, retain, qos)
         start = self.transport.ticks_ms()
         if qos:
-            store = self.session.store
-            while 0 not in store.packet_ids:
-                self._running()
-                if not self._left(start, timeout_ms):
+            while 0 not in self.session.packet_ids:
+                if not await self.wait_for_room(timeout_ms):
                     raise Full(0, "store is full")
-                self._wait_begins()
-                try:
-                    await self._answers.wait(self._left(start, timeout_ms))
-                finally:
-                    self._waiting -= 1
             self._running()
             packet_id = self._put(topic, msg, retain, qos)
             await self._acknowledged(packet_id, start, timeout_ms)
@@ -521,7 +518,7 @@ class MQTTClient(BaseClient):
     async def _acknowledged(self, packet_id, start, timeout_ms):
         self._wait_begins()
         try:
-            while packet_id in self.session.store.packet_ids:
+            while packet_id in self.session.packet_ids:
                 self._running()
                 if not self._left(start, timeout_ms):
                     raise TimedOut(ETIMEDOUT, "no acknowledgement within %d ms: the message is kept" % timeout_ms)
@@ -565,6 +562,20 @@ class MQTTClient(BaseClient):
             return put
         finally:
             p.inside = inside
+
+    async def wait_for_room(self, timeout_ms=None):
+        """Wait until publish_nowait() can take one more message of QoS 1 or 2 -> was that so within the time?"""
+        start = self.transport.ticks_ms()
+        self._wait_begins()
+        try:
+            while 0 not in self.session.packet_ids:
+                self._running()
+                if not self._left(start, timeout_ms):
+                    return False
+                await self._answers.wait(self._left(start, timeout_ms))
+        finally:
+            self._waiting -= 1
+        return True
 
     async def flush(self, timeout_ms=None):
         """Wait until every message is written and acknowledged -> was that so within the time?"""

@@ -147,8 +147,15 @@ class BaseClient:
             raise RuntimeError("a call of this client is under way: from interrupts, timers and threads use an Outbox")
         return inside
 
-    def _open(self, clean_session):
+    def _open(self, clean_session, discard=False):
         # Begin a connection. Then ask _is_open() until it is, and work until CONNACK has come.
+        if clean_session:
+            lost = self.session.forgettable()
+            if lost and self.session.keeps and not discard:
+                from .error_texts import unfinished
+
+                raise ValueError(unfinished(lost))
+            self.counts.discarded += lost
         self._close()
         keepalive = self.keepalive
         if keepalive is False:  # none was named

@@ -57,18 +57,20 @@ class MQTTClient(BaseClient):
 
     # Connecting
 
-    def connect(self, clean_session=True, timeout=None, timeout_ms=None):
+    def connect(self, clean_session=True, timeout=None, timeout_ms=None, discard=False):
         """Open the link and the session, within timeout seconds or timeout_ms -> session_present.
 
-        A clean session forgets all unfinished messages on both sides [MQTT-3.1.2-6]. Subscriptions are made again,
-        unfinished messages sent again. MQTTException if the broker refuses: args[0] is its return code.
+        A clean session makes both sides forget all unfinished messages [MQTT-3.1.2-6]: `counts.discarded` says how
+        many, and where a journal keeps some it is a ValueError without discard=True. Subscriptions are made again, and
+        without a clean session unfinished messages are sent again. MQTTException if the broker refuses: args[0] is its
+        return code.
         """
         if timeout is not None:
             timeout_ms = int(timeout * 1000.0)
         p = self._begin(timeout_ms)
         try:
             p.inside = _BUSY
-            self._open(clean_session)
+            self._open(clean_session, discard)
             try:
                 while not self._is_open():
                     if not self._rest(None):
@@ -173,8 +175,9 @@ class MQTTClient(BaseClient):
             return p.promise(name, msg, retain, qos)
         self._set_limit(timeout_ms)
         try:
-            while 0 not in self.session.packet_ids and p.state and self._turn():
-                pass
+            while 0 not in self.session.packet_ids and p.state:
+                if not (self._turn() if wait else self._work(0)):
+                    break
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)
         packet_id = p.promise(name, msg, retain, qos)
@@ -201,6 +204,18 @@ class MQTTClient(BaseClient):
             self._rest("acknowledgement")
         while self.pending(packet_id):
             self._turn("acknowledgement")
+
+    def wait_for_room(self, timeout_ms=None):
+        """Wait until publish(wait=False) can take one more message of QoS 1 or 2 -> was that so within the time?"""
+        p = self._begin(timeout_ms)
+        try:
+            p.inside = _BUSY
+            while 0 not in self.session.packet_ids:
+                if not self._turn():
+                    return False
+        finally:
+            p.inside = _IDLE
+        return True
 
     def flush(self, timeout_ms=None):
         """Wait until every message is written and acknowledged -> was that so within the time?"""

@@ -23,10 +23,12 @@ class DurableSession(Session):
             if not session_present:
                 self.store.orphan()
 
+    def forgettable(self):
+        return self.unfinished() + len(self.store.arrived)
+
     def accepts(self, message):
         # A new message is kept first, and handed over when the broker releases it.
-        if self.store.kept(message.packet_id) < 0:
-            self.store.receive(message)
+        self.is_too_large = self.store.kept(message.packet_id) < 0 and not self.store.receive(message)
         return False
 
     def load(self, packet_id, message) -> bool:

@@ -10,6 +10,14 @@ def packet_name(head):
     return names.split(",")[head >> 4]
 
 
+def unfinished(messages):
+    """Why a clean session is refused."""
+    words = (
+        "the store keeps %d unfinished messages: connect(False) goes on with them, connect(discard=True) forgets them"
+    )
+    return words % messages
+
+
 def refusal(return_code):
     """What CONNACK's return code, 1 to 5, means (table 3.1)."""
     reasons = "protocol version,identifier rejected,server unavailable,bad user name or password,not authorized"

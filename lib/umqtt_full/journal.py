@@ -188,7 +188,7 @@ class Journal(Segments):
         return -1
 
     def receive(self, message, file=False):
-        # Keep it, so that PUBREC may go out. file: its payload is the path of a file.
+        # Keep it, so that PUBREC may go out -> has it room in a slot? file: its payload is the path of a file.
         if _FREE not in self.packet_ids:
             raise protocol_error(
                 _PUBLISH, "unreleased QoS 2 messages over the journal's received=%d" % len(self.arrived)
@@ -197,7 +197,7 @@ class Journal(Segments):
         name = 3 + len(message.topic_name)
         n = name + len(message.payload)
         if n > len(buf) - 4:
-            raise protocol_error(_PUBLISH, "%d bytes, over the journal's size=%d" % (n, len(buf) - 4))
+            return False
         self._composed = -1
         pack_into(">BH", buf, 0, _PUBLISH | message.retain, name - 3)
         buf[3:name] = message.topic_name
@@ -205,6 +205,7 @@ class Journal(Segments):
         slot = self.packet_ids.index(_FREE)
         self._add(self.arrived, slot, _INWARD - message.packet_id, buf[0], n - file, file | 0)
         self._urgent = True
+        return True
 
     def load(self, slot, message):
         # Fill in the message that this slot keeps. Its `dup` says whether a callback may have had it before.

@@ -94,6 +94,7 @@ class Link:
     def part(self, m) -> None:
         # A part of a PUBLISH over max_packet came in, and is dropped.
         reader = self.reader
+        self.stale = True  # this topic name was not routed
         if not reader.left:
             self.skip(m, reader.total, "%d bytes, over max_packet=%d" % (reader.size, reader.max_packet))
 
@@ -229,6 +230,9 @@ class Link:
                 self.inside = _BUSY
                 self._again = False
                 self.messages = self.messages + 1 & _TICKS
+            elif self.keeps and self.session.is_too_large:
+                self.skip(m, len(m.payload), "over the journal's size")
+                return kind
             head = self.session.handed_over(m)
         elif kind == _PART:
             self.part(reader.message)
@@ -303,14 +307,16 @@ class Link:
         # over once more at the next call, before the next packet.
         self._kept_id = packet_id
         self._holds = True
-        self.hand_over_kept(packet_id)
+        if self.hand_over_kept(packet_id):
+            return
         self._kept_id = -1
         self._holds = self._early > 0
         if packet_id and self.state == _UP:
             self.buffer_ack(self.session.released(packet_id), packet_id)
 
     def hand_over_kept(self, packet_id):
-        # PUBREL releases the messages that the session kept with this packet id; 0: those that no peer will release.
+        # PUBREL releases the messages that the session kept with this packet id; 0: those that no peer will release, of
+        # which each call takes one, so that deadlines are judged between them -> may there be more?
         session = self.session
         m = self.reader.message
         while session.load(packet_id, m):
@@ -322,7 +328,10 @@ class Link:
             self._again = False
             self.count_message()
             if not session.discard():
-                return  # finish() goes on
+                return False  # finish() goes on
+            if not packet_id:
+                return True
+        return False
 
     def _is_being_written(self, packet_id):
         return self._slot >= 0 and self.session.store.packet_ids[self._slot] == packet_id

@@ -68,8 +68,10 @@ class MQTTClient(_MQTTClient):
                 break
             except Full as e:
                 if self.is_connected():
-                    raise
-                self._survive(e)
+                    if not wait or self.in_callback() or not self.wait_for_room(timeout_ms):
+                        raise
+                else:
+                    self._survive(e)
             except _LOST as e:
                 self._survive(e)
         if packet_id and wait and not self.in_callback():
@@ -79,6 +81,13 @@ class MQTTClient(_MQTTClient):
                 except _LOST as e:
                     self._survive(e)
         return packet_id
+
+    def wait_for_room(self, timeout_ms=None):
+        while True:
+            try:
+                return super().wait_for_room(timeout_ms)
+            except _LOST as e:
+                self._survive(e)
 
     # The others one by one: a wrapper of *args for all of them would allocate at each call.
 

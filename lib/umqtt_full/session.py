@@ -99,6 +99,7 @@ class Counts:
     """How often something went otherwise than it should, since the client was made."""
 
     def __init__(self):
+        self.discarded = 0  # unfinished messages that a clean session made both sides forget
         self.dropped = 0  # messages of QoS 0 that found no connection
         self.untaken = 0  # messages for which there was no callback
         self.skipped = 0  # messages that could not be handed over
@@ -112,13 +113,16 @@ class Counts:
 
 class Session:
     keeps = False  # does load() ever have a message?
+    is_too_large = False  # had the last new message of QoS 2 no room in the store?
 
     def __init__(self, store, inflight, received):
         self.store = store
         self.inflight = inflight
         self.sent = 0
         self.ready = False  # may next_slot() have a slot?
-        self.packet_id = 0  # the last one given out
+        # The last one given out. A packet that a store brought from an earlier life may be acknowledged twice, once for
+        # each time that it was sent: a new packet must not have its id meanwhile.
+        self.packet_id = max(store.packet_ids)
         self.other_ids = {}  # packet ids that SUBSCRIBE and UNSUBSCRIBE use, with what their sender wants to know again
         # A callback may take a message for later: it says so by `later`, and calls finish() when it is done. In between
         # later acknowledgements wait: they go out in the order of their messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
@@ -167,6 +171,10 @@ class Session:
     def unfinished(self):
         # -> how many messages are unfinished
         return len(self.store.publishes) + len(self.store.pubrels)
+
+    def forgettable(self):
+        # -> how many messages a clean session would lose
+        return self.unfinished()
 
     def next_slot(self):
         # -> the slot of the next PUBLISH to write, or -1: there is none, or the window is full.

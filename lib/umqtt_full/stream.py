@@ -208,8 +208,9 @@ class StreamProtocol(Protocol):
         if files:
             while files.hand_over(packet_id):
                 self.count_message()
-        if self.session.keeps:
-            Protocol.hand_over_kept(self, packet_id)
+                if not packet_id:
+                    return True
+        return self.session.keeps and Protocol.hand_over_kept(self, packet_id)
 
     def deliver(self, m):
         session = self.session

@@ -53,7 +53,8 @@ class Files:
             raise self._failed(e)
         if self._is_journal:
             m.payload[:] = self._path.encode()
-            self._store.receive(m, True)
+            if not self._store.receive(m, True):
+                raise self._failed(OSError(_ENOSPC, "topic name and path are over the journal's size"))
         else:
             self._kept.append([m.packet_id, bytes(m.topic_name), self._path, m.retain, m.dup])
         self.file = None

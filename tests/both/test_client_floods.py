@@ -2,7 +2,8 @@
 
 from client_rig import connected
 from emulated_rig import Rig, raises, took
-from emulation.broker import PUBACK, SUBACK, publish_packet
+from emulation.broker import PUBACK, PUBREL, SUBACK, publish_packet
+from emulation.files import Files
 from umqtt_full import TimedOut
 
 
@@ -57,6 +58,34 @@ def test_a_ping_goes_out_between_two_messages():
     assert second <= 4, second
 
 
+def test_kept_messages_that_no_broker_will_release_wait_for_no_other():
+    """A journal keeps ten of them when the broker has lost the session: each poll hands few of them over, and PINGREQ
+    goes out between two."""
+    files = Files()
+    rig = connected(clean_session=False, keepalive=4, store=files.journal(received=20))
+    rig.client.subscribe(b"t", 2)
+    rig.broker.drop(PUBREL, times=1000)
+    for i in range(10):
+        rig.broker.publish(b"t", b"%d" % i, 2)
+    rig.pump(10)
+    rig.broker.stop()
+    rig.broker.forget()
+    rig.broker.start()
+    handed = []
+
+    def slow(m):
+        handed.append(m.text)
+        rig.clock.advance(1000)
+
+    rig.client.on_message = slow
+    rig.client.connect(False)
+    while len(handed) < 10:
+        ms, _ = took(rig, rig.client.poll, 100)
+        assert 1000 <= ms <= 2000, (ms, handed)
+    assert handed == [str(i) for i in range(10)] and rig.broker.pings >= 2
+    rig.check()
+
+
 def test_connect_ends_at_connack():
     """A message behind CONNACK waits for the next call that reads: it meets the callback of the subscription, once."""
     rig = Rig()
@@ -100,6 +129,21 @@ def test_a_message_whose_topic_name_is_too_long_is_skipped():
             rig.pump(10)
     assert rig.payloads() == [b"small"] * 3 and [one[1] for one in told] == [100] * 3
     assert b"\x40\x02\x00\x09" in rig.t.written() and b"\x50\x02\x00\x09" in rig.t.written()
+
+
+def test_the_message_behind_a_large_one_meets_its_own_callback():
+    """A message over max_packet is skipped, and the next one has its topic name: that is not the last one routed."""
+    rig = connected(max_packet=64, chunk=32)
+    got = []
+    rig.client.subscribe(b"a", 0, lambda m: got.append(("a", m.text)))
+    rig.client.subscribe(b"b", 0, lambda m: got.append(("b", m.text)))
+    for before in (b"a", b"a/+"):
+        rig.broker.say(publish_packet(before, b"first"))
+        rig.broker.say(publish_packet(b"b", b"x" * 200))
+        rig.broker.say(publish_packet(b"b", b"second"))
+        rig.pump(10)
+    assert got == [("a", "first"), ("b", "second"), ("b", "second")], got
+    assert rig.client.counts.skipped == 3
 
 
 def test_an_error_in_on_skip_blocks_nothing():

@@ -4,7 +4,7 @@ from client_rig import connected, heard
 from emulated_rig import raises, took
 from emulation.broker import PUBACK, publish_packet, two
 from emulation.link import Plan
-from umqtt_full import TimedOut
+from umqtt_full import Full, TimedOut
 
 
 def test_no_call_blocks_for_good():
@@ -145,3 +145,53 @@ def test_a_peer_that_never_stops_sending_and_never_reads():
     assert rig.clock.now <= 6000
     assert rig.is_closed()
     rig.t.check()
+
+
+def test_what_may_not_wait_does_not():
+    """No acknowledgement comes, and the only slot is taken: the second message is refused at once."""
+    rig = connected(inflight=1)
+    rig.broker.drop(PUBACK)
+    rig.client.publish(b"t", b"1", qos=1, wait=False)
+    for _ in range(3):
+        ms, e = took(rig, raises, Full, rig.client.publish, b"t", b"2", qos=1, wait=False)
+        assert ms < 50 and "store is full" in str(e), (ms, e)
+    ms, there_is_room = took(rig, rig.client.wait_for_room, 300)
+    assert not there_is_room and 300 <= ms < 400, ms
+    rig.client.reconnect()
+    assert rig.client.wait_for_room()
+    assert rig.client.publish(b"t", b"2", qos=1, wait=False)
+    assert rig.client.flush() and rig.broker.count(b"2") == 1
+    rig.check()
+
+
+def test_a_window_that_is_always_full():
+    rig = connected(inflight=3, link={"latency_ms": 20})
+    for i in range(60):
+        assert rig.client.wait_for_room()
+        rig.client.publish(b"t", b"%d" % i, qos=1 + i % 2, wait=False)
+    assert rig.client.flush()
+    assert sorted([one[1] for one in rig.broker.taken]) == sorted([b"%d" % i for i in range(60)])
+    rig.check()
+
+
+def test_an_acknowledgement_that_is_there_makes_room():
+    rig = connected(inflight=1)
+    rig.client.publish(b"t", b"1", qos=1, wait=False)
+    rig.clock.advance(100)
+    assert rig.client.publish(b"t", b"2", qos=1, wait=False)
+    assert rig.client.flush()
+    rig.check()
+
+
+def test_a_clean_session_counts_what_it_forgets():
+    rig = connected(inflight=4)
+    rig.broker.drop(PUBACK)
+    rig.broker.drop(PUBACK)
+    for i in range(2):
+        rig.client.publish(b"t", b"%d" % i, qos=1, wait=False)
+    rig.client.poll()
+    rig.client.connect()
+    assert rig.client.counts.discarded == 2 and not rig.client.session.unfinished()
+    rig.client.connect()
+    assert rig.client.counts.discarded == 2
+    rig.check()

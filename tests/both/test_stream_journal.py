@@ -334,7 +334,7 @@ def test_a_clean_session_forgets_files():
         node.broker.publish(b"in/x", payload(300), 2)
         node.pump(10)
         assert len(files_in(node.inbound)) == 1
-        node.client.connect(True)
+        node.client.connect(discard=True)
         node.pump(10)
         assert not node.inbox.parts and not files_in(node.inbound)
 

@@ -242,6 +242,7 @@ def test_a_burst_of_commands_is_answered_to_the_last(broker, watcher, start_node
     watcher.until(lambda: watcher.of("birth"))
     commands = [f"ping {i}" for i in range(count)]
     for command in commands:
+        watcher.client.wait_for_room()
         watcher.client.publish(TOPIC + "/command", command, False, 2, wait=False)
     watcher.until(lambda: len(watcher.of("answer")) >= count)
     answers = [json.loads(answer) for answer in watcher.of("answer")]

@@ -4,8 +4,8 @@ It is a peer for the transports of `link.py` and runs on their clock. It has a c
 library under test.
 
 Judgement: `violations` lists every breach of the standard by a client, and check() fails if there is one. Commands:
-`drop`, `repeat`, `wrong_id`, `instead`, `delay` and `cut` change the packets that the broker sends; `ignore` and
-`cut_on` those that it receives; and see `reject`, `forget`, `stop`, `start`, `publish` and `say`.
+`drop`, `repeat`, `wrong_id`, `instead`, `delay`, `postpone` and `cut` change the packets that the broker sends;
+`ignore` and `cut_on` those that it receives; and see `reject`, `forget`, `stop`, `start`, `publish` and `say`.
 
 Lost and doubled messages can be counted: `taken` has each message that the broker took over from a client; `given`
 each message of QoS 1 and 2 that it routed to a client, with its state; `unrouted` those of QoS 2 that it had
@@ -256,6 +256,9 @@ class Session:
         self.uncompleted = {}  # packet ids whose PUBREL came and whose PUBCOMP was not sent
         self.outgoing = []  # _Out in order, those in flight first
         self.last_id = 0
+        self.postponed = []  # packets that go out right behind the next CONNACK
+        self.pubrecs = {}  # packet id: the number of its first PUBREC and of its last one, until the id comes anew
+        self.pubrecs_sent = 0
 
 
 class Connect:
@@ -287,6 +290,9 @@ class Link:
         self.asked = {}  # packet ids of SUBSCRIBE and UNSUBSCRIBE without an answer
         self.publishes = []  # (packet id, qos) sent and not yet answered
         self.pubrels = {}  # packet id: how many PUBCOMPs may still come
+        self.released = []  # packet ids whose PUBREL came on this connection
+        self.in_flight = []  # packet ids of PUBLISHes that came on this connection and had no last answer on it yet
+        self.answered = []  # packet ids that had one
         self.disconnected = False  # DISCONNECT came
         self.over = False  # closed by either side
 
@@ -295,12 +301,16 @@ class Broker:
     """The broker. clock: that of the transports that reach it.
 
     window: messages in flight to a client. first_id: where its own packet ids begin. each_filter: a message
-    for every matching filter. record: keep what is taken (long runs only count).
+    for every matching filter. record: keep what is taken (long runs only count). ids: an object whose next() draws its
+    packet ids, instead of one after the other. inflight: how many messages a client may have unanswered; None: any
+    number.
     """
 
-    def __init__(self, clock, window=20, first_id=1, each_filter=False, record=True):
+    def __init__(self, clock, window=20, first_id=1, each_filter=False, record=True, ids=None, inflight=None):
         self.clock = clock
         self.window = window
+        self.inflight = inflight
+        self._ids = ids
         self.each_filter = each_filter
         self.record = record
         self.violations = []
@@ -403,6 +413,11 @@ class Broker:
         self._trick(
             kind, times, skip, lambda link, data: self.clock.after(ms, lambda: self._send_now(link, data)) and []
         )
+
+    def postpone(self, kind, times=1, skip=0):
+        """Send the next packets of this kind on the client's next connection, right behind CONNACK, if its session is
+        resumed."""
+        self._trick(kind, times, skip, lambda link, data: link.session.postponed.append(data) or [])
 
     def cut(self, kind, number=None, after=False, times=1, skip=0):
         """End the connection before (or after) the next packet of this kind is sent."""
@@ -538,6 +553,8 @@ class Broker:
         self._begin_session(link, client_id or self._made_up_id(), clean)
         self._arm_keepalive(link)
         self._send(link, packet(CONNACK, bytes((1 if link.resumed else 0, 0))))
+        while link.session.postponed:
+            self._send_now(link, link.session.postponed.pop(0))
         if not link.over:
             self._resume_outgoing(link)
 
@@ -594,12 +611,16 @@ class Broker:
         self._watch_publish(link, packet_id, dup, message)
         self._note_unanswered(link, packet_id, message)
         session = link.session
-        if qos == 1:
+        if qos == 1 or self._lowers(message, dup):
             self._take_message(message)
             self._send(link, ack_packet(PUBACK, packet_id))
         else:
             session.received[packet_id] = message
             self._send(link, ack_packet(PUBREC, packet_id))
+
+    def _lowers(self, message, dup):
+        """Is this message of QoS 2 acknowledged as one of QoS 1? Some brokers do that."""
+        return False
 
     def _note_unanswered(self, link, packet_id, message):
         """Note it in the order of the first deliveries: resent messages come before those still to be resent."""
@@ -625,6 +646,15 @@ class Broker:
             self._violation("DUP on a first delivery, packet %d [MQTT-3.3.1-1]" % packet_id)
         elif dup and (packet_id, message) in session.released:
             self._violation("PUBLISH %d again after its PUBREL [MQTT-4.3.3-1]" % packet_id)
+        if not before and not dup:  # a new message
+            session.pubrecs.pop(packet_id, None)
+            for ids in (link.released, link.answered):
+                if packet_id in ids:
+                    ids.remove(packet_id)
+        if packet_id not in link.answered and packet_id not in link.in_flight:
+            link.in_flight.append(packet_id)
+            if self.inflight and len(link.in_flight) > self.inflight:
+                self._violation("%d messages unanswered, with inflight=%d" % (len(link.in_flight), self.inflight))
         if packet_id in link.left_over:
             place = link.left_over.index(packet_id)
             if place < link.resent_at:
@@ -640,6 +670,7 @@ class Broker:
             if known and not allowed:  # else its PUBCOMP may have been lost with an earlier connection
                 self._violation("PUBREL %d without PUBREC" % packet_id)
             session.uncompleted[packet_id] = True
+            self._watch_order_of_pubrel(link, packet_id)
             message = session.received.pop(packet_id, None)
             if message is not None:
                 session.released = session.released[-31:] + [(packet_id, message)]
@@ -668,6 +699,15 @@ class Broker:
                 for one in found:
                     one.released = True
                 self._send(link, ack_packet(PUBREL, packet_id))
+
+    def _watch_order_of_pubrel(self, link, packet_id):
+        pubrecs = link.session.pubrecs
+        if packet_id in link.released or packet_id not in pubrecs:
+            return
+        for other in link.released:
+            if other in pubrecs and pubrecs[packet_id][1] < pubrecs[other][0]:
+                self._violation("PUBREL %d comes after PUBREL %d [MQTT-4.6.0-4]" % (packet_id, other))
+        link.released.append(packet_id)
 
     def _done(self, link, found):
         for one in found:
@@ -781,7 +821,7 @@ class Broker:
     def _next_id(self, session):
         used = [one.packet_id for one in session.outgoing]
         while True:
-            session.last_id = session.last_id % 65535 + 1
+            session.last_id = (self._ids.next() if self._ids else session.last_id) % 65535 + 1
             if session.last_id not in used:
                 return session.last_id
 
@@ -824,8 +864,16 @@ class Broker:
             link.session.unanswered = [one for one in link.session.unanswered if one[0] != packet_id]
             if kind == PUBREC:
                 link.may_release[packet_id] = link.may_release.get(packet_id, 0) + 1
+                session = link.session
+                session.pubrecs_sent += 1
+                if packet_id not in link.released:
+                    first = session.pubrecs.get(packet_id, (session.pubrecs_sent,))[0]
+                    session.pubrecs[packet_id] = first, session.pubrecs_sent
+            else:
+                _note_answer(link, packet_id)
         elif kind == PUBCOMP:
             link.session.uncompleted.pop(packet_id, None)
+            _note_answer(link, packet_id)
         elif kind in (SUBACK, UNSUBACK):
             link.asked.pop(packet_id, None)
 
@@ -854,11 +902,14 @@ class Broker:
             if left > 0:
                 self.clock.after(left, look)
             else:
-                self.expired += 1
-                self._end(link)
+                self._expire(link)
 
         if limit:
             self.clock.after(limit, look)
+
+    def _expire(self, link):
+        self.expired += 1
+        self._end(link)
 
     def _end(self, link, number=None):
         if number is None:
@@ -887,6 +938,13 @@ class Broker:
 
 
 _NOTHING = b""
+
+
+def _note_answer(link, packet_id):
+    if packet_id in link.in_flight:
+        link.in_flight.remove(packet_id)
+    if packet_id not in link.answered:
+        link.answered.append(packet_id)
 
 
 def _count_down(counts, key):

@@ -146,6 +146,7 @@ class Plan:
     cut_out, out_error       after so many bytes to the peer: this error
     mute_in, mute_out        after so many bytes in this direction all further ones vanish
     stop_out                 after so many bytes the peer reads no more: writes would block
+    drip_ms                  bytes from the peer arrive one by one, so far apart
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Plan:
         mute_in=None,
         mute_out=None,
         stop_out=None,
+        drip_ms=0,
     ):
         self.lookup_ms = lookup_ms
         self.lookup_error = lookup_error
@@ -177,6 +179,7 @@ class Plan:
         self.mute_in = mute_in
         self.mute_out = mute_out
         self.stop_out = stop_out
+        self.drip_ms = drip_ms
 
     def faults(self):
         """The names of the faults that it asks for."""
@@ -194,6 +197,7 @@ class Plan:
             mute_in=self.mute_in,
             mute_out=self.mute_out,
             stop_out=self.stop_out,
+            drip_ms=self.drip_ms,
         )
 
 
@@ -216,6 +220,9 @@ class Wire:
         self._clock = transport.clock
         self._inbox = bytearray()  # arrived, not yet read
         self._arrived = 0
+        self._drips = bytearray()  # on their way, to arrive one by one
+        self._ends_after_drips = False
+        self.last_arrival = self._clock.now  # of a byte that is not lost
         self._ended = False
         self._error = None
         self._told_peer = False
@@ -322,15 +329,39 @@ class Wire:
         return self.plan.cut_in is not None and self.count_in >= self.plan.cut_in
 
     def _arrive(self, data):
+        if self.plan.drip_ms or self._drips:
+            if not self._drips:
+                self._clock.after(self.plan.drip_ms, self._drip)
+            self._drips.extend(data)
+        else:
+            self._arrive_now(data)
+
+    def _drip(self):
+        # One byte arrives; all of them once the plan has no drips any more.
+        size = 1 if self.plan.drip_ms else len(self._drips)
+        data = bytes(self._drips[:size])
+        self._drips = self._drips[size:]
+        self._arrive_now(data)
+        if self._drips:
+            self._clock.after(self.plan.drip_ms, self._drip)
+        elif self._ends_after_drips:
+            self._end()
+
+    def _arrive_now(self, data):
         if not self.is_open or self._ended or self._error is not None:
             return
         heard = _up_to(self.plan.mute_in, self._arrived, len(data))
         if heard < len(data):
             self._happens("mute_in")
         self._arrived += len(data)
+        if heard:
+            self.last_arrival = self._clock.now
         self._inbox.extend(data[:heard])
 
     def _end(self):
+        self._ends_after_drips = bool(self._drips)
+        if self._ends_after_drips:
+            return
         if self.plan.mute_in is None or self._arrived < self.plan.mute_in:
             self._ended = True
 

@@ -17,7 +17,7 @@ from umq.project import LIB, ROOT
 _FOLDER = Path(__file__).with_name("mutants")
 _RESULT = ROOT / "tests" / "mutants" / "RESULT.md"
 _SEEDS = 1500  # stories to try before the exhaustive runs
-_TIMEOUT_S = 300
+_TIMEOUT_S = 7200
 _ROW = re.compile(r"\.{4,}")  # payloads are filled up with dots
 
 

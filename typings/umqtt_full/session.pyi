@@ -1,6 +1,7 @@
 # What a program may read of client.session and client.counts. The rest is between the session and its client.
 
 class Counts:
+    discarded: int
     dropped: int
     untaken: int
     skipped: int

@@ -110,6 +110,7 @@ def window(rig):
         ids = []
         most = 0
         for i in range(200):
+            publisher.wait_for_room()
             ids.append(publisher.publish(rig.topic("w"), b"%d" % i, False, qos, wait=False))
             most = max(most, publisher.session.unfinished())
         equal(publisher.flush(), True)
@@ -127,6 +128,7 @@ def burst_at_qos_2(rig):
     subscriber, inbox = rig.connected("sub")
     subscriber.subscribe(rig.topic("#"), 2)
     for i in range(1000):
+        publisher.wait_for_room()
         publisher.publish(rig.topic("burst"), b"%d" % i, qos=2, wait=False)
     equal(publisher.flush(), True)
     until(lambda: len(inbox.messages) >= 1000, subscriber)
@@ -159,10 +161,12 @@ def answers_in_callbacks(rig):
     equal(node.subscribe(rig.topic("ask"), qos, answer), qos)
     asker.subscribe(rig.topic("answer"), 2)
     for i in range(500):
+        asker.wait_for_room()
         asker.publish(rig.topic("ask"), b"%d" % i, qos=qos, wait=False)
 
     def answered():
         if waiting:  # outside the callback publish() waits for room
+            node.wait_for_room()
             node.publish(rig.topic("answer"), waiting.pop(0), False, qos, wait=False)
         return len(answers.messages) == 500
 
@@ -192,6 +196,7 @@ def a_full_store_in_a_callback(rig):
     node.subscribe(rig.topic("ask"), 2, answer)
     asker.subscribe(rig.topic("answer"), 2)
     for i in range(60):
+        asker.wait_for_room()
         asker.publish(rig.topic("ask"), b"%d" % i, qos=2, wait=False)
     equal(asker.flush(), True)
     falls = 0
@@ -199,6 +204,7 @@ def a_full_store_in_a_callback(rig):
     def answered():
         if waiting:
             # Full may be this call's own, or that of a callback while it waits: either way nothing was taken.
+            node.wait_for_room()
             node.publish(rig.topic("answer"), waiting[0], False, 2, wait=False)
             waiting.pop(0)
         return len(answers.messages) >= 60
@@ -293,6 +299,7 @@ def echo(rig):
         if topic == "in/end":
             break
         came += 1
+        client.wait_for_room()
         client.publish(rig.topic("out" + topic[2:]), payload, retain, qos, wait=False)
     client.publish(rig.topic("out/end"), "%d" % came, qos=2)
     client.flush()

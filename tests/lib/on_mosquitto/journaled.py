@@ -46,6 +46,7 @@ def promise(rig):
     """Publishes while there is no link, and is killed."""
     node = Node(rig)
     for i in range(20):
+        node.client.wait_for_room()
         node.client.publish(rig.topic("t"), b"%d" % i, qos=i % 2 + 1, wait=False)
     rig.say("promised")
     rig.hear()

@@ -88,6 +88,7 @@ def _pair(rig):
 
 
 def _publish(rig, publisher, i):
+    publisher.wait_for_room()
     publisher.publish(rig.topic("t"), b"%d" % i, qos=i % 2 + 1, wait=False)
 
 
@@ -112,6 +113,7 @@ def offline_queue(rig):
     subscriber.disconnect()
     publisher.connect(False)
     for i in range(40):
+        publisher.wait_for_room()
         publisher.publish(rig.topic("t"), b"%d" % i, i == 0, i % 2 + 1, wait=False)
     equal(publisher.flush(), True)
     rig.say("stop")

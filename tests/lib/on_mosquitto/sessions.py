@@ -13,6 +13,7 @@ def persistent(rig):
     client.disconnect()
     other, _ = rig.connected("other", inflight=16)
     for i in range(30):
+        other.wait_for_room()
         other.publish(rig.topic("t"), b"%d" % i, qos=i % 2 + 1, wait=False)
     other.flush()
     births = []
@@ -131,6 +132,7 @@ def goodbye_in_the_middle(rig):
         client.connect()
         client.subscribe(rig.topic("t"), 2)
         for _ in range(100):
+            watcher.wait_for_room()
             watcher.publish(rig.topic("t"), "x", qos=i % 3, wait=False)
         watcher.flush()
         until(lambda came=came: len(came.messages) == 100, client)

@@ -8,7 +8,8 @@ session, QoS 2 may double, and messages that it had acknowledged and not passed 
 Inward, of each message that the broker counts as delivered: at QoS 1 a callback returned at least once, at QoS 2
 exactly once. One message may be handed over twice at QoS 2: that whose callback had begun, and whose discard was not
 yet durable, when the node's life ended or the flash failed. Then, and whenever a callback gets a message again, `dup`
-is set.
+is set. A message that cannot be handed over (over max_packet, a wildcard in its topic name) was told to on_skip, and
+to no callback. A callback that raises has the message twice on a connection at most.
 
 Order: of one topic and one QoS the first arrivals come in the order of their publish(), and so do the last ones.
 
@@ -39,6 +40,7 @@ class _In:
     def __init__(self):
         self.started = 0  # callbacks that began
         self.raised = 0  # those that raised
+        self.raised_on = {}  # the same for each connection
         self.done = 0  # those that returned
         self.running = False
         self.open = False  # began, and the discard is not yet durable
@@ -53,6 +55,10 @@ class Account:
         self.durable = durable
         self.out = {}  # payload: _Out
         self.into = {}  # payload: _In
+        self.is_ordered = True  # has the broker acknowledged in the order of the messages?
+        self.lowered = set()  # payloads of QoS 2 that the broker acknowledges as if they had QoS 1
+        self._untakable = {}  # payload of a message that cannot be handed over: its length, or its topic name
+        self._skipped = set()  # the lengths and topic names that on_skip was told
         self.void = False  # are promises gone?
         self.forgets = 0  # how often the broker lost the session
         self.cleaned = False  # did the node ask for a clean session?
@@ -102,11 +108,22 @@ class Account:
             self._finished += 1
             one.order = self._finished
 
-    def raised(self, payload):
+    def raised(self, payload, connection):
         """A message whose callback raised twice is given up: it does not block the messages behind it."""
         one = self.into[payload]
         one.raised += 1
+        times = one.raised_on[connection] = one.raised_on.get(connection, 0) + 1
+        if times > 2:
+            self.fault("%r came again though its callback had raised twice" % payload)
         one.open = one.running = False
+
+    def cannot_be_taken(self, payload, mark):
+        """This message is given, and can be handed to no callback. mark: its length or its topic name."""
+        self._untakable[payload] = mark
+
+    def skipped(self, topic_name, length):
+        self._skipped.add(length)
+        self._skipped.add(topic_name)
 
     def went_on(self, writes):
         """The node has gone on after the callbacks that returned: their messages are discarded, and that is durable:
@@ -156,11 +173,15 @@ class Account:
         for payload in taken:
             if payload not in self.out:
                 self.fault("the broker got %r, which no publish() said" % payload)
-        self._judge_order([one[1] for one in broker.taken])
+        if self.is_ordered:
+            self._judge_order([one[1] for one in broker.taken])
         given = {}
         for one in broker.given:
             given[one.payload] = one
-            self._judge_in(one, self.into.get(one.payload))
+            if one.payload in self._untakable:
+                self._judge_untakable(one)
+            else:
+                self._judge_in(one, self.into.get(one.payload))
         for payload in self.into:
             if payload not in given and not payload.startswith(b"z"):
                 self.fault("a callback got %r, which no publisher gave" % payload)
@@ -171,7 +192,7 @@ class Account:
         least, most = 0, 1
         if one.status == KEPT and one.qos:
             least = 1
-        if one.qos == 1 or one.status == _ASKED:
+        if one.qos == 1 or one.status == _ASKED or payload in self.lowered:
             most = times
         if one.status == REFUSED or (one.status == FAILED and one.resets == self.resets):
             least = most = 0
@@ -202,6 +223,12 @@ class Account:
         if not least <= done <= most:
             self.fault("%r of QoS 2 was handed over %d times" % (given.payload, done))
 
+    def _judge_untakable(self, given):
+        if given.payload in self.into:
+            self.fault("%r was handed over, and cannot be" % given.payload)
+        elif (given.done or given.received) and self._untakable[given.payload] not in self._skipped:
+            self.fault("%r was acknowledged, and on_skip not told" % given.payload)
+
     def _judge_order(self, payloads):
         for words, sequence in (("first", payloads), ("last", reversed(payloads))):
             before = {}  # (topic, QoS): the number of the message before
@@ -209,7 +236,13 @@ class Account:
             for payload in sequence:
                 one = self.out.get(payload)
                 # One that was forgotten with a power cut leaves a hole, into which one before it may come again.
-                if one is None or not one.qos or payload in seen or (words == "last" and one.status != KEPT):
+                if (
+                    one is None
+                    or not one.qos
+                    or payload in self.lowered
+                    or payload in seen
+                    or (words == "last" and one.status != KEPT)
+                ):
                     continue
                 seen.add(payload)
                 key = one.topic, one.qos

@@ -1,8 +1,9 @@
 """Every cut of a set of exchanges, one by one, and every pair of two cuts of the short ones.
 
-The cuts: the link after each byte, in either direction; the power at each operation of the flash, clean and torn, with
-the bytes that were not flushed gone, or there in several ways; the end of the node's life at each point that differs
-from the one before for the world, by a power cut and by a reset that leaves the flash as it was written.
+The cuts: the link after each byte, in either direction, while the broker keeps its session or loses it; the power at
+each operation of the flash, clean and torn, with the bytes that were not flushed gone, or there in several ways; the
+end of the node's life at each point that differs from the one before for the world, by a power cut and by a reset that
+leaves the flash as it was written.
 """
 
 from .story import tell
@@ -73,6 +74,39 @@ LONG = {
         ],
     ),
 }
+# Peers that are slow, forgetful or wrong, without harm
+LONG["late acknowledgements"] = (
+    {"inflight": 2, "subscribe": ()},
+    [("connect",), ("late", 3, 9000), ("publish", 1, False), ("publish", 2, False), ("poll", 50), ("hang_up",)]
+    + [("poll", 50), ("publish", 1, False), ("late", 2, 50), ("publish", 2, False), ("poll", 200), ("flush",)],
+)
+LONG["late acknowledgements, and a broker that does not read"] = (
+    {"inflight": 2, "subscribe": ()},
+    [("connect",), ("late", 3, 9000), ("publish", 1, False), ("publish", 2, False), ("poll", 50), ("hang_up",)]
+    + [("poll", 50), ("stall", 20, 2000), ("poll", 50), ("poll", 50), ("publish", 2, False), ("flush",)],
+)
+LONG["ids at random"] = (
+    {"ids": (7, 8, 1031, 2055, 6), "subscribe": (1, 2), "window": 3, "received": 3},
+    [("connect",), ("give", 2), ("give", 2), ("give", 1), ("poll", 50), ("give", 2), ("poll", 50), ("poll", 50)],
+)
+LONG["messages that cannot be taken"] = (
+    {"subscribe": (1, 2)},
+    [("connect",), ("give_large", 1), ("give_large", 2), ("give", 2), ("give_wild", 1), ("poll", 50), ("give_big", 2)]
+    + [("give", 2), ("give_large", 1), ("give", 1), ("poll", 50), ("poll", 50)]
+    + [("give_poison", 1), ("poll", 50), ("give_poison", 2), ("give", 2), ("poll", 50), ("poll", 50), ("poll", 50)],
+)
+LONG["a flood of drips"] = (
+    {"subscribe": (0, 1), "keepalive": 5, "work_ms": 400},
+    [("connect",), ("drip", 50), ("flood", 8, 0), ("publish", 1), ("give", 1), ("meddle", 1), ("flush",), ("poll", 50)],
+)
+LONG["a flood in one read"] = (
+    {"subscribe": (0,), "keepalive": 5, "work_ms": 1000, "chunk": 256},
+    [("connect",), ("poll", 50), ("flood", 20, 0)] + 12 * [("poll", 50)],
+)
+LONG["PINGRESP behind drips"] = (
+    {"subscribe": (0,), "keepalive": 5},
+    [("connect",), ("poll", 200), ("drip", 200), ("give", 0, 60)] + 5 * [("poll", 5000)],
+)
 # Small segments: compactions with little and with much that is live, after which a small record comes first
 COMPACTIONS = (
     {"subscribe": (), "block": 150, "slots": 4, "audit": 1},
@@ -88,7 +122,8 @@ _STORES = (
     {"durable": "never", "manner": "littlefs"},
     {"durable": "never", "manner": "plain"},
 )
-_EVERYTHING = ("in", "out", "point", "flash")
+_CUTS = ("in", "out", "point", "flash")
+_EVERYTHING = _CUTS + ("in lost", "out lost")
 
 
 def tasks():
@@ -104,7 +139,7 @@ def tasks():
                 found.append(_task(name, singles, steps, extra, store))
     for name, (options, steps) in sorted(SHORT.items()):
         for store in (_STORES[0], _STORES[1], _STORES[4]):
-            found.append(_task(name, pairs, steps, _joined({"brief": True, "block": 250}, options), store))
+            found.append(_task(name, pairs, steps, _joined({"brief": True, "block": 250}, options), store, _CUTS))
     options, steps = COMPACTIONS
     found.append(_task("compactions", pairs, steps, _joined({"brief": True}, options), _STORES[2], ("flash",)))
     return found
@@ -128,7 +163,7 @@ def _task(name, function, steps, options, store, kinds=_EVERYTHING):
     if options["durable"]:
         kind = "%s, %s" % (options["durable"], options["manner"])
     else:
-        kinds = ("in", "out")
+        kinds = [one for one in kinds if one not in ("point", "flash")]
     words = name + (", clean session" if options.get("clean") else "")
     return words, kind, function, steps, kinds, options
 
@@ -205,7 +240,7 @@ def _seconds(count, steps, kinds, options, fault):
 
 def _variants(kind, options):
     # Functions of the place: the most telling ones first
-    if kind in ("in", "out"):
+    if kind in ("in", "out", "in lost", "out lost"):
         return [lambda place: (kind, place - 1)]
     plain = options.get("manner") == "plain"
     if kind == "point":

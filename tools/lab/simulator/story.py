@@ -28,8 +28,15 @@ class Dice:
         return choices[self.roll(len(choices))]
 
 
-def draw(seed):
-    """The story of this seed."""
+def draw(seed, manners=True):
+    """The story of this seed. manners: two of three stories get more, such as peers have."""
+    options, steps = _draw(seed)
+    if manners:
+        _add_manners(Dice(seed + 500_000), options, steps, seed)
+    return options, steps
+
+
+def _draw(seed):
     dice = Dice(seed)
     roll, one = dice.roll, dice.one
     durable = one(None, "message", "message", "message", "message", "poll", "poll", "poll", "never")
@@ -63,6 +70,41 @@ def draw(seed):
             steps.append(_fault(dice, durable))
         steps.append(_act(dice, durable))
     return options, steps
+
+
+def _add_manners(dice, options, steps, seed):
+    roll, one = dice.roll, dice.one
+    if not roll(3):
+        return
+    options["ids"] = one(None, seed)
+    options["work_ms"] = one(0, 0, 5, 400, 1000)
+    for _ in range(1 + roll(5)):
+        choice = roll(12)
+        if choice == 0:
+            step = ("flood", 1 + roll(40), one(0, 1, 10), one(0, 0, 1, 2), one(0, 20))
+        elif choice == 1:
+            step = ("drip", one(5, 50, 200))
+        elif choice == 2:
+            step = ("late", 1 + roll(4), one(0, 50, 1000, 9000))
+        elif choice == 3:
+            step = ("give_large", roll(3))
+        elif choice == 4:
+            step = ("give_wild", roll(3))
+        elif choice == 5:
+            step = ("give_poison", roll(3))
+        elif choice == 6:
+            step = ("meddle", 1 + roll(2))
+        elif choice == 7:
+            step = ("lower", 1 + roll(2))
+        elif choice == 8:
+            step = ("boast", 1 + roll(2)) if options.get("clean") else ("late", 2, 200)
+        elif choice == 9:
+            step = ("give_big", roll(3))
+        elif choice == 10:
+            step = ("arm", ("in lost", roll(60)))
+        else:
+            step = ("arm", ("out lost", roll(90)))
+        steps.insert(roll(len(steps) + 1), step)
 
 
 def _act(dice, durable):

@@ -13,7 +13,7 @@ import sys
 
 import umqtt_full.journal as journals
 import umqtt_full.segments as segments
-from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, packets
+from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, Broker, ack_packet, packets
 from emulation.link import Clock, Emulated, Failure, Plan, Seeded, error
 from umqtt_full.client import MQTTClient
 from umqtt_full.errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
@@ -25,8 +25,11 @@ from .flash import Disk, Gone
 _BOARD = sys.implementation.name == "micropython"
 _ME = b"n"
 _PATH = "/journal"
-_LINK_ERRORS = (LinkLost, TimedOut, ProtocolError)
+_LINK_ERRORS = (LinkLost, TimedOut)
 _OFFLINE = ("connect", "close", "shut_down", "offline")
+_LIMIT_MS = 3000  # of a call of the library that waits
+_LATE_MS = 300  # how much longer it may take, without what callbacks take
+_STRAY = 0xFA00  # packet ids from here on belong to no packet
 _STARTS = 50  # of a node that nothing befalls any more, until it must have come to rest
 _NAMES = (
     "0 CONNECT CONNACK PUBLISH PUBACK PUBREC PUBREL PUBCOMP SUBSCRIBE SUBACK UNSUBSCRIBE UNSUBACK PINGREQ PINGRESP "
@@ -36,6 +39,16 @@ _NAMES = (
 
 class Trouble(Exception):
     """The error that a callback of the application raises now and then."""
+
+
+class _InTurn:
+    def __init__(self, numbers):
+        self._numbers = numbers
+        self._at = -1
+
+    def next(self):
+        self._at = (self._at + 1) % len(self._numbers)
+        return self._numbers[self._at]
 
 
 class _Journal(journals.Journal):
@@ -64,7 +77,8 @@ class _Link(Emulated):
             world.unreachable -= 1
             world.befalls("connect refused")
             raise error(111)
-        self.default = plan = Plan(reads=self.default.reads, writes=self.default.writes)
+        self.default = plan = Plan(reads=self.default.reads, writes=self.default.writes, drip_ms=world.drips_to_come())
+        world.stalls_to_come(plan)
         plan.cut_in = world.cut_in
         plan.cut_out = world.cut_out
         plan.in_error = world.link_error
@@ -90,6 +104,7 @@ class _Link(Emulated):
         wire = self._wire
         super().close()
         if wire is not None:
+            self._world.last_wire = wire
             self._world.count(wire)
 
 
@@ -100,6 +115,14 @@ class _Broker(Broker):
         super().__init__(world.clock, **options)
         self._world = world
         self._known = []  # the session of which the client has shown that it knows of it
+        self.answers_to_strays = []  # kinds of packets
+        self.late = 0  # so many acknowledgements more are late
+        self.late_ms = 0  # by so much; on the next connection if this one ends before
+        self.lower = 0  # so many messages of QoS 2 are acknowledged as if they had QoS 1
+        self.boasts = 0  # so many times a clean session is called present
+        self.said = 0  # packets to the client
+        self.said_at = {}  # payload of a message of QoS 1 or 2: its place among these when it was sent first
+        self.suback_at = 0  # the place of the last SUBACK
 
     def _begin_session(self, link, client_id, clean):
         # A session that began with a CONNACK that never arrived holds nothing, and counts as none. Were it present
@@ -107,19 +130,66 @@ class _Broker(Broker):
         if client_id in self.sessions and self.sessions[client_id] not in self._known:
             self._lose(self.sessions.pop(client_id))
         super()._begin_session(link, client_id, clean)
+        if link.session.postponed:
+            # They come before those that were sent earlier and lost, for which the packets have to be sent again.
+            self._world.account.is_ordered = False
 
     def _packet(self, link, head, body):
         if link.session is not None:
             self._known = [link.session]
         if self._world.trace is not None:
             self._world.tell("broker", "gets " + describe(head, body))
+        if head & 0xF0 in (PUBREL, PUBCOMP) and body[0] == _STRAY >> 8:
+            self.answers_to_strays.append(head & 0xF0)
         super()._packet(link, head, body)
 
+    def _send(self, link, data):
+        kind = data[0] & 0xF0
+        if kind in (PUBACK, PUBREC, PUBCOMP) and (self.late or link.session.postponed):
+            waiting = link.session.postponed
+            if not waiting:
+                self._world.befalls("acknowledgement comes late")
+                self.clock.after(self.late_ms, lambda: self._send_late(link, waiting))
+            self.late = max(0, self.late - 1)
+            waiting.append(data)  # those behind it wait too, for the order
+            return
+        if kind == 0x20 and self.boasts and link.session and link.session.clean:
+            self.boasts -= 1
+            self._world.befalls("session present to a clean session")
+            data = b"\x20\x02\x01\x00"
+        super()._send(link, data)
+
+    def _lowers(self, message, dup):
+        account = self._world.account
+        if self.lower and not dup:
+            self.lower -= 1
+            self._world.befalls("PUBACK for QoS 2")
+            account.lowered.add(message[1])
+        return message[1] in account.lowered
+
+    def _send_late(self, link, waiting):
+        while waiting and not link.over:
+            self._send_now(link, waiting.pop(0))
+
     def _send_now(self, link, data):
-        if self._world.trace is not None:
-            for head, body in packets(data):
+        for head, body in packets(data):
+            self.said += 1
+            if head & 0xF0 == SUBACK:
+                self.suback_at = self.said
+            elif head & 0xF6 > PUBLISH and head & 0xF0 == PUBLISH:
+                self.said_at.setdefault(payload_of(body, 2), self.said)
+            if self._world.trace is not None:
                 self._world.tell("broker", "sends " + describe(head, body))
         super()._send_now(link, data)
+
+    def _expire(self, link):
+        self._world.expires(link.connect.keepalive)
+        super()._expire(link)
+
+
+def payload_of(body, id_bytes):
+    """The payload in the body of a PUBLISH."""
+    return bytes(body[2 + (body[0] << 8 | body[1]) + id_bytes :])
 
 
 def describe(head, body):
@@ -148,6 +218,8 @@ class World:
     latency_ms, tls, drains, pieces: of the network, where pieces is the seed of the pieces in which bytes come and go.
     clean: does the node ask for clean sessions? subscribe: to the topics of these QoS. block: how long a segment of the
     journal becomes in any case, so that compactions are as frequent as one likes (on MicroPython it is a constant).
+    ids: for a broker that draws its packet ids, a seed, or a tuple of them to take in turn. work_ms: how long a
+    callback takes.
     audit: after so many calls the journal is read back, 0 for never. brief: no last messages when both sides have come
     to rest. disk: another one, with the methods of flash.Disk.
     """
@@ -172,6 +244,8 @@ class World:
         block=4000,
         audit=0,
         subscribe=(0, 1, 2),
+        ids=None,
+        work_ms=0,
         brief=False,
         disk=None,
         trace=None,
@@ -180,7 +254,8 @@ class World:
         self.trace = trace
         self.dead = False
         self.account = Account(durable)
-        self.broker = _Broker(self, window=window)
+        draw = _InTurn(ids) if isinstance(ids, tuple) else ids and Seeded(ids, 0xF000)
+        self.broker = _Broker(self, window=window, ids=draw, inflight=inflight)
         self.broker.watch_keepalive = False  # the application sleeps as long as it likes
         self.injected = {}  # kind: how often
         self.befallen = 0  # of the faults that were armed
@@ -191,10 +266,21 @@ class World:
         self.told = False  # does the broker hear of the end of the link then?
         self.survives = None  # of what was not flushed: see Disk.after_power_cut()
         self.cut_in = self.cut_out = None  # the link breaks after so many bytes more
+        self.is_calm = False  # do no more faults happen?
+        self.forgets = False  # does the broker forget the session then?
+        self.drip_ms = 0  # on the next connection, bytes come one by one so far apart
+        self.stall_next = None  # on the next connection: see stall()
+        self.connections = 0
+        self.last_wire = None  # the one that was closed last
         self.link_error = None
         self.unreachable = 0  # so many connects are refused
         self.raises = 0  # the callback that is so far from now raises
         self.answers = 0  # so many callbacks publish
+        self.meddles = 0  # so many callbacks make a call that waits
+        self.calling = ""  # which call of the library is under way
+        self._busy_ms = 0  # how long callbacks took since it began
+        self._slept_at = 0  # until when the application slept last
+        self._work_ms = work_ms
         self.lives = 0
         self.rewrites = 0  # compactions
         self.flash_writes = 0
@@ -206,7 +292,7 @@ class World:
             "chunk": chunk,
             "keepalive": keepalive,
             "received": received,
-            "timeout_ms": 3000,
+            "timeout_ms": _LIMIT_MS,
         }
         self._network = {"latency_ms": latency_ms, "tls": tls, "drains": drains}
         if pieces is not None:
@@ -229,8 +315,11 @@ class World:
         if self.disk:
             self._mind(self.disk)
         self.said = 0
+        self.too_large = max_packet  # how large the last message over max_packet was
+        self.large = max_packet - 9  # how large the next message is that is just below it
         self.ever = False  # did the application ever ask for a link?
         self.client = None
+        self._suback_before = 0  # the place of the last SUBACK when subscribe() was called
         self._pending = None  # the buffer and the end of what was being written when the last callback began
 
     # Life and death
@@ -266,8 +355,10 @@ class World:
         client.on_message = self._on_message
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
+        client.on_skip = self._on_skip
         if self._subscribe:
-            client.subscribe([(b"in/%d" % qos, qos) for qos in self._subscribe])
+            for qos in self._subscribe:
+                client.subscribe(b"in/%d" % qos, qos, self._callback(b"in/%d" % qos))
         self.store = store
         self.client = client
 
@@ -317,6 +408,10 @@ class World:
                     wire.tell_peer_closed()
                 self.count(wire)
         self.client = None
+        if power and self._durable == "poll":
+            # The node may not know any more that it sent those messages. Others may have their packet ids.
+            for session in self.broker.sessions.values():
+                session.postponed.clear()
         if self.disk:
             self.account.ended(self.disk.flushes, power or self.disk.manner == "littlefs")
             self.disk = self.disk.after_power_cut(self.survives) if power else self.disk.after_restart()
@@ -340,6 +435,7 @@ class World:
         """Lay a fault, and others, each of which begins to count when the one before it has come to pass.
 
         ("in", n), ("out", n)                the link breaks after n more bytes in that direction
+        ("in lost", n), ("out lost", n)      so too, and meanwhile the broker loses the session
         ("flash", n, tear, survives)         the power is cut at the n-th flash operation from now, after `tear` bytes
                                              of it (-1: all); survives: see _survivors
         ("point", n, power, told, survives)  the node's life ends at the n-th point from now: by a power cut, or a reset
@@ -347,7 +443,9 @@ class World:
         """
         self.waits = list(then)
         kind, place = fault[0], fault[1]
-        if kind in ("in", "out"):
+        if kind in ("in", "out", "in lost", "out lost"):
+            self.forgets = kind.endswith("lost")
+            kind = kind.split(" ")[0]
             setattr(self, "cut_" + kind, place)
             wire = self._wire()
             if wire is not None and wire.plan.mute_in is None:
@@ -380,6 +478,9 @@ class World:
             self.befallen += 1
         if kind in ("flash error", "flash full"):
             self.account.flash_failed()
+        if kind in ("cut of what comes in", "cut of what goes out") and self.forgets:
+            self.forgets = False
+            self._lose_session()
         if not self.dead and kind in ("cut of what comes in", "cut of what goes out"):
             self._arm_next()  # after the end of a life it waits for the next one
 
@@ -399,8 +500,10 @@ class World:
 
     def calm(self):
         """No more faults happen."""
+        self.is_calm = True
         self.waits = []
-        self.die_at = self.unreachable = self.raises = self.answers = 0
+        self.die_at = self.unreachable = self.raises = self.answers = self.meddles = self.drip_ms = 0
+        self.broker.late = self.broker.lower = self.broker.boasts = 0
         self.cut_in = self.cut_out = None
         if self.disk:
             self.disk.cut_at = self.disk.fail_at = 0
@@ -416,9 +519,13 @@ class World:
         self.befalls("broker restarted, forgetful" if forget else "broker restarted")
         self.broker.stop(number)
         if forget:
-            self.account.forgets += 1
-            self.broker.forget()
+            self._lose_session()
         self.broker.start()
+
+    def _lose_session(self):
+        self.account.forgets += 1
+        self.broker.forget()
+        self.befalls("session lost")
 
     def hang_up(self, number=None):
         if self.broker.links:
@@ -437,12 +544,79 @@ class World:
             plan.cut_in = plan.cut_out = None  # that would not be heard any more
 
     def stall(self, after, ms):
-        """The broker reads no more once it has so many further bytes, for that long."""
+        """The broker reads no more once it has so many further bytes, for that long: on this connection, or else on the
+        next one."""
         wire = self._wire()
-        if wire:
+        if not wire:
+            self.stall_next = after, ms
+        else:
             self.befalls("broker stops reading")
             self.link.stop_reading(after)
             self.clock.after(ms, lambda: setattr(wire.plan, "stop_out", None))
+
+    def drip(self, ms):
+        """Bytes to the node come one by one, so far apart: on this connection, or else on the next one."""
+        wire = self._wire()
+        if wire is None:
+            self.drip_ms = ms
+        elif wire.plan.mute_in is None:
+            self.befalls("bytes drip")
+            wire.plan = wire.plan.copy()
+            wire.plan.drip_ms = ms
+
+    def drips_to_come(self):
+        """A connection begins -> its drip_ms."""
+        self.connections += 1
+        ms = self.drip_ms
+        self.drip_ms = 0
+        if ms:
+            self.befalls("bytes drip")
+        return ms
+
+    def late(self, n, ms):
+        """The next n acknowledgements of the broker come so much later: on the next connection, right behind CONNACK,
+        if this one has ended by then and the session is resumed."""
+        self.broker.late = n
+        self.broker.late_ms = ms
+
+    def lower(self, n):
+        """The broker acknowledges the next n messages of QoS 2 as if they had QoS 1."""
+        self.broker.lower = n
+
+    def boast(self, n):
+        """The next n times the broker says Session Present to a clean session."""
+        self.broker.boasts = n
+
+    def flood(self, n, ms, qos=0, length=0):
+        """n messages for the node, so far apart."""
+        self.befalls("flood")
+        for i in range(n):
+            self.clock.after(i * ms, lambda: self.is_calm or self.give(qos, length))
+
+    def expires(self, keepalive):
+        """The broker has waited one and a half keep-alives for a packet of the node. Was that the node's fault?"""
+        wire = self._wire()
+        if (
+            wire is not None
+            and not self.dead
+            and wire.plan.mute_in is None
+            and wire.plan.stop_out is None
+            and self.clock.now - self._slept_at >= keepalive * 1500
+        ):
+            self.account.fault("no packet in %d ms, and the node was awake" % (keepalive * 1500))
+
+    def stalls_to_come(self, plan):
+        """A connection with this plan begins."""
+        if self.stall_next:
+            self.befalls("broker stops reading")
+            plan.stop_out, ms = self.stall_next
+            self.stall_next = None
+            self.clock.after(ms, self._end_stall)
+
+    def _end_stall(self):
+        wire = self._wire()
+        if wire:
+            wire.plan.stop_out = None
 
     def refuse(self, times):
         self.unreachable += times
@@ -450,6 +624,10 @@ class World:
     def raise_in(self, n):
         """The n-th callback from now raises."""
         self.raises = n
+
+    def meddle(self, n):
+        """The next n callbacks make a call that waits."""
+        self.meddles = n
 
     def answer(self, n):
         """The next n callbacks publish."""
@@ -467,6 +645,7 @@ class World:
 
     def sleep(self, ms):
         """The node does nothing for so long."""
+        self._slept_at = self.clock.now + ms
         self.clock.advance(ms)
 
     # Steps of the application: each runs in live()
@@ -493,6 +672,7 @@ class World:
         account.asked(payload, topic, qos)
         self.tell("node", "publishes %r at QoS %d, wait %s" % (payload[:12], qos, wait))
         status = UNSURE
+        outer = self._begin_call("publish")
         try:
             self.point("publish")
             client.publish(topic, payload, qos=qos, wait=wait)
@@ -506,10 +686,11 @@ class World:
             status = KEPT
         except Trouble:
             self.tell("node", "trouble of a callback")
-        except OSError as failure:
+        except OSError as failure:  # ProtocolError among them: this broker makes no fault that harms
             self._unexpected(failure)
         if self._ended():
             raise Gone
+        self._end_call(outer, _LIMIT_MS)
         account.answered(payload, status, self.disk.flushes if self.disk else 0)
         return status == KEPT
 
@@ -532,7 +713,9 @@ class World:
         self._call("closes", self.client.close)
 
     def subscribe(self, qos):
-        self._call("subscribes", self.client.subscribe, b"in/%d" % qos, qos)
+        self._suback_before = self.broker.suback_at
+        topic = b"in/%d" % qos
+        self._call("subscribes", self.client.subscribe, topic, qos, self._callback(topic))
 
     def offline(self):
         """No link for a while: until the next connect."""
@@ -550,10 +733,32 @@ class World:
         self.befalls("shut down")
         raise Gone
 
+    def _begin_call(self, words):
+        # A call of the library begins -> what _end_call() needs
+        outer = self.calling, self.clock.now, self._busy_ms
+        self.calling = words
+        self._busy_ms = 0
+        return outer
+
+    def _end_call(self, outer, limit):
+        # It is over. Did it take longer than it may? Of its callbacks only the last ones begin after its time.
+        words = self.calling
+        self.calling, began, busy = outer
+        took = self.clock.now - began
+        if not self.calling and took > limit + _LATE_MS + 4 * self._work_ms:
+            self.account.fault("%s took %d ms instead of %d" % (words, took, limit))
+        self._busy_ms += busy
+
     def _call(self, words, function, *arguments):
         # -> what it returned, None if the link was lost
         self.tell("node", words)
         result = None
+        limit = _LIMIT_MS
+        if words == "polls":
+            limit = arguments[0]
+        elif words == "disconnects":
+            limit += 1000  # for the broker to close too
+        outer = self._begin_call(words)
         try:
             self.point("call")
             result = function(*arguments)
@@ -567,10 +772,11 @@ class World:
         except OSError as failure:
             # Of the flash, where no link was lost
             self.tell("node", repr(failure))
-            if not self.disk or "flash" not in str(self.injected.keys()):
+            if not self.disk or isinstance(failure, ProtocolError) or "flash" not in str(self.injected.keys()):
                 self._unexpected(failure)
         if self._ended():
             raise Gone
+        self._end_call(outer, limit)
         self._look()
         return result
 
@@ -618,6 +824,16 @@ class World:
             "refuse": self.refuse,
             "raise": self.raise_in,
             "answer": self.answer,
+            "meddle": self.meddle,
+            "drip": self.drip,
+            "late": self.late,
+            "lower": self.lower,
+            "boast": self.boast,
+            "flood": self.flood,
+            "give_big": self.give_big,
+            "give_large": self.give_large,
+            "give_wild": self.give_wild,
+            "give_poison": self.give_poison,
             "flash_error": self.flash_error,
             "flash_full": self.flash_full,
         }
@@ -641,6 +857,44 @@ class World:
         payload += b"." * (length - len(payload))
         self.broker.publish(b"in/%d" % qos, payload, qos)
 
+    def give_large(self, qos):
+        """One that is larger than max_packet. No other one has its size, by which on_skip tells it."""
+        self.befalls("message over max_packet")
+        self.said += 1
+        self.too_large += 1
+        payload = b"%s%d" % (b"z" if qos == 0 else b"l", self.said)
+        payload += b"." * (self.too_large - len(payload))
+        self.account.cannot_be_taken(payload, self.too_large)
+        self.broker.publish(b"in/%d" % qos, payload, qos)
+
+    def give_big(self, qos):
+        """One that is just below max_packet, but at QoS 2 too large for a small slot of the journal."""
+        self.said += 1
+        self.large -= 1
+        payload = b"%s%d" % (b"z" if qos == 0 else b"i", self.said)
+        payload += b"." * (self.large - len(payload))
+        if qos == 2 and self._durable and self.large + 7 > self._journal_options["size"]:
+            self.befalls("message over the journal's size")
+            self.account.cannot_be_taken(payload, self.large)
+        self.broker.publish(b"in/%d" % qos, payload, qos)
+
+    def give_wild(self, qos):
+        """One whose topic name has a wildcard, to a node that has subscribed to something."""
+        session = self.broker.sessions.get(_ME)
+        if session and session.subscriptions:
+            self.befalls("wildcard in a topic name")
+            self.said += 1
+            payload = b"%s%d" % (b"z" if qos == 0 else b"w", self.said)
+            topic = b"in/+/%d" % self.said
+            self.account.cannot_be_taken(payload, topic)
+            self.broker._queue(session, topic, payload, qos, False)
+
+    def give_poison(self, qos):
+        """One at which the callback raises whenever it comes."""
+        self.befalls("message that the callback never takes")
+        self.said += 1
+        self.broker.publish(b"in/%d" % qos, b"%s%d" % (b"z!" if qos == 0 else b"p", self.said), qos)
+
     def is_new_output(self, buf, off):
         """Does this write go beyond what was being written when the last callback began? That needs no flush."""
         if self._pending and buf is self._pending[0] and off < self._pending[1]:
@@ -650,6 +904,14 @@ class World:
 
     # Callbacks of the application
 
+    def _callback(self, topic):
+        def callback(message):
+            if message.topic_name != topic:
+                self.account.fault("%r came to the callback of %r" % (bytes(message.topic_name), topic))
+            self._on_message(message)
+
+        return callback
+
     def _on_message(self, message):
         link = self.client._protocol
         self._pending = (link.out, link.end) if link.off < link.end else None
@@ -657,17 +919,49 @@ class World:
         payload = self.account.started(message)
         self.tell("node", "callback %r QoS %d%s" % (payload[:12], message.qos, " dup" if message.dup else ""))
         self.point("callback's work")
+        if self.calling == "connects" or (
+            self.calling == "subscribes"
+            and self.broker.said_at.get(payload, 0) > self.broker.suback_at > self._suback_before
+        ):
+            self.account.fault("%r came before the call that %s was over" % (payload, self.calling))
+        if self._work_ms:
+            self._busy_ms += self._work_ms
+            self.clock.advance(self._work_ms)
+        if payload[:1] == b"p" or payload[:2] == b"z!":
+            self.account.raised(payload, self.connections)
+            raise Trouble
         if self.raises:
             self.raises -= 1
             if not self.raises:
                 self.befalls("callback raises")
-                self.account.raised(payload)
+                self.account.raised(payload, self.connections)
                 raise Trouble
+        if self.meddles:
+            self.meddles -= 1
+            self._meddle()
         if self.answers:
             self.answers -= 1
             self.publish(1 + self.answers % 2, False, 0, 9)
         self.account.finished(payload)
         self.point("callback's end")
+
+    def _meddle(self):
+        self.befalls("callback makes a call that waits")
+        client = self.client
+        for function in (client.poll, client.flush, client.connect, client.check_msg):
+            try:
+                function()
+            except RuntimeError:
+                continue
+            except OSError:
+                pass
+            self.account.fault("a callback could make a call that waits")
+
+    def _on_skip(self, topic_name, length, why):
+        self.point("on_skip")
+        self.tell("node", "skips %d bytes: %s" % (length, why))
+        if "no callback" not in why:
+            self.account.skipped(topic_name, length)
 
     def _on_connect(self, session_present):
         self.point("on_connect")
@@ -675,8 +969,20 @@ class World:
             self.tell("node", "no session present")
 
     def _on_disconnect(self, failure):
-        if not self.dead:
-            self.tell("node", "link lost: %r" % failure)
+        if self.dead:
+            return
+        self.tell("node", "link lost: %r" % failure)
+        if isinstance(failure, TimedOut) and "PINGRESP" in str(failure):
+            self._look_at_silence()
+
+    def _look_at_silence(self):
+        # The node gives the link up because nothing comes. Bytes are a sign of life.
+        wire = self.last_wire
+        keepalive = self._options["keepalive"]
+        patience = min(_LIMIT_MS, keepalive * 750 or _LIMIT_MS)
+        since = self.clock.now - wire.last_arrival
+        if wire.count_in == wire.arrived() and since < patience:
+            self.account.fault("the link was given up, and a byte had come %d ms before" % since)
 
     # The end
 
@@ -703,6 +1009,7 @@ class World:
 
     def _last_messages(self):
         self.live(self.ping)
+        self._stray_acknowledgements()
         for qos in (1, 2):
             self.live(self.publish, qos)
             if qos in self._subscribe:
@@ -710,6 +1017,19 @@ class World:
         self.live(self._work)
         if not self._at_rest():
             self.account.fault("the last messages do not come through: %s" % self._rest())
+
+    def _stray_acknowledgements(self):
+        # Of packets that the node does not know, right behind one another: two of them want an answer.
+        answers = self.broker.answers_to_strays = []
+        if not self.broker.links:
+            return
+        wires = self.link.opens
+        for kind in (PUBACK, PUBREC, PUBREL, PUBCOMP):
+            self.broker.say(ack_packet(kind, _STRAY | kind))
+        for _ in range(6):
+            self.live(self.poll, 200)
+        if self.link.opens == wires and self.broker.links and answers != [PUBREL, PUBCOMP]:
+            self.account.fault("acknowledgements that were not expected had these answers: %r" % answers)
 
     def _work(self):
         if self.connect():

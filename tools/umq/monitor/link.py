@@ -96,9 +96,9 @@ class Link:
 class _Client(MQTTClient):
     told = None  # told(in_reconnect, error): called with each error after which the client tries again
 
-    def connect(self, clean_session=True, timeout=None, timeout_ms=None):
+    def connect(self, clean_session=True, timeout=None, timeout_ms=None, discard=False):
         # Always a clean session: with another the broker would keep this client's session for good.
-        return super().connect(True, timeout, timeout_ms)
+        return super().connect(True, timeout, timeout_ms, discard)
 
     def log(self, in_reconnect, e):
         self.told(in_reconnect, e)
