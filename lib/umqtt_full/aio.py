@@ -593,9 +593,9 @@ class MQTTClient(BaseClient):
 
     # Subscribing
 
-    def subscribe(self, topic, qos=0, callback=None, timeout_ms=None, queue=4, newest=False):
+    def subscribe(self, topic, qos=0, callback=None, wait=True, timeout_ms=None, queue=4, newest=False):
         """`await client.subscribe(...)` subscribes to a filter, or to a list of filters or (filter, qos) in one packet
-        -> the granted QoS, or a list of them; None where it is not yet known, because the link is down.
+        -> the granted QoS, or a list of them; None where it is not yet known (without a link, or with wait=False).
 
         callback(message) is called for what matches, instead of on_message. The subscription is made again whenever
         a broker has lost it, until unsubscribe(). MQTTException(0x80) with its topic_filter if the broker refuses;
@@ -606,7 +606,7 @@ class MQTTClient(BaseClient):
         pauses at QoS 1 and 2, and the link is closed after timeout_ms of the client, so that the broker sends the rest
         again. At QoS 0 the oldest message in it is dropped, with newest=True the newest, and counted.
         """
-        return Subscribing(self, topic, qos, callback, timeout_ms, queue, newest)
+        return Subscribing(self, topic, qos, callback, wait, timeout_ms, queue, newest)
 
     def messages(self, queue=4):
         """-> an iterator over all messages that no other iterator and no callback takes: see Messages."""
@@ -733,11 +733,11 @@ class MQTTClient(BaseClient):
         """Does the client connect, or stay connected?"""
         return self._reader is not None
 
-    async def unsubscribe(self, topic, timeout_ms=None):
+    async def unsubscribe(self, topic, wait=True, timeout_ms=None):
         """End the subscription to a filter or a list of filters, each as it was given to subscribe()."""
-        await self.ask(topic, 0, None, False, timeout_ms)
+        await self.ask(topic, 0, None, False, wait, timeout_ms)
 
-    async def ask(self, topic, qos, callback, on, timeout_ms):
+    async def ask(self, topic, qos, callback, on, wait, timeout_ms):
         p = self._protocol
         inside = self._may_enter()
         p.inside = _BUSY
@@ -751,7 +751,7 @@ class MQTTClient(BaseClient):
         self._wait_begins()
         try:
             for s in asked:
-                while p.state == _UP and not p.is_answered(s):
+                while wait and p.state == _UP and not p.is_answered(s):
                     if not self._left(start, timeout_ms):
                         raise TimedOut(ETIMEDOUT, "no answer within %d ms" % timeout_ms)
                     await self._answers.wait(self._left(start, timeout_ms))
@@ -781,11 +781,12 @@ class MQTTClient(BaseClient):
 class Subscribing:
     # What subscribe() returns, to be awaited or entered. A coroutine could only be awaited.
 
-    def __init__(self, client, topic, qos, callback, timeout_ms, queue, newest):
+    def __init__(self, client, topic, qos, callback, wait, timeout_ms, queue, newest):
         self.client = client
         self._topic = topic
         self._qos = qos
         self._callback = callback
+        self._wait = wait
         self._timeout_ms = timeout_ms
         self._queue = queue
         self._newest = newest
@@ -815,7 +816,7 @@ class Subscribing:
         return self._granted().__await__()
 
     async def _granted(self):
-        asked = await self.client.ask(self._topic, self._qos, self._callback, True, self._timeout_ms)
+        asked = await self.client.ask(self._topic, self._qos, self._callback, True, self._wait, self._timeout_ms)
         return [s.granted for s in asked] if isinstance(self._topic, list) else asked[0].granted
 
     # As a coroutine, for create_task() and what calls it.

@@ -147,6 +147,7 @@ class MQTTClient:
         topic: _Bytes,
         qos: _QoS = 0,
         callback: Callable[[Message], object] | None = None,
+        wait: bool = True,
         timeout_ms: int | None = None,
         queue: int = 4,
         newest: bool = False,
@@ -157,11 +158,14 @@ class MQTTClient:
         topic: list[_FilterAndQoS],
         qos: _QoS = 0,
         callback: Callable[[Message], object] | None = None,
+        wait: bool = True,
         timeout_ms: int | None = None,
         queue: int = 4,
         newest: bool = False,
     ) -> Subscribing[list[int | None]]: ...
-    async def unsubscribe(self, topic: _Bytes | list[_Filter], timeout_ms: int | None = None) -> None: ...
+    async def unsubscribe(
+        self, topic: _Bytes | list[_Filter], wait: bool = True, timeout_ms: int | None = None
+    ) -> None: ...
     def messages(self, queue: int = 4) -> Messages: ...
     def set_callback(self, f: Callable[[bytes, bytes], object]) -> None: ...
     def ping(self) -> None: ...
