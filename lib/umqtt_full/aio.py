@@ -332,13 +332,12 @@ class MQTTClient(BaseClient):
         finally:
             p.inside = _IDLE
 
-    async def _rest(self, bell, to_write):
-        # Wait until the transport can go on, or the bell rings.
+    def _rest(self, bell, to_write):
+        # To be awaited: until the transport can go on, or the bell rings.
         sock = getattr(self.transport, "sock", None)
         if sock:
-            await bell.ready(sock, to_write and not getattr(self.transport, "shaking", False))
-        else:
-            await bell.wait(_STEP_MS)
+            return bell.ready(sock, to_write and not getattr(self.transport, "shaking", False))
+        return bell.wait(_STEP_MS)
 
     def _flush(self):
         # Write what can be written -> was it all? If not, the rest goes out as soon as there is room.
@@ -478,7 +477,7 @@ class MQTTClient(BaseClient):
 
     # Publishing
 
-    async def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
+    def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
         """Publish `msg` to `topic` (each str or bytes; msg may be a number, sent as its text).
 
         At QoS 0 -> None once it is written, when the link is up again if it is down. At QoS 1 and 2 -> its packet id
@@ -488,43 +487,70 @@ class MQTTClient(BaseClient):
         not. Full: there was no room in that time, so it was not taken. LinkLost: the client does not run, or
         disconnect() was called.
         """
+        # A coroutine costs as much heap as its function has variables, so each kind has one of its own.
         if not wait:
-            return self.publish_nowait(topic, msg, retain, qos)
-        start = self.transport.ticks_ms()
+            return self._publish_nowait(topic, msg, retain, qos)
         if qos:
-            while 0 not in self.session.packet_ids:
-                if not await self.wait_for_room(timeout_ms):
-                    raise Full(0, "store is full")
-            self._running()
-            packet_id = self._put(topic, msg, retain, qos)
-            await self._acknowledged(packet_id, start, timeout_ms)
-            return packet_id
+            return self._publish_promised(topic, msg, retain, qos, timeout_ms)
+        if self._put(topic, msg, retain, 0):
+            if not self._writer and not self.is_long():
+                return _DONE  # which costs none
+            return self._written_on()
+        return self._publish_once(topic, msg, retain, timeout_ms)
+
+    async def _publish_nowait(self, topic, msg, retain, qos):
+        return self.publish_nowait(topic, msg, retain, qos)
+
+    async def _publish_once(self, topic, msg, retain, timeout_ms):
+        start = self.transport.ticks_ms()
         while not self._put(topic, msg, retain, 0):
             self._running()
             if not self._left(start, timeout_ms):
                 raise TimedOut(ETIMEDOUT, "not sent within %d ms" % timeout_ms)
             await self._answers.wait(self._left(start, timeout_ms))
-        if self._writer:
-            while self._writer:
-                await self._answers.wait(_LONG_MS)
-        else:
+        await self._written_on()
+
+    async def _written_on(self):
+        # Until all is written; meanwhile, or in any case, other tasks have their turn.
+        while self._writer:
+            await self._answers.wait(_LONG_MS)
+        if self.is_long():
             await self.turn()
 
-    async def wait_for(self, packet_id, timeout_ms=None):
-        """Wait until the message that publish_nowait() gave this packet id for is acknowledged. TimedOut: it is
-        kept."""
-        await self._acknowledged(packet_id, self.transport.ticks_ms(), timeout_ms)
-
-    async def _acknowledged(self, packet_id, start, timeout_ms):
+    async def _publish_promised(self, topic, msg, retain, qos, timeout_ms):
+        start = self.transport.ticks_ms()
+        while 0 not in self.session.packet_ids:
+            if not await self.wait_for_room(timeout_ms):
+                raise Full(0, "store is full")
+        self._running()
+        packet_id = self._put(topic, msg, retain, qos)
+        # As wait_for(), whose coroutine would be one more
         self._wait_begins()
         try:
             while packet_id in self.session.packet_ids:
                 self._running()
-                if not self._left(start, timeout_ms):
-                    raise TimedOut(ETIMEDOUT, "no acknowledgement within %d ms: the message is kept" % timeout_ms)
-                await self._answers.wait(self._left(start, timeout_ms))
+                await self._answers.wait(self._left_of(start, timeout_ms))
         finally:
             self._waiting -= 1
+        return packet_id
+
+    async def wait_for(self, packet_id, timeout_ms=None):
+        """Wait until the message that publish_nowait() gave this packet id for is acknowledged. TimedOut: it is
+        kept."""
+        start = self.transport.ticks_ms()
+        self._wait_begins()
+        try:
+            while packet_id in self.session.packet_ids:
+                self._running()
+                await self._answers.wait(self._left_of(start, timeout_ms))
+        finally:
+            self._waiting -= 1
+
+    def _left_of(self, start, timeout_ms):
+        left = self._left(start, timeout_ms)
+        if not left:
+            raise TimedOut(ETIMEDOUT, "no acknowledgement within %d ms: the message is kept" % timeout_ms)
+        return left
 
     def _wait_begins(self):
         # A call waits for an acknowledgement, which may lie behind messages for which there is no room.
@@ -723,11 +749,13 @@ class MQTTClient(BaseClient):
             self._flush()
 
     async def turn(self):
-        """Let other tasks have their turn, now and then."""
-        now = self.transport.ticks_ms()
-        if (now - self._turned) & _TICKS >= _SLICE_MS:
-            await self._answers.wait(0)
-            self._turned = self.transport.ticks_ms()
+        """Let other tasks have their turn."""
+        await self._answers.wait(0)
+        self._turned = self.transport.ticks_ms()
+
+    def is_long(self):
+        """Did calls that need not wait go on for so long that other tasks should have their turn?"""
+        return (self.transport.ticks_ms() - self._turned) & _TICKS >= _SLICE_MS
 
     def is_running(self):
         """Does the client connect, or stay connected?"""
@@ -776,6 +804,30 @@ class MQTTClient(BaseClient):
         e = MQTTException(_REFUSED, "SUBSCRIBE refused: %s" % topic_filter.decode())
         e.topic_filter = topic_filter
         return e
+
+
+class _Done:
+    # To be awaited, and done already. It has what a coroutine has, for create_task() and what calls it.
+
+    def __init__(self):
+        self._end = iter([])
+
+    def __iter__(self):  # as MicroPython awaits
+        return self._end
+
+    __await__ = __iter__  # as CPython does
+
+    def send(self, value):
+        raise StopIteration
+
+    def throw(self, *error):
+        raise error[0]
+
+    def close(self):
+        pass
+
+
+_DONE = _Done()
 
 
 class Subscribing:

@@ -172,7 +172,8 @@ class Messages:
         start = client.transport.ticks_ms()
         if self._waiting:
             client.write_soon()
-            await client.turn()
+            if client.is_long():
+                await client.turn()
         else:
             client.write()
         if self._missing and not self._waiting:

@@ -411,6 +411,9 @@ def test_as_a_coroutine():
         async with rig.client as c:
             assert await asyncio.wait_for(c.subscribe("a", 1), 5) == 1
             assert (await asyncio.gather(c.subscribe("b", 2), c.publish("a", "x", qos=1)))[0] == 2
+            assert await asyncio.gather(c.publish("a", "q0"), c.publish("a", "q0")) == [None, None]
+            assert await asyncio.create_task(c.publish("a", "q0")) is None
+            assert await asyncio.wait_for(c.publish("a", "q0", wait=False), 1) is None
             rig.broker.ignore(PUBLISH)
             await raises(asyncio.TimeoutError, asyncio.wait_for(c.publish("a", "y", qos=1), 1))
             assert await c.flush(30000)

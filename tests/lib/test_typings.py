@@ -27,7 +27,7 @@ _INSIDE = r"""
 umqtt_full\.outbox\.Outbox\.drain
 umqtt_full\.(_cpython|_cpython_aio|waiting|base|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.client\.MQTTClient\.(extend|progress)
-umqtt_full\.aio\.MQTTClient\.(extend|progress|ask|enter|fetch|finish|has_session|go_on|hold|is_running|leave|skipped|turn|write|write_soon)
+umqtt_full\.aio\.MQTTClient\.(extend|progress|ask|enter|fetch|finish|has_session|go_on|hold|is_long|is_running|leave|skipped|turn|write|write_soon)
 umqtt_full\.mqtt_as\.(unique_id|network|MsgQueue\.__init__)
 umqtt_full\.aio\.Subscribing\.(close|send|throw|__iter__|client|__init__)
 umqtt_full\.aio_queue\.(Slot\.(__init__|take|place|owed|again)|Messages\.(__init__|client|connected|end|error|filters|finish|holds|is_empty|is_full|is_left|leave|name|owes|put))

@@ -1,5 +1,5 @@
 from asyncio import Event
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -91,7 +91,7 @@ class MQTTClient:
     def log(self, in_reconnect: bool, e: Exception) -> None: ...
     # The packet id at QoS 1 and 2
     @overload
-    async def publish(
+    def publish(
         self,
         topic: _Bytes,
         msg: _Payload,
@@ -99,9 +99,9 @@ class MQTTClient:
         qos: Literal[0] = 0,
         wait: bool = True,
         timeout_ms: int | None = None,
-    ) -> None: ...
+    ) -> Coroutine[Any, Any, None]: ...
     @overload
-    async def publish(
+    def publish(
         self,
         topic: _Bytes,
         msg: _Payload,
@@ -110,9 +110,9 @@ class MQTTClient:
         qos: Literal[1, 2],
         wait: bool = True,
         timeout_ms: int | None = None,
-    ) -> int: ...
+    ) -> Coroutine[Any, Any, int]: ...
     @overload
-    async def publish(
+    def publish(
         self,
         topic: _Bytes,
         msg: _Payload,
@@ -120,9 +120,9 @@ class MQTTClient:
         qos: Literal[1, 2],
         wait: bool = True,
         timeout_ms: int | None = None,
-    ) -> int: ...
+    ) -> Coroutine[Any, Any, int]: ...
     @overload
-    async def publish(
+    def publish(
         self,
         topic: _Bytes,
         msg: _Payload,
@@ -130,7 +130,7 @@ class MQTTClient:
         qos: _QoS = 0,
         wait: bool = True,
         timeout_ms: int | None = None,
-    ) -> int | None: ...
+    ) -> Coroutine[Any, Any, int | None]: ...
     @overload
     def publish_nowait(self, topic: _Bytes, msg: _Payload, retain: bool = False, qos: Literal[0] = 0) -> None: ...
     @overload
