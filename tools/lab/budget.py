@@ -27,6 +27,8 @@ MESSAGES = (
     "ping",
     *(f"post-{qos}" for qos in range(3)),
 )
+# With asyncio each wait costs heap: "stream" is what a wait of its own StreamReader costs.
+ASYNCIO = ("stream", *(f"{kind}-{qos}" for kind in ("publish", "callback", "iterator") for qos in range(3)))
 JOURNALED = ("publish-1", "publish-2", "receive-2")
 _PROGRAM_SIZES = (32, 256)  # bytes: the least that LittleFS writes, on an ESP32 and on an RP2040
 _COUNT = 200  # as in heap_message.py
@@ -53,6 +55,10 @@ LIMITS = {
     "TCP transport": Limit(2_000, 1_500),
     "robust": Limit(1_700, 1_300),
     "asyncio": Limit(13_000, 9_500),  # beside the client: with iterators, queues and the way to wait
+    # Bytes of heap a message, until they are collected. A socket's wait costs asyncio's own reader 340 on 32 bits.
+    "asyncio publish-0": Limit(32, 0),
+    "asyncio publish-1": Limit(800, 340),
+    "asyncio iterator-1": Limit(800, 340),
     # Bytes of heap on 32 bits. Up to 4,400 of an import are MicroPython's table of names, which grows in steps.
     "import": Limit(36_000, 25_500),
     "client": Limit(3_000, 3_000),
@@ -111,8 +117,9 @@ class Heap:
 def add_arguments(parser):
     parser.add_argument(
         "--only",
-        choices=("size", "client", "message", "journal", "stream"),
-        help="measure only the .mpy files; the heap of code and client, a message, the journal; or that for 1 MB",
+        choices=("size", "client", "message", "asyncio", "journal", "stream"),
+        help="measure only the .mpy files; the heap of code and client, a message, one with asyncio, the journal; or "
+        "that for 1 MB",
     )
 
 
@@ -131,6 +138,8 @@ def run(args):
                     figures += bench.clients()
                 if args.only in (None, "message"):
                     tables["bytes net a message (transient)"] = bench.messages()
+                if args.only in (None, "asyncio"):
+                    figures += bench.asyncio()
                 if args.only in (None, "journal"):
                     figures += bench.journals()
                     tables["the same with the journal on LittleFS, compactions included"] = bench.journaled()
@@ -249,6 +258,20 @@ class _Bench:
             for bits in (32, 64)
             for listener, (port, ca) in listeners.items()
         }
+
+    def asyncio(self):
+        """Heap that a message costs with the asyncio client, until it is collected."""
+        figures = []
+        for bits in (32, 64):
+            for kind in ASYNCIO:
+                words = "a read of asyncio's own" if kind == "stream" else _in_words(kind)
+                try:
+                    heap = int(self._run(bits, "heap_aio.py", kind, self._plain_port)[0])
+                except UserError as error:
+                    heap = str(error)
+                name = f"heap a message with asyncio, {words}, {bits}-bit"
+                figures.append(Figure(name, heap, LIMITS.get(f"asyncio {kind}"), self._must_have(bits)))
+        return figures
 
     def journals(self):
         """Heap of the journal's code, and of a journal with its files on LittleFS."""
