@@ -66,8 +66,8 @@ class Wifi:
             self._nic.active(False)
             self._nic.active(True)
             self._nic.connect(self._ssid, self._passphrase)
-        except OSError as error:
-            self._log("wifi: cannot begin to join (error %s)" % error.errno)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # ports raise all of these
+            self._log("wifi: cannot begin to join (%s), trying again" % error)
 
     def _note(self):
         self._was_up = self.is_up()
@@ -79,4 +79,9 @@ class Wifi:
         for name, words in _REASONS:
             if status == getattr(network, name, None):
                 return words
+        import wifi_words  # takes heap only where it is needed
+
+        words = wifi_words.reason(status)
+        if words:
+            return "%s (status %s)" % (words, status)
         return "no answer within %d ms (status %s)" % (self._join_ms, status)

@@ -57,24 +57,35 @@ def report(error):
     )
 
 
+class _Pending(Exception):
+    pass
+
+
 class _Threaded(Transport):
     """Transport, with the look-up of a name in a thread: the event loop goes on meanwhile."""
 
     _looking = None  # the future of the look-up under way
 
     def ready(self):
-        if self._opening and self._left is None and (not self.online or self.online()):
-            host, port = self._opening[:2]
-            if not self._looking:
-                loop = asyncio.get_running_loop()
-                self._looking = loop.run_in_executor(None, _socket.getaddrinfo, host, port, 0, _socket.SOCK_STREAM)
-            if not self._looking.done():
-                self.awaits = "address of %s" % host
-                return False
-        return super().ready()
+        try:
+            return super().ready()
+        except _Pending:
+            if self._left is not None:  # the address that worked before does not any more
+                self._judge(False)
+                self._left = None
+            self.awaits = "address of %s" % self._name[0]
+            return False
 
     def _addresses(self, host, port):
-        return self._looking.result()
+        looking = self._looking
+        if not looking:
+            loop = asyncio.get_running_loop()
+            looking = loop.run_in_executor(None, _socket.getaddrinfo, host, port, 0, _socket.SOCK_STREAM)
+            self._looking = looking
+        if not looking.done():
+            raise _Pending
+        self._looking = None
+        return looking.result()
 
     def close(self):
         if self._looking:

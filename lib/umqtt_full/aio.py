@@ -235,6 +235,7 @@ class MQTTClient(BaseClient):
                     self._still(_CONNECTING)
         except Exception as e:
             raise self._failed(e)
+        self._opened()
         self._came_up()
         self._is_up = True
         self._tell(True)
@@ -265,8 +266,9 @@ class MQTTClient(BaseClient):
             again = p.state != _UP
             try:
                 if again:
-                    if attempts:
-                        await self._reading.wait(self._delay_ms(attempts))
+                    # Where there are several servers, each is tried before the wait.
+                    if attempts and not attempts % len(self._servers):
+                        await self._reading.wait(self._delay_ms(attempts // len(self._servers)))
                     attempts += 1
                     await self._connect(clean_session)
                     clean_session = False

@@ -31,7 +31,7 @@ _FILTER = "topic filter (1 to 65535 bytes, + and # fill a level, # the last)"
 
 def check_qos(qos):
     if not isinstance(qos, int) or not 0 <= qos <= 2:
-        raise ValueError("qos must be 0, 1 or 2")
+        raise ValueError("qos must be 0, 1 or 2" + (": pass callback=..." if callable(qos) else ""))
 
 
 class BaseClient:
@@ -54,8 +54,8 @@ class BaseClient:
         self.timeout_ms = timeout_ms
         self.on_message = self.on_connect = self.on_disconnect = self.on_wait = self.on_skip = None
         self.will = self.sock = None
-        if not 64 <= max_packet >= 4 * inflight > 0 or chunk < 16 or received | 0 < 1 or timeout_ms | 0 < 1:
-            raise ValueError("max_packet >= 64 and 4 * inflight, chunk >= 16, all others >= 1")
+        self.max_packet = max_packet
+        self._check_arguments(chunk, inflight, received)
         if transport is None:
             transport = self._default_transport(online)
         elif online:
@@ -70,14 +70,23 @@ class BaseClient:
         self._held = False  # is reading held back?
         self._dry = False  # did the last read leave nothing behind in the transport? Then waiting may come first
         self.outbox = None  # an Outbox sets it
-        self.max_packet = max_packet
         self._came = False  # has a packet come in since poll() began?
         self._stalled = -1  # since when the transport takes no bytes
         self._topic = self  # the topic of the last publish(), and what it is on the wire
         self._topic_name = b""
         self._error = "connect() first"
+        self._at = 0  # the place of the server that is tried next in the list of them
 
     __repr__ = shown
+
+    def _check_arguments(self, chunk=16, inflight=1, received=1):
+        # Raise ValueError or TypeError if they cannot serve. The code that checks them is loaded for that alone.
+        from .arguments import check, forget, servers
+
+        self._servers = servers(self.server)
+        self._named = self.server  # a program may set `server` to another one
+        check(self, chunk, inflight, received)
+        forget()
 
     def extend(self, Protocol, *arguments):
         """Make the client's protocol anew from this subclass of Protocol, with more arguments for its constructor ->
@@ -100,6 +109,8 @@ class BaseClient:
     def set_callback(self, f):
         """Call f(topic, msg) for messages without a callback of their own, each bytes of its own, as umqtt.simple does;
         on_message, whose place it takes, costs no memory."""
+        if not callable(f):
+            raise TypeError("callback must be callable, not %s" % type(f))
         self.on_message = lambda m: f(bytes(m.topic_name), bytes(m.payload))
 
     # What is the state?
@@ -156,6 +167,12 @@ class BaseClient:
 
                 raise ValueError(unfinished(lost))
             self.counts.discarded += lost
+        if self.server is not self._named:
+            self._check_arguments()
+            self._at = 0
+        for callback in (self.on_message, self.on_connect, self.on_disconnect, self.on_wait, self.on_skip):
+            if callback is not None and not callable(callback):
+                raise TypeError("a callback must be callable, not %s" % type(callback))
         self._close()
         keepalive = self.keepalive
         if keepalive is False:  # none was named
@@ -163,9 +180,20 @@ class BaseClient:
             keepalive = _KEEPALIVE_S if self.will or self.KEEPALIVE else 0
         self._protocol.start(clean_session, keepalive)
         try:
-            self.transport.open(self.server, self.port or (8883 if self.ssl else 1883), self.ssl, self.ssl_params)
+            self.transport.open(*self._target(), self.ssl, self.ssl_params)
         except BaseException as e:
             raise self._failed(e)
+
+    def _opened(self):
+        # CONNACK has come.
+        works = getattr(self.transport, "works", None)
+        if works:
+            works()
+
+    def _target(self):
+        # -> host and port of the server that is connected to
+        host, port = self._servers[self._at]
+        return host, port or self.port or (8883 if self.ssl else 1883)
 
     def _is_open(self):
         # Is the transport connected?
@@ -191,6 +219,8 @@ class BaseClient:
         for item in topic if isinstance(topic, list) else [topic]:
             item, item_qos = item if isinstance(item, tuple) else (item, qos)
             check_qos(item_qos)
+            if callback is not None and not callable(callback):
+                raise TypeError("callback must be callable, not %s" % type(callback))
             item = bytes(to_text(item, _FILTER, is_topic_filter))
             if len(item) + 10 > p.reader.max_packet:
                 raise ValueError("topic filter is too long for max_packet")
@@ -312,15 +342,17 @@ class BaseClient:
     def _failed(self, e):
         # The link is of no use any more: close it -> the error to raise. An OSError of the transport becomes LinkLost;
         # the library's own errors and a callback's stay what they are.
+        if e is self._error:
+            return e  # closed already
         p = self._protocol
         was = p.state
-        if (
-            isinstance(e, OSError)
-            and not isinstance(e, (LinkLost, TimedOut, ProtocolError))
-            and e is not p.raised
-            and e is not self._error
-        ):
-            e = LinkLost(e.errno, e.args[1] if len(e.args) > 1 else "no link to %s" % self.server)
+        if e is not p.raised:
+            if isinstance(e, OSError):
+                from .error_texts import link_words
+
+                family = type(e) if isinstance(e, (LinkLost, TimedOut, ProtocolError)) else LinkLost
+                e = family(e.errno, link_words(self, e, was == _UP, family is LinkLost))
+            self._at = (self._at + 1) % len(self._servers)
         self._close()
         self._error = e
         if was == _UP and self.on_disconnect:

@@ -78,6 +78,7 @@ class MQTTClient(BaseClient):
                         raise LinkLost(ETIMEDOUT, "no %s within %d ms" % (words, self._limit))
                 while p.state != _UP:
                     self._turn("CONNACK", _CONNACK)
+                self._opened()
             except BaseException as e:
                 raise self._failed(e)
         finally:
@@ -117,6 +118,21 @@ class MQTTClient(BaseClient):
                     break
         except OSError:
             pass
+
+    def __enter__(self):
+        """Connect with a clean session, unless there is a link already."""
+        if not self.is_connected():
+            self.connect()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        """Disconnect in good order. A link that is lost does not hide the error that ended the block."""
+        try:
+            self.disconnect()
+        except OSError:
+            self.close()
+            if kind is None:
+                raise
 
     # Publishing
 

@@ -108,7 +108,7 @@ class Protocol(Link):
         if code:
             from .error_texts import refusal
 
-            raise MQTTException(code, refusal(code))
+            raise MQTTException(code, refusal(self.client, code))
         present = self.session_present = reader.connack > 0xFF
         if present:
             if self._used:

@@ -28,7 +28,8 @@ class MQTTClient(_MQTTClient):
     def delay(self, i):
         """Wait before attempt i of a reconnect: at random, at most DELAY seconds, then twice, 4 ... 64 times that, so
         that a fleet does not return all at once. It begins anew when a link has held for 30 s."""
-        self.pause((int(self.DELAY * 1000) << max(0, min(self._attempts - 1, 6))) * _random16() >> 16)
+        rounds = self._attempts // len(self._servers)
+        self.pause((int(self.DELAY * 1000) << max(0, min(rounds - 1, 6))) * _random16() >> 16)
 
     def log(self, in_reconnect, e):
         """Told of each error that is survived; prints it if DEBUG."""
@@ -41,7 +42,8 @@ class MQTTClient(_MQTTClient):
             self._attempts = 0
         i = 0
         while True:
-            if self._attempts:
+            # Where there are several servers, each is tried before the wait.
+            if self._attempts and not self._attempts % len(self._servers):
                 self.delay(i)
             self._attempts += 1
             try:

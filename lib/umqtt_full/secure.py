@@ -11,9 +11,9 @@ def context(ssl, ssl_params):
     bytes, DER on MicroPython; on CPython the system's roots without it), or cert_reqs=CERT_NONE, said explicitly; key
     and cert (on MicroPython DER bytes, on CPython file names) for a client certificate. ValueError if it cannot serve.
     """
-    for name in ssl_params:
-        if name not in ("server_hostname", "cadata", "cert_reqs", "key", "cert"):
-            raise ValueError("ssl_params: unknown key %r" % name)
+    from .arguments import check_params
+
+    check_params(ssl_params)
     unverified = ssl_params.get("cert_reqs", 2) == 0
     if hasattr(ssl, "wrap_socket"):
         if ssl.verify_mode == 0 and not unverified:  # as MicroPython's ssl.SSLContext begins

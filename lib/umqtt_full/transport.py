@@ -20,6 +20,8 @@ else:
 _NODELAY = sys.platform in ("linux", "darwin")
 _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
+_OLD_MS = const(3600000)  # after which a name is looked up again
+_TICKS = const(0x3FFFFFFF)
 _OFFLINE_MS = const(100)  # between two looks at a network that is down
 
 
@@ -39,7 +41,12 @@ class Transport:
         self.ticks_ms = time.ticks_ms
         self._poll = select.poll()
         self._events = 0
-        self._known = {}  # (host, port): its addresses, for when a look-up fails later
+        # (host, port): [its addresses in the order in which to try them, when they were looked up, did the first one
+        # work the last time?]
+        self._known = {}
+        self._name = "", 0  # host and port of this connection
+        self._address = None  # its address, as long as it has not proved good
+        self._is_looked_up = False  # was there a look-up for this connection?
         self._opening = None  # (host, port, SSLContext, ssl_params) of the connection that ready() makes
         self._left = None  # the addresses that were not tried yet; None: the look-up comes first
         self.close()
@@ -52,6 +59,7 @@ class Transport:
 
             ssl = context(ssl, ssl_params)
         self._opening = host, port, ssl, ssl_params
+        self._name = host, port
 
     def ready(self):
         """Go on connecting, without waiting but for the look-up of a name -> is the connection up? If not, wait() and
@@ -62,10 +70,16 @@ class Transport:
             if self.online and not self.online():
                 self.awaits = "network"
                 return False
-            self._left = self._look_up(self._opening[0], self._opening[1])
+            known = self._known.get(self._name)
+            if known and known[2] and (self.ticks_ms() - known[1]) & _TICKS < _OLD_MS:
+                self._left = known[0][:1]
+                self._is_looked_up = False
+            else:
+                self._left = self._look_up()
         try:
             if not self.sock:
-                self._connect(self._left.pop(0))
+                self._address = self._left.pop(0)
+                self._connect(self._address)
             if not self._is_connected():
                 return False
         except OSError:
@@ -74,6 +88,9 @@ class Transport:
             if sock:
                 self._poll.unregister(sock)
                 sock.close()
+            if not self._left and not self._is_looked_up:
+                # The address that worked before does not any more: which others are there now?
+                self._left = [address for address in self._look_up() if address != self._address]
             if not self._left:
                 raise
             return self.ready()  # another address
@@ -90,14 +107,32 @@ class Transport:
         self._poll.register(self.sock, select.POLLIN)
         return True
 
-    def _look_up(self, host, port):
-        # -> a list of addresses
+    def works(self):
+        """The connection is of use: try its address first from now on, without a look-up for an hour."""
+        self._judge(True)
+
+    def _judge(self, good):
+        # Of the address of this connection: the first one from now on, or the last one.
+        known = self._known.get(self._name)
+        if known and self._address in known[0]:
+            known[0].remove(self._address)
+            known[0].insert(0 if good else len(known[0]), self._address)
+            known[2] = good
+        self._address = None
+
+    def _look_up(self):
+        # -> a list of the addresses to try. The one that was of no use the last time comes last.
+        self._is_looked_up = True
+        known = self._known.get(self._name)
         try:
-            found = self._known[host, port] = self._addresses(host, port)
+            found = self._addresses(*self._name)
         except OSError as e:
-            found = self._known.get((host, port))
-            if not found:
-                raise OSError(e.errno, "look-up of %s failed" % host)
+            if not known:
+                raise OSError(e.errno, "look-up of %s failed" % self._name[0])
+            return list(known[0])
+        if known and known[0][-1] in found:
+            found.append(found.pop(found.index(known[0][-1])))
+        self._known[self._name] = [found, self.ticks_ms(), False]
         return list(found)
 
     def _addresses(self, host, port):
@@ -159,6 +194,8 @@ class Transport:
         self.readinto = self.write = self._closed
         self.shaking = False
         self._opening = self._left = None
+        if self._address:
+            self._judge(False)
         sock = self.sock
         self.sock = None
         if sock:

@@ -12,6 +12,7 @@ import pytest
 from board_rig import mpremote, run, wait_until
 from emulation.ports import free_port
 from umq import boards, contents, filesystem
+from umq.errors import UserError
 
 JOIN = """
 import network, time
@@ -52,6 +53,36 @@ def test_a_network_that_cannot_be_joined_says_why(board, ssid, passphrase, statu
 def test_an_open_network(virtual_board):
     board = virtual_board(ssid="open", passphrase=None)
     run(board, JOIN.replace('"virtual", "virtual-passphrase"', '"open"'))
+
+
+@pytest.mark.parametrize(
+    "ssid", ["Dog \N{DOG FACE}", "Größe 5", "\N{CJK UNIFIED IDEOGRAPH-4E2D}\N{DOG FACE}", "\u2019s"]
+)
+def test_a_network_whose_name_is_beyond_ascii(ssid, virtual_board):
+    board = virtual_board(ssid=ssid, passphrase="päss-\N{DOG FACE}-word")
+    join = f"import network; w = network.WLAN(); w.active(True); w.connect({ssid!r}, 'päss-\N{DOG FACE}-word')"
+    run(board, join, "import time\nwhile not w.isconnected(): time.sleep_ms(10)")
+    assert run(board, f"print([n[0] for n in w.scan()] == [{ssid.encode()!r}])") == "True\n"
+
+
+def test_a_radio_fails_as_real_ones_do(board):
+    attempt = "import network; w = network.WLAN(); w.active(True); w.connect('virtual', 'virtual-passphrase')"
+    for status in (204, 15, -1, 210, 211):
+        board.radio(status)
+        assert run(board, attempt, "print(w.status(), w.isconnected())") == f"{status} False\n"
+    for error in (OSError("Wifi Internal Error"), RuntimeError("Wifi Unknown Error 0x0101"), ValueError("bad")):
+        board.radio(error=error)
+        for call in ("w.connect('virtual', 'virtual-passphrase')", "w.scan()", "w.active(True)"):
+            said = run(board, "w = network.WLAN()", call, succeeds=False)
+            assert said.splitlines()[-1] == f"{type(error).__name__}: {error}"
+    board.radio()
+    run(board, JOIN)
+    with pytest.raises(UserError, match="a board has no Full"):
+        board.radio(error=Full("x"))
+
+
+class Full(Exception):
+    """None of MicroPython's."""
 
 
 def test_a_passphrase_is_shown_nowhere(virtual_board):

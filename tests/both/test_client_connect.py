@@ -136,3 +136,26 @@ def test_session_present_after_a_clean_session_is_tolerated():
     rig.broker.instead(CONNACK, b"\x20\x02\x01\x00")
     assert rig.client.connect() is False
     assert rig.client.counts.flaws == 1 and rig.client.is_connected()
+
+
+def test_a_block_with_a_client():
+    rig = Rig()
+    with rig.client as client:
+        assert client is rig.client and client.is_connected()
+        client.publish(b"t", b"1", qos=1)
+    assert rig.is_closed() and not rig.broker.wills and rig.broker.count(b"1") == 1
+    rig.client.connect(False)
+    with rig.client:
+        assert len(rig.broker.connects) == 2
+    assert rig.is_closed()
+
+    def fails(lose):
+        with rig.client:
+            if lose:
+                rig.t.wire.reset()
+            raise KeyError("of the block")
+
+    raises(KeyError, fails, False)
+    assert rig.is_closed()
+    raises(KeyError, fails, True)
+    assert rig.is_closed()

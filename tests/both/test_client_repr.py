@@ -71,7 +71,7 @@ def test_who_cannot_be_reached_is_named():
             raise OSError(ECONNREFUSED)
 
     error = raises(LinkLost, Rig(peer=Refusing()).client.connect)
-    assert error.args[-1] == "no link to broker"
+    assert error.args[-1].startswith("broker:1883, before CONNACK: "), error
 
 
 def test_looking_at_the_package_loads_no_more_than_the_client():

@@ -29,6 +29,7 @@ NEVER = {
     "codec_client": {"session", "link", "protocol", "base"} | SERVER | TRANSPORTS,
     "protocol": {"base"} | SERVER | TRANSPORTS,
     "base": SERVER | TRANSPORTS,
+    "arguments": {"codec", "session", "link"} | ROLES | TRANSPORTS,
     "outbox": SERVER | TRANSPORTS,
     "codec_server": {"session", "link", "server", "broker"} | CLIENT | TRANSPORTS,
     "server": {"broker"} | CLIENT | TRANSPORTS,

@@ -25,7 +25,7 @@ _TYPINGS = ROOT / "typings"
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
 umqtt_full\.outbox\.Outbox\.drain
-umqtt_full\.(_cpython|_cpython_aio|waiting|base|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
+umqtt_full\.(_cpython|_cpython_aio|waiting|arguments|base|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.client\.MQTTClient\.(extend|progress)
 umqtt_full\.aio\.MQTTClient\.(extend|progress|ask|enter|fetch|finish|has_session|go_on|hold|is_long|is_running|leave|skipped|turn|write|write_soon)
 umqtt_full\.mqtt_as\.(unique_id|network|MsgQueue\.__init__)

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,13 +22,15 @@ from umq import boards, filesystem
 from umq.deploy import command as deploy
 from umq.device import drives, prompt, serial_ports
 from umq.device.prompt import Device
-from umq.flash import by_drive, download
+from umq.flash import by_drive, download, uf2
 from umq.project import FIRMWARE
 from umq.virtual import VirtualBoard
 
 CASES = {}
 
-_S3, _PICO, _PICO2 = (boards.load(name) for name in ("ESP32_GENERIC_S3", "RPI_PICO_W", "RPI_PICO2_W"))
+_ESP32, _S3, _PICO, _PICO2 = (
+    boards.load(name) for name in ("ESP32_GENERIC", "ESP32_GENERIC_S3", "RPI_PICO_W", "RPI_PICO2_W")
+)
 
 
 def case(what):
@@ -165,6 +168,11 @@ def _(desk):
     return _file(desk, _S3, synthetic.for_board(_S3).ljust(0x280000, b"\xff"))
 
 
+@case("ESP32: a merged image, which begins at 0x0")
+def _(desk):
+    return _file(desk, _ESP32, synthetic.merged(synthetic.for_board(_ESP32), _ESP32.offset))
+
+
 @case("RP2: a truncated file")
 def _(desk):
     return _file(desk, _PICO, synthetic.for_board(_PICO)[:-512])
@@ -190,6 +198,22 @@ def _(desk):
 @case("RP2: a file that would overwrite the board's files")
 def _(desk):
     return _file(desk, _PICO, synthetic.rp2(_PICO.family, _PICO.filesystem.offset + 4096))
+
+
+@case("RP2: firmware for a board without Wi-Fi")
+def _(desk):
+    return _file(desk, _PICO, synthetic.rp2(_PICO.family, machine="Raspberry Pi Pico with RP2040"))
+
+
+@case("RP2: flash_nuke.uf2, which runs from memory")
+def _(desk):
+    return _file(desk, _PICO, uf2.build([(0x20000000, b"x" * 256)], _PICO.family))
+
+
+@case("RP2: a block device as --drive")
+def _(desk):
+    desk.patch.setattr(Path, "is_block_device", lambda path: str(path) == "/dev/sdb1")
+    return [*_file(desk, _PICO, synthetic.for_board(_PICO)), "--drive", "/dev/sdb1"]
 
 
 # Downloads
@@ -326,6 +350,26 @@ def _(desk):
 @case("a broker that wants TLS")
 def _(desk):
     return ["monitor", desk.broker(tls=certificates.make(desk.folder / "certificates"))]
+
+
+@case("a command for a node that does not answer")
+def _(desk):
+    return ["send", "attic", "led", "on", "--seconds", "0.1", "--broker", desk.broker()]
+
+
+@case("a command for what cannot be a node")
+def _(desk):
+    return ["send", "a+", "led", "on", "--broker", desk.broker()]
+
+
+@case("a command that is no line of text")
+def _(desk):
+    return ["send", "attic", "led\non", "--broker", "127.0.0.1"]
+
+
+@case("waiting for a node that does not come")
+def _(desk):
+    return ["monitor", desk.broker(), "--until", "attic", "--seconds", "0.1", "--plain"]
 
 
 @case("a password without a terminal to ask for it")

@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 
@@ -49,6 +50,10 @@ class Terminal:
         """Wait for the question, then answer it."""
         self.wait_for(question)
         self.type(f"{answer}\n")
+
+    def interrupt(self):
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
 
     def finish(self):
         """The exit status, once it has ended."""

@@ -66,7 +66,7 @@ def test_a_second_run_keeps_what_is_there_and_a_mistake_changes_nothing(config):
     assert '"port" must be a whole number' in refused(config, "--set", "port=many")
     assert "there is no key 'colour': choose one of client_id" in refused(config, "--set", "colour=red")
     assert "there is no key 'sever' (is 'server' meant?)" in refused(config, "--set", "sever=red")
-    assert "say --set KEY=VALUE" in refused(config, "--set", "colour")
+    assert "give --set KEY=VALUE" in refused(config, "--set", "colour")
     assert "there is no board 'PLANK'" in refused(config, "--board", "PLANK")
 
 
@@ -141,3 +141,168 @@ def test_it_asks_and_a_secret_is_not_echoed(config):
         terminal.answer("wifi_passphrase (", "")
         assert terminal.finish() == 0, terminal.said
     assert config.written() == written | {"server": "other.local"}
+
+
+def test_no_answer_is_lost_by_a_later_one_that_is_wrong_or_empty(config):
+    with Terminal("config", "--file", config.file, env=_SECRETS_UNSET) as terminal:
+        terminal.answer("client_id (", "greenhouse")
+        for wrong, words in (
+            ("mqtt://broker:1883", "leave mqtt:// out"),
+            ("broker:1883", "umq config --broker-port 1883"),
+            ("1.2.3.400", "not an IPv4 address"),
+            ("", '"server" is missing'),
+            ("-", '"server" is missing'),
+        ):
+            terminal.answer("server (", wrong)
+            terminal.wait_for(words)
+        terminal.answer("server (", "homeassistant.local")
+        terminal.wait_for("a name of mDNS")
+        terminal.answer("user (", "")
+        terminal.answer("wifi_ssid (", "")
+        terminal.wait_for('"wifi_ssid" is missing: give the name of the Wi-Fi network')
+        terminal.answer("wifi_ssid (", " home ")
+        terminal.wait_for("blanks at its ends are left out")
+        terminal.answer("wifi_passphrase (", "short")
+        terminal.answer('"wifi_passphrase" must be 8 to 64', "")
+        assert terminal.finish() == 0, terminal.said
+    assert config.written() == {"client_id": "greenhouse", "server": "homeassistant.local", "wifi_ssid": "home"}
+
+
+def test_a_text_in_quotes_is_taken_as_it_is(config):
+    with Terminal("config", "--file", config.file, "--name", "a", "--server", "b", env=_SECRETS_UNSET) as terminal:
+        terminal.answer("wifi_ssid (", '" home "')
+        terminal.answer("wifi_passphrase (", "")
+        assert terminal.finish() == 0, terminal.said
+    assert config.written()["wifi_ssid"] == " home "
+    with Terminal("config", "--file", config.file, env=_SECRETS_UNSET) as terminal:
+        for _ in range(2):
+            terminal.answer("]: ", "")
+        terminal.answer("user (", "")
+        terminal.answer("wifi_ssid (", '"-"')
+        terminal.answer("wifi_passphrase (", "")
+        assert terminal.finish() == 0, terminal.said
+    assert config.written()["wifi_ssid"] == "-"
+
+
+def test_a_value_in_the_file_that_is_wrong_is_asked_for_and_one_that_is_not_asked_for_is_told_first(config):
+    faulty = {"client_id": "a", "server": "h:1883", "wifi_ssid": "home"}
+    config.file.write_text(json.dumps(faulty))
+    with Terminal("config", "--file", config.file, "--broker-port", "1883", env=_SECRETS_UNSET) as terminal:
+        terminal.answer("server (the broker's host name or address): ", "h")
+        assert terminal.finish() == 0, terminal.said
+    assert config.written() == faulty | {"server": "h", "port": 1883}
+    config.file.write_text(json.dumps(faulty | {"interval_ms": 1}))
+    with Terminal("config", "--file", config.file, env=_SECRETS_UNSET) as terminal:
+        assert terminal.finish() == 1
+        assert '"interval_ms" is 1' in terminal.said and "server (" not in terminal.said
+
+
+def test_leaving_it_says_that_nothing_was_written(config):
+    with Terminal("config", "--file", config.file, env=_SECRETS_UNSET) as terminal:
+        terminal.answer("client_id (", "a")
+        terminal.wait_for("server (")
+        terminal.interrupt()
+        assert terminal.finish() == 130
+        assert "nothing was written" in terminal.said and "Traceback" not in terminal.said
+    assert not config.file.exists()
+
+
+def test_emptying_a_name_empties_what_goes_with_it(config):
+    config(*_NEEDED, "--user", "me", env={"UMQ_PASSWORD": _SECRET})
+    with Terminal("config", "--file", config.file, env=_SECRETS_UNSET) as terminal:
+        terminal.answer("]: ", "")
+        terminal.answer("]: ", "")
+        terminal.answer("[me]: ", "-")
+        terminal.answer("[home]: ", "")
+        terminal.answer("wifi_passphrase (", "")
+        assert terminal.finish() == 0, terminal.said
+    assert not {"user", "password"} & config.written().keys()
+
+
+@pytest.mark.parametrize(
+    "server, words",
+    [
+        ("mqtt://broker", "leave mqtt:// out, and give the host alone: broker"),
+        ("mqtts://broker:8883/x", "give the host alone: broker"),
+        ("h:1883", 'give h alone; the port is a key of its own, "port" (`umq config --broker-port 1883`)'),
+        ("h ", "holds no blanks"),
+        ("my broker", "holds no blanks"),
+        ("1.2.3.400", "which is not an IPv4 address: four numbers of 0 to 255"),
+        ("1.2.3", "not an IPv4 address"),
+        ("12345", "not an IPv4 address"),
+        ("0.0.0.0", "no host's address"),
+        ("[::1]", "not an IPv6 address"),
+        ("h/path", "without /"),
+        ("h:", "no colon"),
+        ("", "must be 1 to 253"),
+    ],
+)
+def test_a_server_that_cannot_be_right_is_refused_with_the_cure(config, server, words):
+    line = refused(config, "--name", "a", "--wifi", "home", "--server", server)
+    assert '"server" is ' in line and words in line
+
+
+def test_a_password_in_an_address_is_not_repeated(config):
+    line = refused(config, "--name", "a", "--wifi", "home", "--server", f"mqtt://me:{_SECRET}@broker")
+    assert "are keys of their own" in line
+
+
+@pytest.mark.parametrize("server", ["192.168.1.10", "broker.example", "fe80::1", "my-broker", "a_b", "127.0.0.1"])
+def test_other_servers_pass_without_a_word(config, server):
+    done = config("--name", "a", "--wifi", "home", "--server", server, "--broker-port", "1884")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (config.written()["server"], config.written()["port"]) == (server, 1884)
+
+
+@pytest.mark.parametrize(
+    "server, words",
+    [
+        ("localhost", "by which a board means itself: give the address of the computer"),
+        ("LOCALHOST.", "by which a board means itself"),
+        ("homeassistant.local", "a name of mDNS"),
+    ],
+)
+def test_a_server_that_may_be_a_mistake_is_taken_with_a_warning(config, server, words):
+    done = config("--name", "a", "--wifi", "home", "--server", server)
+    assert done.returncode == 0 and config.written()["server"] == server
+    assert done.stderr.startswith('umq: "server" is ') and done.stderr.count("\n") == 1 and words in done.stderr
+
+
+def test_a_name_beyond_the_first_65536_characters_is_written_as_boards_read_it(config):
+    assert config(*_NEEDED[:4], "--wifi", "Dog 🐶").returncode == 0
+    assert "Dog 🐶".encode() in config.file.read_bytes()
+    # A file that another program wrote, with escapes.
+    config.file.write_text(json.dumps({"client_id": "a", "server": "b", "wifi_ssid": "Dog 🐶"}))
+    assert "Dog 🐶".encode() in settings.load(config.file).text
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (b'{"client_id": "\\ud83d"}', "holds half a character"),
+        (b'{"port": ' + b"1" * 5000 + b"}", "beyond all bounds"),
+        (b"[" * 100_000, "beyond all bounds"),
+        (b"\xff", "is not UTF-8 text"),
+    ],
+    ids=["half a character", "a huge number", "deep nesting", "not UTF-8"],
+)
+def test_a_file_beyond_all_bounds_is_one_line(config, text, words):
+    config.file.write_bytes(text)
+    assert words in refused(config, *_NEEDED)
+    assert words in refused(config, "--show")
+
+
+def test_a_key_of_64_digits_must_be_hexadecimal(config):
+    for passphrase, is_taken in ("a1" * 32, True), ("not hexadecimal!" * 4, False):
+        environment = {"UMQ_WIFI_PASSPHRASE": passphrase}
+        if is_taken:
+            assert config(*_NEEDED, env=environment).returncode == 0
+        else:
+            line = refused(config, *_NEEDED, env=environment)
+            assert "64 hexadecimal digits" in line and passphrase not in line
+
+
+def test_secrets_may_begin_with_a_byte_order_mark(config, tmp_path):
+    (tmp_path / "secrets").write_bytes(b"\xef\xbb\xbfwifi_passphrase=" + _SECRET.encode())
+    assert config(*_NEEDED, "--secrets", str(tmp_path / "secrets")).returncode == 0
+    assert config.written()["wifi_passphrase"] == _SECRET

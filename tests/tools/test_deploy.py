@@ -2,16 +2,20 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
 from umq import contents
-from umq.deploy import command
+from umq.deploy import command, deployment, outcome
 from umq.device.errors import CodeError
 from umq.device.prompt import Device
+from umqtt_full import MQTTClient
 
 _SECRET = "virtual-passphrase"
 # Leaves a few KB of the heap, in pieces.
@@ -72,7 +76,9 @@ def test_from_an_empty_board_to_a_connected_node_and_then_only_what_changed(
     flash = tmp_path / "flash"
     board = virtual_board(image=flash)
     said = deploy(board, configuration)
-    assert "| node: deployed, broker 127.0.0.1" in said and said.endswith("| node: connected, new session\n")
+    assert "| node: deployed, broker 127.0.0.1" in said and said.endswith(
+        "| node: connected, new session\nthe node is connected\n"
+    )
 
     # Nothing has changed: not a byte is written, and the node runs again.
     before = flash.read_bytes()
@@ -80,7 +86,7 @@ def test_from_an_empty_board_to_a_connected_node_and_then_only_what_changed(
     assert (again["written"], again["removed"], again["uploaded_bytes"]) == ([], [], 0)
     assert again["seconds"] < 3
     print(f"nothing changed: {again['seconds']} s")
-    board.wait_for_output("node: connected, session resumed")
+    assert again["outcome"] == "connected"
     assert flash.read_bytes() == before
 
     # The configuration alone.
@@ -146,7 +152,7 @@ def test_a_deployment_that_was_cut_short_goes_on_where_it_was(virtual_board, con
     found = deploy(board, configuration, "--json")
     whole = sum(map(len, contents.program().values()))
     assert 0 < found["uploaded_bytes"] < whole - 5_000
-    board.wait_for_output("node: connected")
+    assert found["outcome"] == "connected"
 
 
 def test_without_room_nothing_is_written_and_the_old_node_goes_on(virtual_board, configuration):
@@ -156,8 +162,11 @@ def test_without_room_nothing_is_written_and_the_old_node_goes_on(virtual_board,
         block, free = held.evaluate("(lambda s: (s[0], s[3]))(__import__('os').statvfs('/'))")
         size = (free - 16) * block
         held.run(f"with open('/big', 'wb') as f:\n for _ in range({size // 4096}): f.write(bytes(4096))", 60)
+        held.write("/notes.txt", b"small")
     line = refused(board, configuration, "--no-mpy")
     assert "KB free" in line and "nothing was changed" in line
+    kilobytes = size // 4096 * 4
+    assert line.endswith(f"the largest files that umq did not put there: /big {kilobytes} KB\n"), line
     board.reset()
     board.wait_for_output("node: connected")
 
@@ -170,11 +179,159 @@ def test_a_flash_that_holds_no_filesystem(virtual_board, configuration, tmp_path
     assert flash.read_bytes() == b"foreign!" * (1 << 17)
 
 
-def test_the_library_in_another_place_would_hide_the_new_one(virtual_board, configuration):
+def test_what_would_hide_the_new_files_is_named(virtual_board, configuration):
     board = virtual_board()
     with Device(board.port) as held:
         held.make_folder("/umqtt_full")
     assert "/umqtt_full hides the library" in refused(board, configuration)
+    with Device(board.port) as held:
+        held.remove("/umqtt_full")
+        held.write("/umqtt_full.py", b"")
+    assert "/umqtt_full.py hides the library" in refused(board, configuration)
+    with Device(board.port) as held:
+        held.remove("/umqtt_full.py")
+        held.make_folder("/sensor")
+    assert "folder /sensor hides the node's module sensor" in refused(board, configuration)
+
+
+def test_in_the_librarys_folder_too_a_users_file_stays(virtual_board, configuration):
+    board = virtual_board()
+    with Device(board.port) as held:
+        held.make_folder("/lib/umqtt_full")
+        held.write("/lib/umqtt_full/mine.py", b"# mine")
+        held.write("/lib/umqtt_full/__init__.py", b"# by mip")
+    line = refused(board, configuration)
+    assert "lib/umqtt_full/__init__.py; --replace keeps them as lib/umqtt_full/__init__.py.old" in line
+    deploy(board, configuration, "--replace")
+    with Device(board.port) as held:
+        there = {name for name, *_ in held.entries("/lib/umqtt_full")}
+        assert held.read("/lib/umqtt_full/__init__.py.old") == b"# by mip"
+        assert held.read("/lib/umqtt_full/mine.py") == b"# mine"
+    assert "__init__.mpy" in there and "__init__.py" not in there
+
+
+def test_many_files_in_the_way_are_one_readable_line(virtual_board, configuration):
+    board = virtual_board()
+    with Device(board.port) as held:
+        for name in ("main", "node", "sensor", "board", "clock", "line"):
+            held.write(f"/{name}.py", b"# mine")
+    line = refused(board, configuration)
+    assert "and 2 more; --replace keeps them as" in line and len(line) < 300
+
+
+def test_a_micropython_that_is_too_old_is_named_before_anything_is_written(
+    virtual_board, configuration, monkeypatch, capsys
+):
+    board = virtual_board()
+    monkeypatch.setattr(deployment.micropython, "OLDEST", (99, 0))
+    assert command_line.main(["deploy", "--port", board.port, "--config", str(configuration)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert "the library needs MicroPython 99.0 or newer: nothing was changed; `umq flash` brings it" in said.err
+    with Device(board.port) as held:
+        assert everything(held) == {}
+
+
+# How the node is doing
+
+
+def _stops_with(board, configuration, status, *options):
+    """The last line that a deployment says, whose files are all in place and whose node does not work."""
+    done = umq("deploy", "--port", board.port, "--config", configuration, *options)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"umq: {board.port}: all files are in place, but ")
+    assert "files written" in done.stdout and "connected\n" not in done.stdout
+    return done.stderr
+
+
+def _change(configuration, **values):
+    configuration.write_text(json.dumps(json.loads(configuration.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"wifi_passphrase": "another-passphrase"}, 'the access point refuses "wifi_passphrase"'),
+        ({"wifi_ssid": "elsewhere"}, "no access point"),
+    ],
+)
+def test_a_wifi_that_is_not_joined_has_a_status_of_its_own(virtual_board, configuration, changed, words):
+    _change(configuration, wifi_join_ms=1000, **changed)
+    line = _stops_with(virtual_board(), configuration, outcome.NO_WIFI)
+    assert words in line and "`umq config`" in line
+
+
+def test_a_broker_that_refuses_the_node_has_a_status_of_its_own(virtual_board, configuration, tmp_path):
+    with Mosquitto(tmp_path / "closed", users={"me": "secret"}) as broker:
+        _change(configuration, port=broker.port)
+        line = _stops_with(virtual_board(), configuration, outcome.REFUSED)
+    assert "the broker refuses the node: " in line and "`umq config`" in line
+
+
+def test_a_broker_that_is_not_there_has_a_status_of_its_own(virtual_board, configuration):
+    _change(configuration, port=1)
+    line = _stops_with(virtual_board(), configuration, outcome.NO_BROKER)
+    assert "does not reach the broker" in line
+    assert '"server" is 127.0.0.1, by which a board means itself' in line
+
+
+def test_a_traceback_has_a_status_of_its_own(virtual_board, configuration, monkeypatch, capsys):
+    board = virtual_board()
+    program = contents.program()
+    monkeypatch.setattr(contents, "program", lambda mpy: program | {"main.py": b"def f():\n 1 // 0\nf()\n"})
+    assert command_line.main(["deploy", "--port", board.port, "--config", str(configuration)]) == outcome.STOPPED
+    said = capsys.readouterr()
+    assert "the program ended with ZeroDivisionError: divide by zero" in said.err and said.err.count("\n") == 1
+    assert "Traceback" in said.out, "the whole of it is shown"
+
+
+def test_a_node_that_stops_is_quoted(virtual_board, configuration, tmp_path):
+    (tmp_path / "ca.der").write_bytes(b"no certificate")
+    _change(configuration, tls_ca="ca.der")
+    line = _stops_with(virtual_board(), configuration, outcome.STOPPED)
+    assert 'the node has stopped: "tls_ca" names ca.der, which is no certificate' in line
+
+
+def test_a_program_that_says_nothing_is_not_taken_for_a_node_that_works(
+    virtual_board, configuration, monkeypatch, capsys
+):
+    board = virtual_board()
+    _change(configuration, wifi_join_ms=1000)
+    monkeypatch.setattr(command, "_WATCH_S", 1)
+    program = contents.program()
+    monkeypatch.setattr(contents, "program", lambda mpy: program | {"main.py": b"while True: pass\n"})
+    arguments = ["deploy", "--port", board.port, "--config", str(configuration), "--json"]
+    assert command_line.main(arguments) == outcome.SILENT
+    assert json.loads(capsys.readouterr().out)["outcome"] == "silent"
+
+
+def test_with_logs_it_goes_on_showing_what_the_board_prints(virtual_board, configuration, broker):
+    board = virtual_board()
+    arguments = ["deploy", "--port", board.port, "--config", str(configuration), "--logs"]
+    births = []
+    with subprocess.Popen([sys.executable, "-m", "umq", *arguments], stdout=subprocess.PIPE, text=True) as deploying:
+        try:
+            lines = iter(deploying.stdout.readline, "")
+            assert "the node is connected\n" in lines
+            client = MQTTClient("teller", "127.0.0.1", broker.port)
+            client.connect()
+            client.subscribe("nodes/deployed/birth", 0, births.append)  # after that it takes commands
+            deadline = time.monotonic() + 30
+            while not births and time.monotonic() < deadline:
+                client.poll(1000)
+            client.publish(b"nodes/deployed/command", b"led on", qos=2)
+            client.disconnect()
+            assert "| node: command led on\n" in lines
+            deploying.send_signal(signal.SIGINT)
+            assert deploying.wait(30) == 130
+        finally:
+            deploying.kill()
+
+
+def test_logs_without_a_reset_are_refused(configuration, capsys):
+    for option in "--json", "--no-reset":
+        assert command_line.main(["deploy", "--logs", option]) == 1
+        assert "leave --json and --no-reset out" in capsys.readouterr().err
 
 
 def test_a_mistake_on_this_side_does_not_reach_the_board(configuration, tmp_path):
@@ -221,8 +378,8 @@ def test_a_program_that_has_taken_the_heap_is_forgotten(virtual_board, configura
         assert held.has_watchdog()
         held.run("_feed()")
         held.run(_HOG)
-    assert deploy(board, configuration, "--json")["written"] == []
-    board.wait_for_output("node: connected")
+    found = deploy(board, configuration, "--json")
+    assert (found["written"], found["outcome"]) == ([], "connected")
 
 
 def test_with_library_and_node_in_rom_only_what_starts_them_is_deployed(virtual_board, configuration):

@@ -128,7 +128,7 @@ def test_a_port_where_nobody_listens(doctor):
 
 
 def test_a_broker_that_wants_a_user(users_broker, doctor):
-    is_so(doctor(port=users_broker.port), "CONNECT", "return code 5", "user and password")
+    is_so(doctor(port=users_broker.port), "CONNECT", "return code 5", "user or password")
     is_so(doctor(port=users_broker.port, user="node", password=SECRET[:-1]), "CONNECT", "return code 5")
 
 
@@ -156,7 +156,7 @@ def test_a_certificate_for_another_name(need, tmp_path, certificates, doctor):
 def test_tls_where_none_is_spoken_and_none_where_it_is(broker, tls_broker, certificates, doctor):
     outcome = doctor(ca=certificates.ca_der, port=broker.port, tls_ca="ca.der")
     is_so(outcome, "TLS", "that port does not speak TLS")
-    is_so(doctor(port=tls_broker.port), "CONNECT", "closed the connection", "does it want TLS")
+    is_so(doctor(port=tls_broker.port), "CONNECT", "closed the connection", "does that port expect TLS")
 
 
 @pytest.mark.parametrize(

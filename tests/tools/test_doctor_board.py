@@ -1,8 +1,12 @@
 """umq doctor on a virtual board: each step failing for real there, and the board back at its work afterwards."""
 
+import contextlib
 import dataclasses
 import functools
 import json
+import shutil
+import socket
+import threading
 import time
 
 import pytest
@@ -10,7 +14,7 @@ import pytest
 from emulation import ports
 from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
-from umq import boards, contents, filesystem
+from umq import boards, contents, filesystem, reach
 from umq.device.errors import CodeError
 from umq.device.prompt import Device
 from umq.doctor import on_board
@@ -43,12 +47,12 @@ _program = functools.cache(contents.program)
 def doctor(virtual_board, tmp_path, capsys, monkeypatch):
     """doctor(...) -> (status, {step: finding}) of a board that carries the node with this configuration.
 
-    files: more of what is on it, or less (None); flash: something else in its place; heap: KB;
-    before(board): done first.
+    files: more of what is on it, or less (None); flash: something else in its place; heap: KB; ssid: the access
+    point's; before(board): done first.
     """
     monkeypatch.setattr("umq.doctor.command.CONFIG", tmp_path / "nowhere.json")
 
-    def examine(files=(), flash=None, heap=160, before=None, **keys):
+    def examine(files=(), flash=None, heap=160, before=None, ssid="home", **keys):
         config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)
         config |= dict(wifi_join_ms=1000, interval_ms=200, sensor="simulated") | keys
         there = {**_program(), contents.CONFIG: json.dumps(config).encode(), **dict(files)}
@@ -56,7 +60,7 @@ def doctor(virtual_board, tmp_path, capsys, monkeypatch):
         place = boards.load("VIRTUAL").filesystem
         data = filesystem.make(place, {path: data for path, data in there.items() if data is not None})
         image.write_bytes((data if flash is None else flash).ljust(place.size, b"\xff"))
-        running = virtual_board(image=image, ssid="home", passphrase=PASSPHRASE, heap=heap * 1024)
+        running = virtual_board(image=image, ssid=ssid, passphrase=PASSPHRASE, heap=heap * 1024)
         running.wait_for_output("\n", 60)  # it has booted
         if before:
             before(running)
@@ -168,8 +172,97 @@ def test_a_wrong_passphrase(doctor):
     is_so(outcome, "Wi-Fi joined", "refuses the passphrase", "umq config")
 
 
+@pytest.mark.parametrize(
+    "status, words",
+    [
+        (204, "most likely the passphrase is wrong"),
+        (15, "most likely the passphrase is wrong"),
+        (-1, "WPA3 alone"),
+        (210, "WPA3 alone"),
+        (211, "it is open or has WEP"),
+        (999, "no answer within 1000 ms (status 999)"),
+    ],
+)
+def test_what_real_radios_say(status, words, doctor):
+    found = doctor(before=lambda board: board.radio(status))[1]["Wi-Fi joined"]
+    assert found["state"] == FAILED and words in found["found"] and str(status) in found["found"]
+    assert found["cure"] or "WPA" in found["found"] or "WEP" in found["found"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("Wifi Internal Error"), RuntimeError("Wifi Unknown Error 0x0101"), ValueError("bad"), TypeError("no")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_radio_that_raises(error, doctor):
+    outcome = doctor(before=lambda board: board.radio(error=error))
+    is_so(outcome, "Wi-Fi joined", f"the radio does not work, at the second attempt either: {error}", "off and on")
+    assert outcome[1]["Wi-Fi in reach"]["state"] == DOUBTFUL
+
+
+_DOG = "Dog \N{DOG FACE}"
+
+
+def test_the_doctor_joins_with_what_the_board_reads(broker, doctor):
+    """MicroPython's json makes something else of the two escapes by which Python's writes such a character."""
+    status, found, _ = doctor(ssid=_DOG, wifi_ssid=_DOG, port=broker.port)
+    assert found["configuration"]["state"] == DOUBTFUL and "wifi_ssid" in found["configuration"]["found"]
+    assert "umq deploy" in found["configuration"]["cure"]
+    assert found["Wi-Fi joined"]["state"] == FAILED and status == 1
+
+
+def test_a_name_beyond_ascii_in_utf_8(broker, doctor):
+    config = dict(client_id="node-1", server="127.0.0.1", port=broker.port, wifi_passphrase=PASSPHRASE, wifi_ssid=_DOG)
+    text = json.dumps(config, ensure_ascii=False)
+    status, found, _ = doctor({"config.json": text.encode()}, ssid=_DOG)
+    assert status == 0 and found["Wi-Fi joined"]["state"] == OK, found
+
+
+def test_a_twin_that_has_the_same_configuration(broker, doctor, virtual_board, tmp_path):
+    def start_twin(board):
+        shutil.copy(tmp_path / "flash", tmp_path / "twin")
+        virtual_board(image=tmp_path / "twin", ssid="home", passphrase=PASSPHRASE).wait_for_output(
+            "node: connected", 60
+        )
+
+    outcome = doctor(port=broker.port, interval_ms=60_000, before=start_twin)
+    is_so(outcome, "name", "another board is node-1 too", "umq config --name")
+
+
+def test_nobody_else_has_the_name(broker, doctor):
+    assert doctor(port=broker.port)[1]["name"]["state"] == OK
+
+
+def test_a_portal_that_answers_in_the_brokers_place(doctor):
+    with socket.create_server(("127.0.0.1", 0)) as portal:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = portal.accept()
+                    with connection:
+                        connection.recv(1000)
+                        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        is_so(doctor(port=portal.getsockname()[1]), "CONNECT", "answers as a web server does", "captive portal")
+        portal.shutdown(socket.SHUT_RDWR)
+
+
 def test_a_name_that_does_not_resolve(doctor):
     is_so(doctor(server="no-such-host.invalid"), "name look-up", "does not resolve")
+
+
+@pytest.mark.parametrize("is_known_here", [True, False])
+def test_a_name_of_mdns_is_called_one_and_its_address_asked_for(is_known_here, doctor, monkeypatch):
+    def find(host, *more):
+        if not is_known_here:
+            raise OSError(-2, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.168.1.10", 0))]
+
+    monkeypatch.setattr(reach.socket, "getaddrinfo", find)
+    cure = f"umq config --server {'192.168.1.10' if is_known_here else 'ADDRESS'}"
+    is_so(doctor(server="homeassistant.local"), "name look-up", "does not resolve", "mDNS", cure)
 
 
 def test_a_port_where_nobody_listens(doctor):
@@ -230,7 +323,7 @@ class Told:
     [
         (on_board._version, ("micropython", (1, 25, 0), "Pico W"), Failed, "1.26 or later is needed"),
         (on_board._version, ("circuitpython", (9, 2, 0), "Pico W"), Failed, "needs MicroPython"),
-        (on_board._filesystem, (512, 1000, 500, ["VfsFat"]), Doubtful, "FAT does not outlive power cuts"),
+        (on_board._filesystem, (512, 1000, 500, ["VfsFat"]), Doubtful, "a power cut may break FAT"),
         (on_board._filesystem, (4096, 200, 3, ["VfsLfs2"]), Doubtful, "little room"),
         (on_board._filesystem, CodeError("PORT", "OSError: [Errno 19] ENODEV"), Failed, "umq flash BOARD --erase"),
     ],

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import ssl
 import threading
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_later_download_must_be_the_same(lock, server):
     path, _ = download.fetch(PICO, server.address)
     path.unlink()
     server.files[_FILE] = synthetic.rp2(PICO.family, 50_000)
-    assert f"is not the file that {lock} means: its SHA-256 is " in _refusal(server.address)
+    assert f"is not the file that {lock} names: its SHA-256 is " in _refusal(server.address)
     assert not path.exists()
     server.files[_FILE] = _DATA
     assert download.fetch(PICO, server.address) == (path, None)
@@ -112,7 +113,7 @@ def test_what_is_cut_missing_or_no_firmware_is_neither_kept_nor_trusted(lock, se
     assert f"broke off after 5,000 of {len(_DATA):,} bytes" in _refusal(server.address)
     server.cut = None
     server.files[_FILE] = b"<html>Hotel Wi-Fi: please log in</html>"
-    assert "it is not a UF2 file" in _refusal(server.address)
+    assert "it is a web page: does your network want you to log in first?" in _refusal(server.address)
     server.files[_FILE] = synthetic.rp2(0xE48BFF59)
     assert "it is for RP2350, Arm" in _refusal(server.address)
     server.files.clear()
@@ -120,6 +121,17 @@ def test_what_is_cut_missing_or_no_firmware_is_neither_kept_nor_trusted(lock, se
     assert "cannot be reached" in _refusal("no address at all")
     assert _locked(lock) == {}
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_certificate_that_is_not_trusted_names_the_way_to_trust_it(lock, server, certificates, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.cert_pem, certificates.key_pem)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    mirror = server.address.replace("http:", "https:").replace("127.0.0.1", "localhost")
+    refused = _refusal(mirror)
+    assert "its certificate is not trusted" in refused and "SSL_CERT_FILE=ca.pem" in refused
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca_pem))
+    assert download.fetch(PICO, mirror)[0].read_bytes() == _DATA
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(lock, server, tmp_path):

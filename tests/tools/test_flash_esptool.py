@@ -70,8 +70,29 @@ def test_the_wrong_chip_is_refused_before_anything_is_written(image, capsys):
             capsys, "ESP32_GENERIC_S3", "--port", rom.url, "--firmware", image("ESP32_GENERIC_S3"), "--no-stub"
         )
     assert status == 1
-    assert said.endswith("is an ESP32, and ESP32_GENERIC_S3 has esp32s3: nothing was written\n")
+    assert said.endswith("is an ESP32, but ESP32_GENERIC_S3 has the chip esp32s3: nothing was written\n")
     assert not rom.flash.strip(b"\xff")
+
+
+@pytest.mark.parametrize("name, rate", [*zip(_ESP32, (115_200, 230_400, 460_799), strict=True)])
+def test_a_chip_that_is_deaf_at_the_usual_rate_is_asked_again_at_a_slower_one(name, rate, image, capsys):
+    board, data = boards.load(name), Path(image(name)).read_bytes()
+    with EmulatedRom(board.mcu, board.flash_size, on_pty=True) as rom:
+        rom.deaf_above = rate
+        status, said = _flash(capsys, name, "--port", rom.path, "--firmware", image(name), "--no-stub")
+    assert status == 0, said
+    assert rom.unheard
+    assert rom.flash[board.offset : board.offset + len(data)] == data
+
+
+def test_a_chip_that_falls_silent_is_not_said_to_have_been_silent(image, capsys, monkeypatch):
+    monkeypatch.setattr(by_esptool, "_SAFE_BAUD", 230_400)
+    with EmulatedRom("esp32c3", on_pty=True) as rom:
+        rom.deaf_above = 115_200
+        status, said = _flash(
+            capsys, "ESP32_GENERIC_C3", "--port", rom.path, "--firmware", image("ESP32_GENERIC_C3"), "--no-stub"
+        )
+    assert status == 1 and "the chip answers, and then no more" in said and "no chip answers" not in said
 
 
 def test_bytes_lost_on_the_line_are_made_good(image, capsys):
@@ -131,8 +152,8 @@ def _wrong_files():
         "a program alone": (whole[0x10000:], "it has no partition table"),
         "a UF2 file": (synthetic.rp2(0xE48BFF56), "it is a UF2 file, and this board takes a .bin"),
         "a web page": (b"<html>", "is not firmware for ESP32_GENERIC_S3"),
-        "reaching into the files": (whole.ljust(0x200001, b"\xff"), "reaches into the board's files"),
-        "too large": (whole.ljust((8 << 20) + 1, b"\xff"), "reaches into the board's files"),
+        "reaching into the files": (whole.ljust(0x200001, b"\xff"), "would overwrite the board's files"),
+        "too large": (whole.ljust((8 << 20) + 1, b"\xff"), "would overwrite the board's files"),
     }
 
 
@@ -185,7 +206,7 @@ def test_files_are_not_lost_without_being_asked_for(image, capsys, monkeypatch):
         args = ["ESP32_GENERIC", "--port", rom.url, "--firmware", image("ESP32_GENERIC"), "--no-stub", "--erase"]
         status, said = _flash(capsys, *args)
     assert status == 1
-    assert "say --yes if that is meant" in said
+    assert "add --yes if you want that" in said
     assert rom.received == 0
 
 
@@ -204,7 +225,7 @@ def test_a_whole_image_is_written_with_its_files(image, capsys):
 def test_files_alone_are_written_where_they_lie(image, capsys):
     files = filesystem.make(boards.load("ESP32_GENERIC_C3").filesystem, {"main.py": b"print('hello')"})
     path = image("ESP32_GENERIC_C3", files)
-    assert "reaches into the board's files" in _flash(capsys, "ESP32_GENERIC_C3", "--firmware", path)[1]
+    assert "would overwrite the board's files" in _flash(capsys, "ESP32_GENERIC_C3", "--firmware", path)[1]
     with EmulatedRom("esp32c3") as rom:
         args = ["--port", rom.url, "--firmware", path, "--no-stub", "--with-files", "--yes"]
         status, said = _flash(capsys, "ESP32_GENERIC_C3", *args)

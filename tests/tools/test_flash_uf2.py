@@ -142,7 +142,7 @@ def test_a_board_that_does_not_come_back_is_one_clear_line(drive, image, ports, 
     status, said = _flash(capsys, PICO.name, "--drive", folder, "--firmware", path)
     watching.join()
     assert status == 1
-    assert "the drive went away, but MicroPython's port does not come" in said
+    assert "the drive went away, but MicroPython's port has not appeared" in said
 
 
 def test_a_cable_pulled_midway_is_one_clear_line_and_copying_again_repairs_it(drive, image, ports, capsys, monkeypatch):
@@ -194,10 +194,19 @@ _WRONG = {
         uf2.build([(synthetic.RP2_FLASH + 0x1000, b"x")], PICO.family),
         "it begins at 0x10001000, where neither the flash nor the board's files begin",
     ),
-    "for RAM": (uf2.build([(0x20000000, b"x")], PICO.family), "it begins at 0x20000000"),
+    "for RAM": (uf2.build([(0x20000000, b"x")], PICO.family), "such as flash_nuke.uf2; to erase a board's files say"),
+    "a web page": (b"\n<!DOCTYPE html><html>Please log in</html>" * 99, "it is a web page: does your network want"),
+    "a Pico without Wi-Fi": (
+        synthetic.rp2(PICO.family, machine="Raspberry Pi Pico with RP2040"),
+        "it is for the Raspberry Pi Pico with RP2040, not for the Raspberry Pi Pico W with RP2040",
+    ),
+    "a board of another maker": (
+        synthetic.rp2(PICO.family, machine="Adafruit Feather RP2040 with RP2040"),
+        "it is for the Adafruit Feather RP2040 with RP2040, not for the",
+    ),
     "reaching into the files": (
         synthetic.rp2(PICO.family, PICO.filesystem.offset + 1),
-        "reaches into the board's files",
+        "would overwrite the board's files",
     ),
     "odd pages": (
         synthetic.rp2(PICO.family, 100).replace(b"\0\x01\0\0", b"\x80\0\0\0", 1),
@@ -216,10 +225,31 @@ def test_a_wrong_file_is_refused_and_nothing_is_copied(what, drive, image, ports
     assert [one.name for one in folder.iterdir()] == ["INFO_UF2.TXT"]
 
 
+@pytest.mark.parametrize("board", [PICO, PICO2], ids=lambda board: board.name)
+def test_firmware_that_names_its_board_is_for_that_board_alone(board, drive, image, ports, capsys):
+    own = f"{board.vendor} {board.product} with {board.mcu.upper()}"
+    folder = drive(board)
+    assert _flash(capsys, board.name, "--drive", folder, "--firmware", image(board, _named(board, own)))[0] == 0
+    without_wifi = own.replace(" W with", " with")
+    wrong = image(board, _named(board, without_wifi))
+    status, said = _flash(capsys, board.name, "--drive", folder, "--firmware", wrong)
+    assert status == 1 and f"it is for the {without_wifi}, not for the {own}" in said
+
+
+def _named(board, machine):
+    return synthetic.rp2(board.family, machine=machine)
+
+
+def test_a_block_device_is_not_a_drive(image, ports, capsys, monkeypatch):
+    monkeypatch.setattr(drives.Path, "is_block_device", lambda path: str(path) == "/dev/sdb1")
+    status, said = _flash(capsys, PICO.name, "--drive", "/dev/sdb1", "--firmware", image(PICO))
+    assert status == 1 and "/dev/sdb1 is a device, not a folder: `udisksctl mount -b /dev/sdb1` mounts it" in said
+
+
 def test_another_chips_drive_and_what_is_no_drive_are_refused(drive, image, ports, capsys, tmp_path):
     status, said = _flash(capsys, PICO.name, "--drive", drive(PICO2), "--firmware", image(PICO))
     assert status == 1
-    assert "is the drive of another chip: Raspberry Pi RP2350, and RPI_PICO_W has rp2040" in said
+    assert "is the drive of another chip: Raspberry Pi RP2350, but RPI_PICO_W has the chip rp2040" in said
     status, said = _flash(capsys, PICO.name, "--drive", tmp_path, "--firmware", image(PICO))
     assert status == 1
     assert "is not a drive of a board in boot mode: it has no INFO_UF2.TXT" in said
@@ -228,7 +258,7 @@ def test_another_chips_drive_and_what_is_no_drive_are_refused(drive, image, port
 def test_no_board_at_all_says_how_to_put_one_into_boot_mode(image, ports, capsys, monkeypatch):
     status, said = _flash(capsys, PICO.name, "--firmware", image(PICO))
     assert status == 1
-    assert f"no RPI_PICO_W in boot mode: {PICO.boot_mode}" in said
+    assert f"no RPI_PICO_W is in boot mode: {PICO.boot_mode}" in said
     monkeypatch.setattr(drives, "unmounted", lambda: ["RPI-RP2"])
     said = _flash(capsys, PICO.name, "--firmware", image(PICO))[1]
     assert "the drive RPI-RP2 is there but not mounted: `udisksctl mount -b /dev/disk/by-label/RPI-RP2`" in said
@@ -280,7 +310,7 @@ def test_a_board_over_its_port_is_asked_for_its_boot_mode(virtual_board):
 def test_a_running_board_of_another_kind_is_left_alone(monkeypatch):
     for board in _Running("Raspberry Pi Pico 2 W with RP2350"), _Running("ESP32 module with ESP32", platform="esp32"):
         monkeypatch.setattr(by_drive, "Device", board)
-        with pytest.raises(UserError, match="the board at /dev/null is .*, and RPI_PICO_W has rp2040"):
+        with pytest.raises(UserError, match="the board at /dev/null is .*, but RPI_PICO_W has the chip rp2040"):
             by_drive.to_boot_mode(PICO, "/dev/null")
 
 
@@ -295,7 +325,7 @@ def test_erase_brings_an_empty_filesystem(drive, image, ports, capsys):
     args = [PICO2.name, "--drive", folder, "--firmware", image(PICO2), "--erase"]
     status, said = _flash(capsys, *args)
     assert status == 1
-    assert "say --yes" in said
+    assert "add --yes" in said
     status, said = _flash(capsys, *args, "--yes")
     assert status == 0, said
     copied = uf2.parse((folder / image(PICO2).name).read_bytes())
@@ -310,9 +340,9 @@ def test_erase_brings_an_empty_filesystem(drive, image, ports, capsys):
 def test_files_are_copied_only_when_that_is_said(drive, image, ports, capsys):
     start = synthetic.RP2_FLASH + PICO.filesystem.offset
     folder, path = drive(PICO), image(PICO, uf2.build([(start, b"files" * 100)], PICO.family))
-    assert "reaches into the board's files" in _flash(capsys, PICO.name, "--drive", folder, "--firmware", path)[1]
+    assert "would overwrite the board's files" in _flash(capsys, PICO.name, "--drive", folder, "--firmware", path)[1]
     args = [PICO.name, "--drive", folder, "--firmware", path, "--with-files"]
-    assert "say --yes" in _flash(capsys, *args)[1]
+    assert "add --yes" in _flash(capsys, *args)[1]
     status, said = _flash(capsys, *args, "--yes")
     assert status == 0, said
     assert (folder / path.name).read_bytes() == path.read_bytes()

@@ -68,6 +68,16 @@ class _Asked:
         return self._answers.pop(0)
 
 
+def test_with_rom_an_image_holds_only_what_starts_the_node(here, micropython, capsys):
+    assert _fleet("--rom") == 0
+    capsys.readouterr()
+    place = boards.load("RPI_PICO_W").filesystem
+    for name in _SECRETS:
+        flash = uf2.parse((here / "out" / f"{name}.uf2").read_bytes()).read(_XIP, place.offset + place.size)
+        files = mount(micropython, here, flash, place)["files"]
+        assert sorted(files) == [".umq/deployed", "boot.py", "config.json", "main.py"]
+
+
 def _put_into(done, faulty=()):
     def put(name, port):
         if name in faulty:
@@ -130,7 +140,9 @@ def test_what_failed_is_listed_and_the_next_run_does_only_that(here, by_rom, mic
         assert _esp32_fleet("--flash", *ports[:3]) == 1
         first = json.loads(capsys.readouterr().out)
         assert [row["state"] for row in first] == ["flashed", "failed", "flashed"]
-        assert first[1]["why"].startswith(f"the chip at {roms[1].url} is an ESP32-C3, and ESP32_GENERIC has esp32")
+        assert first[1]["why"].startswith(
+            f"the chip at {roms[1].url} is an ESP32-C3, but ESP32_GENERIC has the chip esp32"
+        )
         assert roms[1].flash == b"\xff" * len(roms[1].flash)
         heard = [rom.received for rom in roms[:3]]
 
@@ -224,8 +236,8 @@ def test_no_secret_is_ever_shown(here, by_rom, capfd):
 
 
 _MISTAKES = {
-    "port": (["--port", "/dev/ttyUSB0"], "--port says where to write to: say --flash too"),
-    "node": (["--node", "barn"], "nodes.csv: has no node 'barn'"),
+    "port": (["--port", "/dev/ttyUSB0"], "--port says where to write to: add --flash"),
+    "node": (["--node", "barn"], "nodes.csv has no node 'barn'"),
     "common file": (["--config", "nowhere.json"], "nowhere.json: not found; `umq config` makes it"),
     "firmware": (["--firmware", "nodes.csv"], "nodes.csv line 2: this firmware does not fit RPI_PICO_W: it is not"),
     "folder": (["--out", "nodes.csv/out"], "nodes.csv/out/attic.uf2: cannot be written: nodes.csv/out is not a folder"),
@@ -249,5 +261,8 @@ def test_a_garbled_state_is_named_and_not_overwritten(here, capsys):
     assert _fleet() == 0
     (here / "out" / "fleet.json").write_text("{")
     assert _fleet("--flash") == 1
-    assert "umq: out/fleet.json is damaged: delete it, and all nodes count as not flashed" in capsys.readouterr().err
+    assert (
+        "umq: out/fleet.json is damaged: delete it; then every node counts as not flashed yet"
+        in capsys.readouterr().err
+    )
     assert (here / "out" / "fleet.json").read_text() == "{"

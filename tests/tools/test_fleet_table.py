@@ -42,6 +42,36 @@ def test_what_spreadsheets_write_is_understood(tmp_path):
     assert _settings(node)["wifi_ssid"] == 'the "home"'
 
 
+@pytest.mark.parametrize("begin", ["", "sep={}\n", "\ufeffsep={}\r\n", "# my nodes\n\n"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_whatever_parts_the_cells_they_are_trimmed_and_comments_left_out(tmp_path, begin, separator):
+    rows = """client_id , wifi_ssid,server , interval_ms,
+    # the attic, "since March
+    attic , home, b, 5000 ,
+    ,,,,
+    #cellar,home,b,5000,
+     shed,"ho;me, too",  b, ,
+    """
+    rows = begin.format(separator) + rows.replace(",", separator)
+    attic, shed = _read(tmp_path, rows)
+    assert _settings(attic) == {"client_id": "attic", "wifi_ssid": "home", "server": "b", "interval_ms": 5000}
+    network = "ho;me, too".replace(",", separator)
+    assert _settings(shed) == {"client_id": "shed", "wifi_ssid": network, "server": "b"}
+    assert (attic.line, shed.line) == tuple(
+        at for at, line in enumerate(rows.splitlines(), 1) if line.strip().startswith(("attic", "shed"))
+    )
+
+
+def test_a_line_in_a_quoted_cell_is_no_comment(tmp_path):
+    (node,) = _read(tmp_path, 'client_id,server,wifi_ssid\na,b,"two\n# lines"\n')
+    assert _settings(node)["wifi_ssid"] == "two\n# lines"
+
+
+def test_blanks_that_may_have_been_meant_are_told(tmp_path):
+    (node,) = _read(tmp_path, "client_id,server,wifi_ssid\na ,b,home \n")
+    assert (_settings(node)["wifi_ssid"], node.trimmed) == ("home", ("wifi_ssid",))
+
+
 def test_the_certificate_lies_beside_the_common_file_or_else_beside_the_rows(tmp_path):
     (tmp_path / "ca.der").write_bytes(b"certificate")
     (node,) = _read(tmp_path, "client_id,server,wifi_ssid,tls_ca\na,b,c,ca.der\n")
@@ -97,9 +127,10 @@ _BAD_FILES = {
     ),
     "a misspelt column": ("client_id,pasword\n", r"column 2 is not a key \(is 'password' meant\?\)$"),
     "a column twice": ("client_id,port,port\n", "column 'port' is there twice"),
-    "semicolons": ("client_id;password\n", "column 1 is not a key"),
+    "another separator": ("client_id|password\n", "column 1 is not a key"),
+    "comments alone": ("# client_id\n\n#\n", "there is no column 'client_id'"),
     "an open quote": (_HEADER + f'attic,b,home,u,"{_SECRET}\n', "line 2: is not CSV"),
-    "another encoding": (b"client_id\n\xe4\n", "is not UTF-8 text; save it as CSV in UTF-8"),
+    "another encoding": (b"client_id\n\xe4\n", "is not UTF-8 text: save it as CSV in UTF-8"),
 }
 
 

@@ -199,7 +199,9 @@ def test_with_a_row_for_the_filesystem_the_table_is_believed(programs, config):
     firmware = synthetic_firmware.esp32("esp32s3", 0, rows=rows)
     assert images.make(board, _files(programs, config), firmware).firmware == len(firmware)
     larger = images.with_flash(board, 16)
-    with pytest.raises(UserError, match="its filesystem has 6,291,456 bytes at 0x200000, that of .* 14,680,064 at"):
+    with pytest.raises(
+        UserError, match="its filesystem has 6,291,456 bytes at 0x200000, but that of .* has 14,680,064 at"
+    ):
         images.make(larger, _files(programs, config), firmware)
 
 
@@ -245,11 +247,27 @@ _WRONG_FIRMWARE = {
     "a program alone": ("ESP32_GENERIC", synthetic_firmware.program("esp32", 9_000), "it is truncated"),
     "truncated": ("ESP32_GENERIC", _esp32()[:-1], "it is truncated: "),
     "empty": ("ESP32_GENERIC", b"", "it is truncated: its boot loader is missing"),
-    "no firmware": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "its boot loader is not a program"),
+    "no firmware": ("ESP32_GENERIC", b"\x7fELF" * 9_000, "its boot loader is not a program"),
+    "a web page": ("ESP32_GENERIC", b"<!DOCTYPE html>" * 9_000, "it is a web page: does your network want you to log"),
+    "a merged image": (
+        "ESP32_GENERIC",
+        synthetic_firmware.merged(_esp32(), 0x1000),
+        "it is a merged image for 0x0, and this chip's firmware begins at 0x1000: `tail -c +4097 FILE > firmware.bin`",
+    ),
+    "another board": (
+        "RPI_PICO_W",
+        synthetic_firmware.rp2(0xE48BFF56, machine="Raspberry Pi Pico with RP2040"),
+        "it is for the Raspberry Pi Pico with RP2040, not for the Raspberry Pi Pico W with RP2040",
+    ),
+    "another board of the newer chip": (
+        "RPI_PICO2_W",
+        synthetic_firmware.rp2(0xE48BFF59, machine="Raspberry Pi Pico 2 with RP2350"),
+        "it is for the Raspberry Pi Pico 2 with RP2350, not for the Raspberry Pi Pico 2 W with RP2350",
+    ),
     "filesystem elsewhere": (
         "ESP32_GENERIC",
         _esp32(rows=(*_ROWS, ("vfs", 1, 0x81, 0x310000, 0xF0000))),
-        "its filesystem has 983,040 bytes at 0x310000, that of boards/ESP32_GENERIC 2,097,152 at 0x200000",
+        "its filesystem has 983,040 bytes at 0x310000, but that of boards/ESP32_GENERIC has 2,097,152 at 0x200000",
     ),
     "a larger program's partition": (
         "ESP32_GENERIC",
@@ -294,7 +312,7 @@ _MISTAKES = {
     "certificate": (["RPI_PICO_W"], {"tls_ca": "ca.der"}, '/node.json: "tls_ca" names ca.der, but '),
     "firmware": (["RPI_PICO_W", "--firmware", "nowhere.uf2"], {}, "nowhere.uf2 cannot be read: No such file"),
     "firmware of none": (["VIRTUAL", "--firmware", __file__], {}, "VIRTUAL takes no firmware: leave --firmware out"),
-    "flash of an RP2": (["RPI_PICO_W", "--flash-mb", "4"], {}, "the flash of RPI_PICO_W is what its firmware was"),
+    "flash of an RP2": (["RPI_PICO_W", "--flash-mb", "4"], {}, "the flash size of RPI_PICO_W is fixed by its firmware"),
     "little flash": (["ESP32_GENERIC", "--flash-mb", "2"], {}, "2 MB of flash hold no filesystem at 0x200000"),
     "no folder": (
         ["VIRTUAL", "--to", "/dev/null/image"],

@@ -51,7 +51,7 @@ def test_the_one_beside_python_goes_first(empty_machine):
 
 def test_an_old_one_is_refused_with_its_version(empty_machine):
     program = put_program(empty_machine, says("1, 9"))
-    with pytest.raises(UserError, match=f"{program} is MicroPython 1.9: 1.26 or newer is needed"):
+    with pytest.raises(UserError, match=f"{program} is MicroPython 1.9, but 1.26 or newer is needed"):
         micropythons.command()
 
 

@@ -17,11 +17,9 @@ from emulation import ports
 from lab import mosquitto
 from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
-from umq import micropython as micropythons
 from umq.monitor.model import GONE, MOST_EVENTS, ONLINE, UNKNOWN, Fleet
 from umq.monitor.view import duration, rate, sparkline, view
 from umq.plain import plain
-from umq.project import FIRMWARE, LIB
 from umqtt_full import MQTTClient
 
 PATIENCE_S = 40
@@ -167,6 +165,66 @@ def test_whatever_comes_the_fleet_adds_up_and_no_terminal_is_steered(messages):
 # ---- the view
 
 
+def test_every_field_of_telemetry_is_shown_at_any_width():
+    fleet = Fleet()
+    said = {"n": 7, "uptime_s": 5, "free_heap": 1911840, "temperature_c": 20.5, "led": True, "humidity_pct": 45.25}
+    said |= {"bme280": {"pressure_hpa": 1013.2}, "door": "open", "battery_v": None, "levels": [1, 2]}
+    event = fleet.message(1, b"nodes/a/telemetry", json.dumps(said).encode())
+    assert event.text == (
+        "n 7, uptime_s 5, free_heap 1911840, temperature_c 20.5, led on, humidity_pct 45.25, "
+        "bme280.pressure_hpa 1013.2, door open, battery_v -, levels [1, 2]"
+    )
+    assert event.data["humidity_pct"] == 45.25 and event.data["led"] is True and event.data["door"] == "open"
+    for width in 20, 40, 80, 200:
+        lines = shown(fleet, 1, width).splitlines()
+        assert max(map(len, lines)) <= width
+        folded = " ".join(" ".join(lines).split())
+        for field in ("n 7", "led on", "humidity_pct 45.25", "pressure_hpa 1013.2", "door open", "levels [1, 2]"):
+            assert field.replace(" ", "") in folded.replace(" ", ""), (width, lines)
+        assert "20.5" in folded and ("1,911,840" in folded or "free_heap 1911840" in folded), lines
+
+
+def test_a_screen_holds_the_nodes_with_their_folded_fields():
+    fleet = Fleet()
+    for number in range(30):
+        said = {"temperature_c": 20} | {f"sensor_{n}_of_many": n for n in range(12)}
+        fleet.message(1, b"nodes/node%02d/telemetry" % number, json.dumps(said).encode())
+    text = shown(fleet, 1, 60, 24)
+    assert len(text.splitlines()) <= 24 and "node00" in text and re.search(r"and \d+ more", text)
+
+
+def _runs(fleet, *messages):
+    """The warnings after telemetry of node a: (when, uptime, number) each."""
+    for when, uptime_s, count in messages:
+        fleet.message(when, b"nodes/a/telemetry", telemetry(uptime_s=uptime_s, n=count).encode())
+    return [event.node for event in fleet.warnings]
+
+
+def test_two_boards_of_one_name_are_named_once():
+    fleet = Fleet()
+    turns = [(t, t + 1000 if t % 20 else t - 5, t) for t in range(100, 200, 10)]
+    assert _runs(fleet, *turns) == ["a"]
+    assert fleet.nodes[b"nodes/a"].has_twin and "1 name of two boards" in shown(fleet, 200)
+    assert any("give each a client_id of its own" in event.text for event in fleet.events)
+    # Powered by one switch, they have been up for the same time, but each counts for itself.
+    turns = [(t, t, t // 10 if t % 20 else 40 + t // 10) for t in range(100, 200, 10)]
+    assert _runs(Fleet(), *turns) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [(t, t, t // 10) for t in range(10, 500, 10)],
+        [(t, t % 40, t % 40 // 10) for t in range(10, 500, 10)],
+        [(t + (60 - t % 60 if 100 <= t < 160 else 0), t, t // 10) for t in range(10, 500, 10)],
+        [(10, 5000, 500), (20, 5, 1), (30, 15, 2), (40, 2, 1), (50, 12, 2)],
+    ],
+    ids=["runs on", "boots again and again", "is late for a minute, all at once", "boots"],
+)
+def test_one_board_is_never_taken_for_two(turns):
+    assert _runs(Fleet(), *turns) == []
+
+
 def test_names_are_no_markup_and_no_escape_sequences():
     fleet = Fleet()
     fleet.message(1, "nodes/[bold red]x[/]/status".encode(), b"online")
@@ -274,33 +332,6 @@ def monitor():
         one.close()
         print(one.output.decode(errors="replace"))
         assert b"Traceback" not in one.output and SECRET.encode() not in one.output
-
-
-@pytest.fixture
-def start_node(micropython, tmp_path):
-    """start_node(name, port) -> the process of a node of firmware/ on MicroPython."""
-    processes = []
-
-    def start(name, port):
-        folder = tmp_path / name
-        folder.mkdir()
-        keys = dict(client_id=name, server="127.0.0.1", port=port, interval_ms=200, summary_every=2)
-        (folder / "config.json").write_text(json.dumps(keys))
-        processes.append(
-            subprocess.Popen(
-                [*micropythons.command(), str(FIRMWARE / "main.py")],
-                cwd=folder,
-                env=dict(os.environ, MICROPYPATH=f".frozen:{LIB}"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-        )
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture
@@ -419,9 +450,9 @@ def test_every_mistake_is_one_line(tmp_path, need, monitor, certificates):
             ([at], "refuses the connection (return code 5)"),
             ([at, "--user=me", f"--password-file={password}"], "return code 5"),
             ([at, "--user=me"], "set UMQ_PASSWORD, or give --password-file"),
-            ([at, f"--password-file={password}"], "give --user too"),
+            ([at, f"--password-file={password}"], "add --user"),
             ([at, "--user=me", f"--password-file={tmp_path / 'nowhere'}"], "cannot be read"),
-            ([over_tls], "does it want TLS there"),
+            ([over_tls], "does that port expect TLS"),
             ([over_tls, "--tls"], "give the CA that did"),
             ([over_tls, f"--ca={certificates.other_ca_pem}"], "give the CA that did"),
             ([over_tls, f"--ca={password}"], "is not a CA certificate"),
@@ -466,6 +497,17 @@ def test_a_terminal_without_the_characters_shows_something_else(broker, client, 
     assert ascii_only.until_ended() == 0 and "Gew?chshaus" in ascii_only.output.decode()
 
 
-def test_until_with_a_time_says_whether_it_came_true(broker, monitor):
-    one = monitor(f"127.0.0.1:{broker.port}", "--until=nobody", "--seconds=0.5")
-    assert one.until_ended() == 1
+def test_until_that_did_not_come_true_says_why(broker, client, monitor):
+    for name, status in ("attic", "offline"), ("cellar", "online"):
+        client.publish(f"nodes/{name}/status", status, True, 1)
+    client.publish("nodes/shed/birth", "{}", True, 1)
+    for name, why in (
+        ("celar", "no node of that name was heard on nodes/#; there are attic, cellar, shed (is 'cellar' meant?)"),
+        ("attic", "it is offline"),
+        ("cellar", "it is online, but no telemetry came in this time"),
+        ("shed", "has not said that it is online"),
+    ):
+        one = monitor(f"127.0.0.1:{broker.port}", f"--until={name}", "--seconds=0.5", "--plain")
+        assert one.until_ended() == 1
+        (line,) = [line for line in one.output.decode().splitlines() if line.startswith("umq: ")]
+        assert line.startswith(f"umq: {name}: ") and why in line

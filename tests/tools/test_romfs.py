@@ -74,4 +74,4 @@ def test_a_board_without_romfs(virtual_board, capsys):
 
 def test_a_file_that_cannot_be_written(tmp_path, capsys):
     assert main(["romfs", "--to", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == f"umq: {tmp_path} cannot be written: Is a directory\n"
+    assert capsys.readouterr().err == f"umq: {tmp_path} cannot be written: it exists, and is not a regular file\n"

@@ -1,6 +1,8 @@
 """Which serial port is meant, and what is said when there is none, several, or one that cannot be had."""
 
 import fcntl
+import getpass
+import grp
 import os
 import pty
 import threading
@@ -43,6 +45,18 @@ def test_a_port_that_is_named_is_taken_though_no_usb_is_behind_it(terminal):
     assert serial_ports.choose("socket://127.0.0.1:5", []) == "socket://127.0.0.1:5"
 
 
+def test_the_environment_names_a_port_and_an_option_goes_before(terminal, monkeypatch):
+    monkeypatch.setenv("UMQ_PORT", terminal)
+    two = [_usb("/dev/ttyZ1"), _usb("/dev/ttyZ2")]
+    assert serial_ports.choose(None, []) == serial_ports.choose(None, two) == terminal
+    assert "there is no port /dev/ttyZ0" in _refusal("/dev/ttyZ0", two)
+    assert serial_ports.choose("socket://127.0.0.1:5", []) == "socket://127.0.0.1:5"
+    monkeypatch.setenv("UMQ_PORT", "/dev/ttyZ0")
+    assert "UMQ_PORT names /dev/ttyZ0, and there is no such port" in _refusal(None, [])
+    monkeypatch.setenv("UMQ_PORT", "")
+    assert "no board is plugged in" in _refusal(None, [])
+
+
 def test_none_several_and_unknown_ports_say_what_there_is(terminal):
     assert "no board is plugged in" in _refusal(None, [])
     two = [_usb("/dev/ttyZ1", 0x303A, 0x1001), _usb(terminal)]
@@ -72,10 +86,62 @@ def test_two_programs_may_look_at_a_port_at_once(terminal):
     looks.join()
 
 
-def test_a_port_without_rights_says_how_to_get_them(terminal, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+@pytest.fixture
+def rights(monkeypatch):
+    """rights(group, mode, number, members, ours): this user may not open any port, and its group and mode are these."""
+
+    def set_(group="dialout", mode=0o660, number=20, members=(), ours=()):
+        stat_of, real = SimpleNamespace(st_mode=0o020000 | mode, st_gid=number), os.stat
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        monkeypatch.setattr(os, "stat", lambda path, **options: stat_of if "/dev/pts" in str(path) else real(path))
+        monkeypatch.setattr(os, "getgroups", lambda: list(ours))
+        monkeypatch.setattr(getpass, "getuser", lambda: "ada")
+        entry = SimpleNamespace(gr_name=group, gr_gid=number, gr_mem=list(members))
+        monkeypatch.setattr(grp, "getgrgid", lambda _: entry)
+
+    return set_
+
+
+def test_a_port_without_rights_says_how_to_get_them(terminal, rights):
+    rights()
     refused = _refusal(terminal, [])
-    assert f"{terminal} cannot be opened: you have no permission: `sudo usermod -aG " in refused
+    assert f"{terminal} cannot be opened: you have no permission: `sudo usermod -aG dialout $USER`" in refused
+    rights(members=["ada"])
+    assert "in the group dialout only from your next login on" in _refusal(terminal, [])
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"group": "root", "number": 0, "mode": 0o600}, {"group": "root", "number": 0}, {"mode": 0o600}, {"mode": 0o640}],
+    ids=["root's alone", "root's group", "its owner's alone", "to be read only"],
+)
+def test_no_advice_to_join_roots_group_or_one_that_is_of_no_use(facts, terminal, rights, monkeypatch, tmp_path):
+    rights(**facts)
+    refused = _refusal(terminal, [])
+    assert "usermod" not in refused and "a udev rule" in refused and f"`sudo chmod a+rw {terminal}`" in refused
+    (tmp_path / "osrelease").write_text("5.15.153.1-microsoft-standard-WSL2\n")
+    monkeypatch.setattr(serial_ports, "_KERNEL", tmp_path / "osrelease")
+    refused = _refusal(terminal, [])
+    assert "usermod" not in refused and "/etc/wsl.conf" in refused
+
+
+def test_a_board_that_has_no_port_is_not_said_to_be_missing(tmp_path, monkeypatch):
+    chip = tmp_path / "1-1"
+    (chip / "1-1:1.0").mkdir(parents=True)
+    (chip / "idVendor").write_text("1a86\n")
+    (chip / "idProduct").write_text("7523\n")
+    (tmp_path / "usb1").mkdir()
+    monkeypatch.setattr(serial_ports.shutil, "which", lambda name: None)
+    assert "CH340, as on many ESP32 boards), but has no port: this system has no driver" in serial_ports.nothing_there(
+        tmp_path
+    )
+    monkeypatch.setattr(serial_ports.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert "`sudo apt remove brltty`" in serial_ports.nothing_there(tmp_path)
+    (chip / "1-1:1.0" / "ttyUSB0").mkdir()
+    assert serial_ports.nothing_there(tmp_path).startswith("no board is plugged in")
+    (tmp_path / "osrelease").write_text("5.15.153.1-microsoft-standard-WSL2\n")
+    monkeypatch.setattr(serial_ports, "_KERNEL", tmp_path / "osrelease")
+    assert "usbipd attach" in serial_ports.nothing_there(tmp_path)
 
 
 def test_what_is_no_port_is_refused(tmp_path):

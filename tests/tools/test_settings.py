@@ -62,7 +62,7 @@ def test_a_fault_has_the_same_words_here_and_on_the_board(content, micropython, 
 
 
 def test_a_text_that_is_not_utf_8_is_named():
-    with pytest.raises(UserError, match="^config.json: is not UTF-8"):
+    with pytest.raises(UserError, match="^config.json is not UTF-8"):
         settings.check("config.json", json.dumps(_GOOD).encode("utf-16"))
 
 

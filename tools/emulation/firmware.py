@@ -48,9 +48,18 @@ def esp32(chip, offset, size=40_000, rows=ROWS):
     return data + program(chip, size)
 
 
-def rp2(family, size=40_000):
-    """A UF2 file of firmware for an RP2 chip."""
-    return uf2.build([(RP2_FLASH, random.Random(size).randbytes(size))], family)
+def rp2(family, size=40_000, machine=None):
+    """A UF2 file of firmware for an RP2 chip; machine: the board that MicroPython says it is for, as at its prompt."""
+    data = random.Random(size).randbytes(size)
+    if machine:
+        banner = f"\0MicroPython v1.26.1 on 2025-09-11; {machine}\0".encode()
+        data = data[:1000] + banner + data[1000 + len(banner) :]  # across a block's end
+    return uf2.build([(RP2_FLASH, data)], family)
+
+
+def merged(data, offset):
+    """The same as one image for the flash's beginning, as `esptool merge-bin` makes it."""
+    return b"\xff" * offset + data
 
 
 def for_board(board):

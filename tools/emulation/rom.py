@@ -6,8 +6,11 @@ SPI_FLASH_MD5, GET_SECURITY_INFO where the chip has it; the flash's own id behin
 NOR does: erased in sectors to 0xff, and a write only ever clears bits.
 
 It leaves out: running code (esptool's stub, so compressed and fast transfers, whole-chip erase), reading the flash
-back (MD5 answers for it; a test reads `rom.flash`), efuses (all read 0), flash encryption, secure boot, real time, baud
-rates, and DTR and RTS: it is in the loader from the start, and stays there.
+back (MD5 answers for it; a test reads `rom.flash`), efuses (all read 0), flash encryption, secure boot, real time, and
+DTR and RTS: it is in the loader from the start, and stays there.
+
+A chip is deaf while the line is faster than `deaf_above` baud: some ROMs, and some USB cables, do not keep up after the
+change of rate. Behind a socket, which has no rate, it is deaf from CHANGE_BAUDRATE to the next connection.
 
 Faults happen to bytes from the host: those numbered in `lose` never arrive, and at byte `hang_up` the line is gone for
 good, as with a pulled cable. Entered again, the chip is plugged in again, with the contents that its flash then has.
@@ -21,6 +24,7 @@ import select
 import socket
 import struct
 import tempfile
+import termios
 import threading
 import tty
 from typing import Any
@@ -39,6 +43,8 @@ _CHIPS = {
     "esp32s3": (9, {}, 0x60002000, 0x20, 0x58),
     "esp32c3": (5, {}, 0x60002000, 0x20, 0x58),
 }
+# {a line's speed as the system has it: baud}
+_RATES = {value: int(name[1:]) for name, value in vars(termios).items() if name[0] == "B" and name[1:].isdigit()}
 _READ_ID = 0x9F
 _SPI_START = 1 << 18
 
@@ -54,6 +60,9 @@ class EmulatedRom:
         self.lose = set()  # the numbers of the bytes from the host that never arrive
         self.hang_up = None  # with this byte from the host the line is gone
         self.received = 0
+        self.deaf_above = None  # baud; None: it hears at every rate
+        self.unheard = 0  # how many bytes came while it was deaf
+        self._baud = 0
         self._chip_id, self.registers, self._spi, self._usr2, self._w0 = _CHIPS[chip]
         self.registers = dict(self.registers)
         self._writing = None
@@ -99,12 +108,18 @@ class EmulatedRom:
     def _talk(self, handle, read, write):
         frame = bytearray()
         inside = escaped = False
+        self._baud = 0
         while not self._over.is_set():
             if not select.select([handle], [], [], 0.05)[0]:
                 continue
             data = read()
             if not data:
                 return
+            if self._is_deaf(handle):
+                self.unheard += len(data)
+                inside = escaped = False
+                frame.clear()
+                continue
             for byte in data:
                 self.received += 1
                 if self.received == self.hang_up:
@@ -124,6 +139,12 @@ class EmulatedRom:
                     escaped = True
                 elif inside:
                     frame.append(byte)
+
+    def _is_deaf(self, handle):
+        if self.deaf_above is None:
+            return False
+        baud = _RATES.get(termios.tcgetattr(handle)[5], 0) if self._on_pty else self._baud
+        return baud > self.deaf_above
 
     def _answer(self, frame):
         # The ROM does not answer a frame that is cut short.
@@ -167,6 +188,7 @@ class EmulatedRom:
         return 0, b"", _OK
 
     def _command_0f(self, payload, checksum):  # CHANGE_BAUDRATE
+        self._baud = struct.unpack_from("<I", payload)[0]
         return 0, b"", _OK
 
     def _command_14(self, payload, checksum):  # GET_SECURITY_INFO

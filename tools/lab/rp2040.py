@@ -44,7 +44,7 @@ class Rp2040:
         self._folder = tempfile.TemporaryDirectory(prefix="umq-rp2040-")
         # Firmware and files in one, as `umq image` makes it.
         image = Path(self._folder.name, "image.uf2")
-        board = dataclasses.replace(boards.load("RPI_PICO_W"), name="RPI_PICO", filesystem=FILESYSTEM)
+        board = dataclasses.replace(boards.load("RPI_PICO_W"), name="RPI_PICO", product="Pico", filesystem=FILESYSTEM)
         image.write_bytes(images.make(board, self._files, self._firmware.read_bytes()).data)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rp2040py", "micropython", "--pty", "--image", str(image)],

@@ -51,7 +51,7 @@ class Rp2040Ppp:
         check(self._firmware)
         self._folder = tempfile.TemporaryDirectory(prefix="umq-rp2040-")
         image = Path(self._folder.name, "image.uf2")
-        board = dataclasses.replace(boards.load("RPI_PICO_W"), name="RPI_PICO", filesystem=FILESYSTEM)
+        board = dataclasses.replace(boards.load("RPI_PICO_W"), name="RPI_PICO", product="Pico", filesystem=FILESYSTEM)
         image.write_bytes(images.make(board, self._files, self._firmware.read_bytes()).data)
         self._device = device = _Device(image)
         self.ppp = Ppp(device.mcu, self._names, device.simulator.settle)

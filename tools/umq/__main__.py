@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from umq.errors import UserError, meant
+from umq.errors import OutputFailed, UserError, meant, of_output
 from umq.plain import tolerate
 
 _BOARD = "The board on the desk"
 _FLEET = "Many boards"
 _NODES = "Nodes at work"
 _HERE = "On this computer"
+
+_SOMEWHERE = "standard output or a temporary file (TMPDIR names their folder) cannot be written"
 
 # Each command is a module whose function command() typer reads. Only the command that was asked
 # for is imported, so that none waits for another's modules.
@@ -37,6 +39,7 @@ _COMMANDS = {
     ),
     "fleet": (_FLEET, "fleet.command", "Make an image for each node of a CSV file, and write them to the boards."),
     "monitor": (_NODES, "monitor.command", "Show the nodes of a broker, live: online or gone, last values, rates."),
+    "send": (_NODES, "send", "Tell a node to do something, and show its answer."),
     "doctor": (_BOARD, "doctor.command", "Find out why a board, or the way to its broker, does not work."),
     "virtual": (_HERE, "virtual.command", "Start a board without hardware, and print its port."),
 }
@@ -111,17 +114,17 @@ def main(argv=None):
     tolerate()
     try:
         status = _run(argv)
-        sys.stdout.flush()
-    except BrokenPipeError:  # what read the output, such as `head`, has ended
-        _drop_output()
-        return 1
-    except OSError as error:
-        if not sys.stdout.closed:
-            _drop_output()
-        where = error.filename or "standard output or a temporary file cannot be written"
+        with of_output():
+            sys.stdout.flush()
+        return status
+    except OutputFailed as failed:
+        error, where = failed.error, "standard output cannot be written"
+    except OSError as failed:
+        error, where = failed, failed.filename or _SOMEWHERE
+    _drop_output()
+    if not isinstance(error, BrokenPipeError):  # else what read the output, such as `head`, has ended
         print(f"umq: {where}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    return status
+    return 1
 
 
 def _run(argv):
@@ -151,6 +154,8 @@ def _open_standard_files():
 
 def _drop_output():
     # Python writes what it still holds when it ends, and would report the same error again.
+    if sys.stdout.closed:
+        return
     try:
         sys.stdout.flush()
     except OSError:

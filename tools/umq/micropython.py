@@ -34,7 +34,7 @@ def command(bits=64):
         )
     version = _version(program)
     if version < OLDEST:
-        raise UserError(f"{program} is MicroPython {_dotted(version)}: {_dotted(OLDEST)} or newer is needed")
+        raise UserError(f"{program} is MicroPython {_dotted(version)}, but {_dotted(OLDEST)} or newer is needed")
     return [program]
 
 

@@ -1,5 +1,7 @@
 """umq new: a folder for a project of one's own."""
 
+import contextlib
+import os
 import shutil
 from pathlib import Path
 from shlex import quote
@@ -37,15 +39,36 @@ def command(
         cd greenhouse && umq config
     """
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is there already and is not an empty folder: choose another name")
         folder.mkdir(parents=True, exist_ok=True)
-        settings.write(folder / ".gitignore", _IGNORED.encode())
-        (folder / ".gitignore").chmod(0o644)
-        shutil.copytree(LIB / "umqtt_full", folder / "lib" / "umqtt_full", ignore=shutil.ignore_patterns("__pycache__"))
+        with _emptied_on_errors(folder):
+            settings.write(folder / ".gitignore", _IGNORED.encode(), 0o644)
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(LIB / "umqtt_full", folder / "lib" / "umqtt_full", ignore=ignored)
     except shutil.Error as error:
-        raise UserError(f"{folder} cannot be filled: {error.args[0][0][2]}")
+        raise UserError(f"{folder} cannot be filled: {_reason(error)}")
     except OSError as error:
         raise UserError(f"{error.filename or folder} cannot be made: {error.strerror}")
     print(f"{folder}: a new project")
     print(f"next: cd {quote(str(folder))} && umq config")
+
+
+@contextlib.contextmanager
+def _emptied_on_errors(folder):
+    # A project that is not whole is none: the same command may be given again.
+    try:
+        yield
+    except BaseException:
+        for path in list(folder.iterdir()):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _reason(error):
+    # Why the first of the files could not be copied. shutil has it as text: [Errno 28] No space left: 'from' -> 'to'
+    words = error.args[0][0][2]
+    return words.partition("] ")[2].partition(": '")[0] or words

@@ -3,6 +3,8 @@
 The user's own files (configuration, firmware, images) lie in the folder one stands in; below a clone, in the clone.
 """
 
+import functools
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -32,3 +34,13 @@ def add_library():
     """Make `import umqtt_full` find the library of this very project."""
     if str(LIB) not in sys.path:
         sys.path.insert(0, str(LIB))
+
+
+@functools.cache
+def node_module(name):
+    """firmware/NAME.py as a module, under a name of its own, for what this computer does as the board does it."""
+    spec = importlib.util.spec_from_file_location(f"umq_node_{name}", FIRMWARE / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,9 +1,11 @@
 """How this computer reaches a broker: the user's options as a client of the project's own library, and errors in words
 that say what to do."""
 
+import contextlib
 import errno
 import os
 import re
+import socket
 import ssl
 import sys
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ import typer
 
 from umq.errors import UserError
 from umq.plain import plain
+from umq.project import add_library
 
 PASSWORD_VARIABLE = "UMQ_PASSWORD"
 
@@ -70,7 +73,7 @@ def split_address(address):
     elif not colon or ":" in host:  # no port, or an IPv6 address as it is
         host, colon, port = bare, "", ""
     if not host or "/" in host or " " in host or (colon and not (port.isascii() and port.isdigit())):
-        raise UserError(f"{plain(address)!r} is not a broker's address: say HOST or HOST:PORT")
+        raise UserError(f"{plain(address)!r} is not a broker's address: give HOST or HOST:PORT")
     if colon and not 0 < int(port) < 65536:
         raise UserError(f"the port of {plain(address)!r} must be 1 to 65535")
     return host, int(port) if colon else None
@@ -89,13 +92,13 @@ def tls_context(ca=None):
             raise ValueError
         return ssl.create_default_context(cadata=data.decode("ascii") if data.startswith(b"-----") else data)
     except (ssl.SSLError, ValueError):
-        raise UserError(f"{ca} is not a CA certificate, neither PEM nor DER")
+        raise UserError(f"{ca} is not a CA certificate in PEM or DER")
 
 
 def _password(user, password_file):
     if user is None:
         if password_file is not None:
-            raise UserError("a password is of no use without a user: give --user too")
+            raise UserError("a password needs a user: add --user")
         return None
     if password_file is not None:
         try:
@@ -117,9 +120,26 @@ _CODES = {
     1: "it does not speak MQTT 3.1.1",
     2: "it refuses this client id: choose another",
     3: "it is there, but not available now: try again later",
-    4: "user or password are wrong or malformed: check both",
-    5: "user and password are missing or wrong, or this user may not connect: check both",
+    4: "user or password is wrong or malformed",
+    5: "user or password is missing or wrong, or this user may not connect",
 }
+
+
+@contextlib.contextmanager
+def explained(target):
+    """Errors of a client in this block, which talks to the Broker `target`, become a UserError."""
+    add_library()
+    from umqtt_full import MQTTException
+
+    try:
+        yield
+    except (OSError, MQTTException) as error:
+        if refused := getattr(error, "topic_filter", None):
+            shown = refused.decode(errors="replace") if isinstance(refused, (bytes, bytearray)) else refused
+            raise UserError(f"{target} does not let you subscribe to {plain(shown)}")
+        raise UserError(explain(error, target))
+    except ValueError as error:  # a host name, user or password that MQTT does not allow
+        raise UserError(f"{target}: {plain(str(error), 160)}")
 
 
 def explain(error, target):
@@ -134,11 +154,14 @@ def diagnosis(error, target):
         code = error.args[0]
         return f"{target} refuses the connection (return code {code})", _CODES.get(code, words)
     if "look-up" in words:
-        return f"the name {plain(target.host)} does not resolve", "is it spelled right, is the network's DNS reachable?"
+        return f"the name {plain(target.host)} does not resolve", _name_cure(target.host)
     if words.startswith("TLS"):
         if error.errno in (errno.ECONNRESET, errno.EPIPE):
             return f"{target} broke the TLS handshake off", "most likely that port does not speak TLS"
         return f"{target}: {_OPENSSL_ONLY.sub('', words)}", _tls_cure(words)
+    if _WEB_SERVER.search(words):
+        cure = "is this the broker's port? If the network has a page to log in (captive portal), do that first"
+        return f"{target} answers as a web server does", cure
     for code, what, cure in _LINKS:
         if error.errno == code:
             return what % target, cure
@@ -146,20 +169,36 @@ def diagnosis(error, target):
         cure = (
             "most likely that port does not speak TLS"
             if target.tls
-            else "does it want TLS there (--ca; in a node, tls_ca)?"
+            else "does that port expect TLS (--ca; in a node, tls_ca)?"
         )
         return f"{target} closed the connection", cure
     return f"{target}: {words}", "is it an MQTT broker that listens there?"
 
+
+def _name_cure(host):
+    if not host.lower().rstrip(".").endswith(".local"):
+        return "is it spelled right, and is the network's DNS server reachable?"
+    try:
+        address = socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM)[0][4][0]
+    except OSError:
+        address = "ADDRESS"
+    return (
+        "it is a name of mDNS, which not every board and network finds: give the broker's IP address in its place "
+        f"(`umq config --server {address}`)"
+    )
+
+
+# The first bytes of "HTTP" and "<html>", where a packet was awaited.
+_WEB_SERVER = re.compile(r"0x48\b|0x3c\b|HTTP", re.I)
 
 # The parts of OpenSSL's messages that are for programmers.
 _OPENSSL_ONLY = re.compile(r"\[SSL(: \w+)?\] | \(_ssl\.c:\d+\)")
 
 _LINKS = (
     (errno.ECONNREFUSED, "nothing listens at %s", "is the broker running, and is this its port?"),
-    (errno.EHOSTUNREACH, "there is no way to %s", "is the address right, are both in the same network?"),
-    (errno.ENETUNREACH, "there is no way to %s", "is the address right, are both in the same network?"),
-    (errno.ETIMEDOUT, "%s does not answer", "is the address right, does a firewall stand between?"),
+    (errno.EHOSTUNREACH, "there is no way to %s", "is the address right, and are both in the same network?"),
+    (errno.ENETUNREACH, "there is no way to %s", "is the address right, and are both in the same network?"),
+    (errno.ETIMEDOUT, "%s does not answer", "is the address right, and does no firewall stand between?"),
 )
 
 # ((words in errors of OpenSSL and mbedtls, in small letters), what to do)

@@ -1,24 +1,24 @@
 """A node's configuration, checked on this computer by the board's own rules: those of firmware/config.py."""
 
-import functools
-import importlib.util
+import ipaddress
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from umq.errors import UserError, meant
-from umq.project import FIRMWARE
+from umq.plain import plain
+from umq.project import node_module
+
+_HOSTS = ("server", "ntp_server")
+_LONGEST_NUMBER = 18  # digits
+_HEXADECIMAL_KEY = 64  # bytes of a passphrase that is the network's key itself
 
 
-@functools.cache
 def rules():
-    """firmware/config.py as a module, under a name of its own."""
-    spec = importlib.util.spec_from_file_location("umq_node_config", FIRMWARE / "config.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """firmware/config.py as a module."""
+    return node_module("config")
 
 
 class Settings:
@@ -32,12 +32,15 @@ class Settings:
 
     def __init__(self, name, text, has_wifi):
         self.name = str(name)
-        self.text = text
         self.values = _parsed(name, text)
+        # MicroPython reads a character beyond U+FFFF wrongly if it is written as two escapes.
+        self.text = _encoded(self.values) if b"\\u" in text else text
         try:
             self.config = rules().judge(self.name, self.values, has_wifi)
         except rules().ConfigError as error:
             raise UserError(f"{error}{_guesses(self.values)}")
+        if faults := [words for key, found in self.values.items() if (words := _host_fault(key, found))]:
+            raise UserError(f"{self.name}: {'; '.join(faults)}")
 
 
 def load(path, has_wifi=True):
@@ -59,6 +62,71 @@ def unchecked(path):
     return _parsed(path, _read(path))
 
 
+def fault(key, found):
+    """What is wrong with the value `found` of a key, without regard to the other keys; None if nothing is."""
+    return rules().fault(row(key), found) or _host_fault(key, found)
+
+
+def warnings(values):
+    """What may be a mistake in `values`, {key: value}, in lines of text. 127.0.0.1 is none to a virtual board."""
+    server = values.get("server")
+    host = server.lower().rstrip(".") if isinstance(server, str) else ""
+    if host == "localhost" or is_loopback(host):
+        return [
+            f'"server" is {plain(server)}, by which a board means itself: give the address of the computer that runs '
+            "the broker"
+        ]
+    if host.endswith(".local"):
+        return [
+            f'"server" is {plain(server)}, a name of mDNS, which not every board and network finds: better give the '
+            "broker's IP address"
+        ]
+    return []
+
+
+def is_loopback(host):
+    """Is it an address by which a computer or a board means itself?"""
+    return re.fullmatch(r"127(\.\d+){3}|::1", host) is not None
+
+
+def _host_fault(key, found):
+    # What only this computer checks, so that a board need not.
+    if key == "wifi_passphrase" and isinstance(found, str):
+        if len(found.encode()) == _HEXADECIMAL_KEY and not re.fullmatch("[0-9a-fA-F]*", found):
+            return f'"{key}" must be 8 to 63 bytes long, or be a key of 64 hexadecimal digits'
+    if key not in _HOSTS or not isinstance(found, str):
+        return None
+    shown = f'"{key}" is {plain(found)!r}'
+    scheme, _, rest = found.rpartition("://")
+    bare = rest.partition("/")[0]
+    if "@" in found:  # what stands before it may be a password
+        return f'"{key}" holds @: give the host alone; "user" and "password" are keys of their own'
+    if scheme:
+        host = plain(bare.partition(":")[0]) or "its name or address"
+        return f"{shown}: leave {plain(scheme)}:// out, and give the host alone: {host}"
+    if found != found.strip() or re.search(r"\s", found):
+        return f"{shown}: a host's name or address holds no blanks"
+    if "/" in found:
+        return f"{shown}: give the host alone, without /"
+    host, colon, port = found.rpartition(":")
+    if colon and ":" not in host:
+        if key == "server" and port.isascii() and port.isdigit():
+            cure = f"`umq config --broker-port {plain(port)}`"
+            return f'{shown}: give {plain(host)} alone; the port is a key of its own, "port" ({cure})'
+        return f"{shown}: a host's name holds no colon"
+    if re.fullmatch("[0-9.]+", found) or colon:
+        try:
+            address = ipaddress.ip_address(found)
+        except ValueError:
+            what = (
+                "IPv6 address (without brackets, if it has them)" if colon else "IPv4 address: four numbers of 0 to 255"
+            )
+            return f"{shown}, which is not an {what}"
+        if address.is_unspecified:
+            return f"{shown}, which is no host's address"
+    return None
+
+
 def _guesses(values):
     # What the board's rules do not say: which key each misspelt one may be.
     unknown = [(key, meant(key, keys())) for key in values if key not in keys()]
@@ -78,11 +146,17 @@ def _parsed(name, text):
     try:
         found = json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
     except UnicodeDecodeError:
-        raise UserError(f"{name}: is not UTF-8 text")
+        raise UserError(f"{name} is not UTF-8 text")
     except json.JSONDecodeError as error:  # this json says the line; on a board the stream's position does
         raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
+    except (RecursionError, ValueError):
+        raise UserError(f"{name}: is not a configuration: a number or a nesting in it is beyond all bounds")
     if not isinstance(found, dict):
         raise UserError(f'{name}: must be one JSON object, {{"key": value, ...}}')
+    try:
+        _encoded(found)
+    except UnicodeEncodeError:
+        raise UserError(f"{name}: holds half a character, such as \\ud83d without its other half")
     return found
 
 
@@ -102,28 +176,37 @@ def row(key):
 def value(key, word):
     """The value of `key` that the user typed as `word`: a number if the key takes one, None if the word is empty."""
     kinds = row(key)[1]
-    is_number = int in (kinds if isinstance(kinds, tuple) else (kinds,)) and word.removeprefix("-").isdecimal()
+    is_number = int in (kinds if isinstance(kinds, tuple) else (kinds,)) and _is_number(word)
     return (int(word) if is_number else word) if word else None
+
+
+def _is_number(word):
+    return word.removeprefix("-").isdecimal() and len(word) <= _LONGEST_NUMBER
 
 
 def text(found):
     """The text of a configuration file, as bytes: its keys in the order of the rules."""
     order = [one[0] for one in rules().KEYS]
     keys = sorted(found, key=lambda key: order.index(key) if key in order else len(order))
-    return (json.dumps({key: found[key] for key in keys}, indent=4) + "\n").encode()
+    return _encoded({key: found[key] for key in keys})
 
 
-def write(path, data):
-    """Write the file at `path` whole or not at all; only its owner may read it."""
+def _encoded(values):
+    return (json.dumps(values, indent=4, ensure_ascii=False) + "\n").encode()
+
+
+def write(path, data, mode=0o600):
+    """Write the file at `path` whole or not at all. mode: its rights; left out, only its owner may read it."""
     target = Path(os.path.realpath(path))  # a link stays a link: the file behind it is written
     try:
         if target.exists() and not target.is_file():  # a device such as /dev/null must stay
-            raise UserError(f"{path}: cannot be written: something that is not a file is there")
+            raise UserError(f"{path} cannot be written: it exists, and is not a regular file")
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # with mode 0600
         try:
             with open(handle, "wb") as file:
                 file.write(data)
                 file.flush()
+                os.fchmod(handle, mode)
                 os.fsync(handle)
             os.replace(name, target)
         except BaseException:

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from .aio_queue import Messages
+from .client import _Server
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
 from .outbox import Outbox
@@ -28,7 +29,7 @@ class MQTTClient:
     DELAY: float
     DEBUG: bool
     client_id: _Bytes
-    server: str
+    server: _Server
     port: int
     user: _Bytes | None
     pswd: _Bytes | None
@@ -55,7 +56,7 @@ class MQTTClient:
     def __init__(
         self,
         client_id: _Bytes,
-        server: str,
+        server: _Server,
         port: int = 0,
         user: _Bytes | None = None,
         password: _Bytes | None = None,

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
@@ -11,10 +11,12 @@ from .transport import _SSL, TransportProtocol
 _Filter = TypeVar("_Filter", bound=_Bytes)
 _FilterAndQoS = TypeVar("_FilterAndQoS", bound=_Bytes | tuple[_Bytes, int])
 
+_Server = _Bytes | tuple[_Bytes, int] | list[_Bytes | tuple[_Bytes, int]]
+
 class MQTTClient:
     KEEPALIVE: bool
     client_id: _Bytes
-    server: str
+    server: _Server
     port: int
     user: _Bytes | None
     pswd: _Bytes | None
@@ -38,7 +40,7 @@ class MQTTClient:
     def __init__(
         self,
         client_id: _Bytes,
-        server: str,
+        server: _Server,
         port: int = 0,
         user: _Bytes | None = None,
         password: _Bytes | None = None,
@@ -65,6 +67,8 @@ class MQTTClient:
     ) -> bool: ...
     def reconnect(self, timeout_ms: int | None = None) -> bool: ...
     def disconnect(self, timeout_ms: int | None = None) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
     def is_connected(self) -> bool: ...
     def close(self) -> None: ...
     # The packet id at QoS 1 and 2

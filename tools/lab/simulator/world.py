@@ -659,7 +659,7 @@ class World:
             self.account.cleaned = True
             if self.broker.sessions:
                 self.account.forgets += 1
-        return self._call("connects", client.connect, self._clean) is not None
+        return self._call("connects", client.connect, self._clean, None, None, self._clean) is not None
 
     def publish(self, qos, wait=True, length=0, topic=0):
         """The next message; -> was it kept?"""

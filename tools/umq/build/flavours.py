@@ -31,7 +31,7 @@ _TRANSPORT = "transport"
 # The blocking client.
 CLIENT = Flavour(
     together=(*_GROUND, "codec_client", "protocol", "base", _TRANSPORT, "client"),
-    beside=("error_texts", "repr_texts"),
+    beside=("arguments", "error_texts", "repr_texts"),
 )
 
 # What mip installs: a flavour, and the modules that a package adds to it.

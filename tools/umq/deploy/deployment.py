@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from umq import contents
 from umq.device.errors import DeviceError, Missing
 from umq.errors import UserError
+from umq.plain import plain
 from umq.project import FIRMWARE
 
 _SWITCH = ".umq/switch"
@@ -23,12 +24,29 @@ _NEW = ".umq/new"
 _BOOT = "boot.py"
 _SPARE_BLOCKS = 6  # for the folders and the filesystem's own records
 _MOST_KEPT = 9
+_MOST_NAMED = 4
+_LARGE = 3
 
 _COPY = """
 with open(%r, "rb") as old, open(%r, "wb") as new:
     while piece := old.read(512):
         _feed()
         new.write(piece)
+"""
+
+# Every file of the board with its size. A stack of folders: recursion is dear on a board.
+_SIZES = """
+import os
+_folders = [""]
+while _folders:
+    _folder = _folders.pop()
+    _feed()
+    for _name, _kind, *_rest in os.ilistdir(_folder or "/"):
+        _path = _folder + "/" + _name
+        if _kind & 0x4000:
+            _folders.append(_path)
+        else:
+            print(_rest[1] if len(_rest) > 1 else 0, _path)
 """
 
 _IN_ROM = """
@@ -84,14 +102,9 @@ def plan(device, files, keep_configuration=False):
     listed = _listed(device)
     kept = {path: known for path, known in listed.items() if keep_configuration and not _is_code(path)}
     files = contents.listed(files, kept)
-    # Code in the library's folder is umq's to replace, even if mip put it there.
-    library = {f"{contents.LIBRARY}/{name}" for name in _names(device, contents.LIBRARY) if _is_code(name)}
+    _check_nothing_hides(device, files)
     new = _names(device, _NEW)
-    if "umqtt_full" in _names(device, ""):
-        raise UserError(
-            f"{device.port}: the board's /umqtt_full hides the library in /{contents.LIBRARY}: remove it first"
-        )
-    suspects = {*files, *listed, *library, *filter(None, map(_twin, files))} - kept.keys()
+    suspects = {*files, *listed, *filter(None, map(_twin, files))} - kept.keys()
     there = device.hashes([f"/{path}" for path in suspects] + [f"/{_NEW}/{name}" for name in new])
     found = Plan(files)
     found.write = [path for path, data in files.items() if there[f"/{path}"] != _hash(data)]
@@ -105,7 +118,7 @@ def plan(device, files, keep_configuration=False):
             found.staged.add(path)
     for path in (*found.write, *found.remove):
         known = there[f"/{path}"]
-        if known in (None, listed.get(path)) or path in library or path == contents.DEPLOYED:
+        if known in (None, listed.get(path)) or path == contents.DEPLOYED:
             continue
         if path != _BOOT or not _is_ours(device.read(f"/{path}")):
             found.foreign[path] = _place_to_keep(device, path, known)
@@ -119,16 +132,38 @@ def is_in_rom(device):
 
 
 def check_room(device, plan):
-    """UserError unless the new files fit beside those that are on the board."""
+    """UserError unless the new files fit beside those that are on the board. It names the largest files that umq did
+    not put there."""
     block, free = _room(device)
-    sizes = [len(plan.files[path]) for path in plan.upload()]
-    sizes += [size for name, _, size in device.entries("/") if name in plan.foreign]
+    there = _sizes(device)
+    sizes = [len(plan.files[path]) for path in plan.upload()] + [there.get(path, 0) for path in plan.foreign]
     needed = sum(-(-size // block) for size in sizes) + _SPARE_BLOCKS
-    if needed > free:
-        raise UserError(
-            f"{device.port}: the board has {free * block // 1024} KB free, and {needed * block // 1024} KB are needed "
-            "to bring the new files beside the old ones: nothing was changed; make room"
-        )
+    free += sum(-(-there.get(f"{_NEW}/{name}", 0) // block) for name in plan.waste)
+    if needed <= free:
+        return
+    ours = {*plan.files, *plan.remove} - plan.foreign.keys()
+    others = [path for path in there if path not in ours and not path.startswith(".umq/")]
+    large = [path for path in sorted(others, key=lambda path: -there[path])[:_LARGE] if there[path] >= block]
+    named = ", ".join(f"/{plain(path, 40)} {-(-there[path] // 1024)} KB" for path in large)
+    advice = (
+        f"the largest files that umq did not put there: {named}"
+        if named
+        else "none of its files is large: is its flash too small for this?"
+    )
+    raise UserError(
+        f"{device.port}: the board has {free * block // 1024} KB free, but the new files need "
+        f"{needed * block // 1024} KB beside the old ones: nothing was changed; {advice}"
+    )
+
+
+def in_the_way(plan):
+    """The files that umq did not put there and that are in the way, in words: (their names, those that they get)."""
+
+    def words(paths):
+        shown = [plain(path, 60) for path in paths][:_MOST_NAMED]
+        return ", ".join(shown) + (f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else "")
+
+    return words(list(plan.foreign)), words(list(plan.foreign.values()))
 
 
 def carry_out(device, plan, progress=None):
@@ -164,7 +199,27 @@ def _room(device):
     facts = device.evaluate("__import__('os').statvfs('/')")
     if not facts[0]:
         raise UserError(f"{device.port}: the board has no filesystem: `umq flash --erase` makes one")
-    return facts[0], facts[3]
+    return facts[0], facts[3] if facts[3] <= facts[2] else 0  # LittleFS may count below 0 when it is full
+
+
+def _sizes(device):
+    # {path: bytes} of every file on the board.
+    lines = device.run(_SIZES, timeout_s=60).splitlines()
+    return {path[1:]: int(size) for size, _, path in (line.partition(" ") for line in lines)}
+
+
+def _check_nothing_hides(device, files):
+    # An import looks in / before /lib, and for a folder before a file.
+    modules = {path.partition(".")[0] for path in files if "/" not in path and _is_code(path)}
+    for name, is_folder, _ in device.entries("/"):
+        if name.partition(".")[0] == "umqtt_full" and (is_folder or _is_code(name)):
+            raise UserError(
+                f"{device.port}: the board's /{name} hides the library in /{contents.LIBRARY}: remove it first"
+            )
+        if is_folder and name in modules:
+            raise UserError(
+                f"{device.port}: the board's folder /{name} hides the node's module {name}: give it another name first"
+            )
 
 
 def _finish(device):

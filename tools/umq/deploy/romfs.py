@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from umq import contents
+from umq import contents, settings
 from umq.device import serial_ports
 from umq.device.errors import DeviceError
 from umq.device.prompt import Device
@@ -46,15 +46,15 @@ def command(
     if to:
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
-            to.write_bytes(image)
         except OSError as error:
-            raise UserError(f"{to} cannot be written: {error.strerror}")
+            raise UserError(f"{to}: cannot be written: {error.strerror}")
+        settings.write(to, image, 0o644)
         print(f"{len(image):6,} bytes  {to}")
         return
     port = serial_ports.choose(port)
     room = _room(port)
     if len(image) > room:
-        raise UserError(f"{port}: the ROMFS has {room:,} bytes, library and node need {len(image):,}")
+        raise UserError(f"{port}: the ROMFS has {room:,} bytes, but library and node need {len(image):,}")
     _deploy(port, image)
     print(f"{len(image):6,} bytes of {room:,} in the ROMFS; reset the board to run them")
 

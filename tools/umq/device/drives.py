@@ -94,6 +94,11 @@ def choose(board, wanted=None, folders=None):
     UserError: it is another chip's, or there are several.
     """
     if wanted:
+        if Path(wanted).is_block_device():
+            raise UserError(
+                f"{wanted} is a device, not a folder: `udisksctl mount -b {wanted}` mounts it, and says where: "
+                "name that folder"
+            )
         try:
             drive = read(wanted)
         except OSError as error:
@@ -101,7 +106,9 @@ def choose(board, wanted=None, folders=None):
         if drive is None:
             raise UserError(f"{wanted} is not a drive of a board in boot mode: it has no {INFO}; {board.boot_mode}")
         if drive.id != board.drive:
-            raise UserError(f"{wanted} is the drive of another chip: {drive.what}, and {board.name} has {board.mcu}")
+            raise UserError(
+                f"{wanted} is the drive of another chip: {drive.what}, but {board.name} has the chip {board.mcu}"
+            )
         return drive
     drives = listed(folders)
     fitting = [drive for drive in drives if drive.id == board.drive]

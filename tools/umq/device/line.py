@@ -43,6 +43,11 @@ def open_line(port):
     return transport
 
 
+def never_returns(port):
+    """Is `port` one that does not come back once it is gone?"""
+    return port.startswith(_PSEUDO)
+
+
 def close_line(transport):
     """Close it, even if its port is gone."""
     with contextlib.suppress(OSError):  # of a port that is gone
@@ -63,8 +68,11 @@ def lines(port, timeout_s=None, note=None):
     yield from follow(port, transport, timeout_s, note)
 
 
-def follow(port, transport, timeout_s, note=None):
-    """The same from the line `transport`, which is open already; it is opened anew when the port was away."""
+def follow(port, transport, timeout_s, note=None, pauses=False):
+    """The same from the line `transport`, which is open already; it is opened anew when the port was away.
+
+    pauses: yield None, too, whenever nothing has come for a moment.
+    """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     begun = b""
     try:
@@ -75,17 +83,21 @@ def follow(port, transport, timeout_s, note=None):
                     if note:
                         note(f"{port} is back")
                 transport.serial.timeout = LOOK_S
+                if pauses and not transport.serial.in_waiting:
+                    yield None
                 begun += transport.serial.read(1)
                 begun += transport.serial.read(transport.serial.in_waiting)
             except (OSError, DeviceError):
                 if transport is not None:
                     close_line(transport)
                     transport = None
-                    if port.startswith(_PSEUDO):
+                    if never_returns(port):
                         raise Gone(f"{port}: the board is gone")
                     if note:
                         note(f"{port} is gone: waiting for it")
                 time.sleep(LOOK_S)
+                if pauses:
+                    yield None
                 continue
             *whole, begun = begun.split(b"\n")
             for line in whole:

@@ -8,6 +8,7 @@ import typer
 
 from umq.device import line as board_line
 from umq.device import serial_ports
+from umq.errors import of_output
 from umq.plain import plain
 
 _LONGEST = 1_000
@@ -30,7 +31,8 @@ def command(
     """
     for line in board_line.lines(serial_ports.choose(port), seconds, _note):
         time = f"{datetime.now():%H:%M:%S.%f} " if timestamps else ""
-        print(time + plain(line, _LONGEST), flush=True)
+        with of_output():
+            print(time + plain(line, _LONGEST), flush=True)
 
 
 def _note(words):

@@ -13,7 +13,7 @@ from umq.device import serial_ports
 from umq.device.errors import DeviceError, Gone
 from umq.device.line import close_line, open_line
 from umq.device.prompt import Device
-from umq.errors import UserError
+from umq.errors import OutputFailed, UserError, of_output
 from umq.project import LIB
 from umq.virtual.folder import Folder
 
@@ -44,7 +44,7 @@ def run(port, mpy, program):
         transport.exec_raw_no_follow(program)
         try:
             _, raised = transport.follow(timeout=None, data_consumer=_show)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, OutputFailed):
             _interrupt(transport)
             raise
     _show(raised)
@@ -74,6 +74,7 @@ def _mounted(port, mpy):
 
     port = serial_ports.choose(port)
     with Device(port) as device:  # which tells in one line if something is wrong
+        device.check_version()
         has_watchdog = device.has_watchdog()
     with _ended_by_signals(), Folder("umq-mounted-") as folder:
         if mpy:
@@ -91,9 +92,7 @@ def _mounted(port, mpy):
             transport.umount_local()
         except TransportError:
             raise DeviceError(f"{port}: the board stopped answering: press its reset button and try again")
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):  # what reads umq's output has ended
-                raise
+        except OSError:
             raise _gone(transport)
         finally:
             with contextlib.suppress(OSError, TransportError):
@@ -141,7 +140,8 @@ def _ended_by_signals():
 def _show(data):
     from mpremote.transport import stdout_write_bytes
 
-    stdout_write_bytes(data)
+    with of_output():
+        stdout_write_bytes(data)
 
 
 def _gone(transport):

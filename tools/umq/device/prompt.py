@@ -7,36 +7,60 @@ import ast
 import contextlib
 import io
 import struct
+import time
 from binascii import b2a_base64
 
+from umq import micropython
 from umq.device.errors import CodeError, DeviceError, Gone, Missing, of_file
-from umq.device.line import LOOK_S, READ_S, close_line, follow, open_line
+from umq.device.line import LOOK_S, READ_S, close_line, follow, never_returns, open_line
+from umq.errors import UserError
+from umq.plain import plain
 
-_WAITS_S = (0.5, 1, 2, 4, 8)  # a board that is being reset, or is leaving its broker, misses the first Ctrl-C
+_WAITS_S = (0.5, 1, 2)  # a board that is being reset, or is leaving its broker, misses the first Ctrl-C
+_CATCH_S = 12  # then Ctrl-C comes all the time: some boards sleep deeply, and are awake for a moment in each period
+_KEY_S = 0.05
+_LAST_WAIT_S = 4
 _PIECE = 1_024  # bytes of a file in one command, which a small board must compile in its heap
 _ROOM = 24 * 1_024  # bytes of heap that are enough for every command of this file
 _HASHED = 24  # files that one command hashes, for the same reason
 
 _SILENT = (
-    "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash` first"
+    "the board does not answer: press its reset button and try again; one without MicroPython needs `umq flash`, one "
+    "whose program sleeps all the time or takes no Ctrl-C `umq flash BOARD --erase`"
 )
-_STOPPED = "the board stopped answering: press its reset button and try again"
+_GONE = "the board is gone (was the cable pulled?)"
+_STOPPED = (
+    "the board stopped answering: did its button or its program's watchdog reset it? Run this again: it goes on "
+    "where it stopped, and feeds the watchdog"
+)
 
-# Every command may use this. _feed() feeds the watchdog of the node, which cannot be stopped once it runs.
+# Every command may use this. _feed() feeds the watchdog, which cannot be stopped once it runs: the node's, or one that
+# another program keeps where it can be found.
 _PRELUDE = """
 import gc, sys
+def _watchdogs():
+    found = list(globals().values())
+    for module in sys.modules.values():
+        found += [getattr(module, name, None) for name in dir(module)]
+    return [one for one in found if type(one).__name__ == "WDT"]
+_dogs = _watchdogs()
 def _feed():
+    for dog in _dogs:
+        dog.feed()
     getattr(sys.modules.get("board"), "feed", gc.collect)()
+_feed()
 gc.collect()
 """
 
-# After a soft reset the program has lost its watchdog, which runs on. Any period that all chips allow will do.
+# If the program has lost its watchdog, or hides it, that runs on. Any period that all chips allow will do.
 _FEED_ANEW = """
 import machine
 class _Watchdog:
     feed = machine.WDT(timeout=8000).feed
 sys.modules["board"] = _Watchdog
 """
+
+_WAS_BITTEN = "(lambda m: m.reset_cause() == getattr(m, 'WDT_RESET', None))(__import__('machine'))"
 
 _HASHES = """
 import binascii, hashlib
@@ -61,10 +85,13 @@ class Device:
 
     The program on it is interrupted. The board is not reset: its variables and modules stay as they were. Afterwards it
     stays at its prompt, unless reset() was called.
+
+    waits: if it does not answer, wait for a moment in which it does, for boards that sleep most of the time.
     """
 
-    def __init__(self, port):
+    def __init__(self, port, waits=True):
         self.port = str(port)
+        self._waits = waits
         self._transport = None
 
     def __enter__(self):
@@ -109,10 +136,47 @@ class Device:
         except (ValueError, SyntaxError):
             raise DeviceError(f"{self.port}: the board answered {said[-80:]!r} to {expression}")
 
+    def check_version(self):
+        """UserError unless the board runs a MicroPython that the library can be used with."""
+        name, version = self.evaluate("(sys.implementation.name, tuple(sys.implementation.version[:2]))")
+        if name != "micropython" or version < micropython.OLDEST:
+            has = f"{plain(name, 20)} {'.'.join(map(str, version))}"
+            needs = ".".join(map(str, micropython.OLDEST))
+            raise UserError(
+                f"{self.port}: the board runs {has}, and the library needs MicroPython {needs} or newer: nothing was "
+                "changed; `umq flash` brings it"
+            )
+
     def has_watchdog(self):
-        """Has the node started a watchdog? It runs on, and resets the board unless it is fed."""
+        """Has the node, or another program, started a watchdog? It runs on, and resets the board unless it is fed."""
         # With a watchdog `feed` is its bound method; without one it is a plain function (firmware/board.py).
-        return self.evaluate("'bound' in str(getattr(sys.modules.get('board'), 'feed', None))")
+        return self.evaluate("bool(_dogs) or 'bound' in str(getattr(sys.modules.get('board'), 'feed', None))")
+
+    def despite_watchdog(self, work):
+        """What work() returns. If a watchdog that the program hides resets the board meanwhile, do it once more, and
+        feed that watchdog. Only for a caller that resets the board at its end."""
+        self._tame_watchdog()
+        try:
+            return work()
+        except (CodeError, Gone):
+            raise
+        except DeviceError:
+            try:
+                self._interrupt()
+                self._run(_PRELUDE, READ_S)
+                is_tamed = self._tame_watchdog()
+            except DeviceError:
+                is_tamed = False
+            if not is_tamed:
+                raise
+        return work()
+
+    def _tame_watchdog(self):
+        # If a watchdog has reset the board, and none is found, feed it from here on. Is it so?
+        is_hidden = not self.has_watchdog() and self.evaluate(_WAS_BITTEN)
+        if is_hidden:
+            self.run(_FEED_ANEW)
+        return is_hidden
 
     def make_room(self):
         """If the interrupted program has left little of the heap, free it with a soft reset."""
@@ -218,34 +282,63 @@ class Device:
         with self._errors(_STOPPED):
             self._transport.exec_raw_no_follow(b"import machine\nmachine.bootloader()")
 
-    def lines(self, timeout_s=None):
+    def lines(self, timeout_s=None, pauses=False):
         """After reset(): what the board prints, line by line, for `timeout_s` seconds or, with None, for ever.
+        pauses: yield None, too, whenever nothing has come for a moment.
 
         The port of a chip with USB of its own goes away during a reset: it is waited for.
         """
         transport, self._transport = self._transport, None
-        yield from follow(self.port, transport, timeout_s)
+        yield from follow(self.port, transport, timeout_s, pauses=pauses)
 
     def _interrupt(self):
-        serial, silent = self._transport.serial, None
+        trouble = None
         for wait_s in _WAITS_S:
             try:
-                # mpremote prints bytes that it did not expect.
-                with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
-                    serial.timeout = LOOK_S
-                    self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
-                    if silent:
-                        # The board now answers the earlier attempts too.
-                        while serial.read(1):
-                            pass
-                        self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
-                    serial.timeout = READ_S
-                return
-            except Gone:
-                raise
+                return self._enter(wait_s, trouble is not None)
             except DeviceError as error:
-                silent = error
-        raise silent or DeviceError(f"{self.port}: {_SILENT}")
+                trouble = error
+                if isinstance(error, Gone):
+                    break
+        if trouble and not self._waits:
+            raise trouble
+        self._catch(trouble)
+        return self._enter(_LAST_WAIT_S, True)
+
+    def _enter(self, wait_s, was_silent):
+        # To the raw prompt; DeviceError if that takes longer than `wait_s`.
+        serial = self._transport.serial
+        # mpremote prints bytes that it did not expect.
+        with self._errors(_SILENT), contextlib.redirect_stdout(io.StringIO()):
+            serial.timeout = LOOK_S
+            self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
+            if was_silent:
+                # The board now answers the earlier attempts too.
+                while serial.read(1):
+                    pass
+                self._transport.enter_raw_repl(soft_reset=False, timeout_overall=wait_s)
+            serial.timeout = READ_S
+
+    def _catch(self, trouble):
+        # Ctrl-C again and again, until a prompt comes. If its USB is the chip's own, its port is away while it sleeps.
+        said = b""
+        deadline = time.monotonic() + _CATCH_S
+        while b">>> " not in said and time.monotonic() < deadline:
+            try:
+                if self._transport is None:
+                    self._transport = open_line(self.port)
+                serial = self._transport.serial
+                serial.timeout = _KEY_S
+                serial.write(b"\r\x03")
+                said = said[-8:] + serial.read(1)
+                said += serial.read(serial.in_waiting)
+            except (OSError, DeviceError):
+                self._close()
+                if never_returns(self.port):
+                    break
+                time.sleep(_KEY_S)
+        if self._transport is None:
+            raise trouble if isinstance(trouble, Gone) else Gone(f"{self.port}: {_GONE}")
 
     @contextlib.contextmanager
     def _errors(self, what):
@@ -259,7 +352,7 @@ class Device:
         except (TransportError, struct.error, IndexError):
             raise DeviceError(f"{self.port}: {what}")
         except OSError:  # pyserial's errors are among them
-            raise Gone(f"{self.port}: the board is gone (was the cable pulled?)")
+            raise Gone(f"{self.port}: {_GONE}")
 
     @contextlib.contextmanager
     def _naming(self, path=None):

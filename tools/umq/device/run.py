@@ -33,5 +33,5 @@ def command(
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}")
     except ValueError:
-        raise UserError(f"{file}: is not a program: it is not UTF-8 text")
+        raise UserError(f"{file} is not a program: it is not UTF-8 text")
     return mounted.run(port, mpy, program)

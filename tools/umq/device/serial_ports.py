@@ -6,8 +6,11 @@ choose("/dev/ttyACM0")  that port, if it exists, may be opened and is free
 
 import glob
 import os
+import shutil
 import stat
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from umq.errors import UserError
 from umq.plain import plain
@@ -34,10 +37,14 @@ _KNOWN = {
     (0xF055, 0x9800): ("a board with MicroPython", None, False),
 }
 
-NOTHING_THERE = (
-    "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may need "
-    "its boot mode (boards/README.md); a virtual board is named by its port"
+_MOMENT_S = 0.3
+
+_NOTHING_THERE = (
+    "no board is plugged in: use a USB cable that carries data, not only power; a board without MicroPython may have "
+    "to be put into boot mode (boards/README.md); name a virtual board with --port"
 )
+_USB_DEVICES = Path("/sys/bus/usb/devices")
+_KERNEL = Path("/proc/sys/kernel/osrelease")
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ def choose(wanted=None, found=None):
     board there is, or the one that UMQ_PORT names. found: as in listed(). UserError says what is wrong and what there
     is.
     """
+    is_named_here = bool(wanted)
     wanted = wanted or os.environ.get("UMQ_PORT")
     if wanted and is_url(wanted):
         return wanted
@@ -100,14 +108,48 @@ def choose(wanted=None, found=None):
     shown = ", ".join(f"{one.path} ({one.what})" for one in ports)
     if wanted:
         there = f"choose one of {shown}" if ports else "no board is plugged in (`umq devices` says what to look for)"
-        raise UserError(f"there is no port {wanted}: {there}")
+        missing = (
+            f"there is no port {wanted}" if is_named_here else f"UMQ_PORT names {wanted}, and there is no such port"
+        )
+        raise UserError(f"{missing}: {there}")
     if not ports:
-        raise UserError(NOTHING_THERE)
+        raise UserError(nothing_there())
     if len(ports) > 1:
         raise UserError(f"several boards are plugged in: choose one with --port: {shown}")
     if ports[0].trouble:
         raise UserError(f"{ports[0].path} {ports[0].trouble}")
     return ports[0].path
+
+
+def nothing_there(devices=_USB_DEVICES):
+    """Why no board is found, and what to do, in words. devices: where Linux lists what is on USB."""
+    for folder in sorted(devices.glob("*")):
+        what = _KNOWN.get(_ids(folder), (None,))[0]
+        if what is None or list(folder.glob("*/tty*")):
+            continue
+        if shutil.which("brltty"):
+            cure = "brltty, for Braille displays, takes such chips for its own: `sudo apt remove brltty`"
+        else:
+            cure = "this system has no driver for it: `sudo dmesg | tail` says more"
+        return f"a board is plugged in ({what}), but has no port: {cure}, then plug it in again"
+    if _is_wsl():
+        return f"{_NOTHING_THERE}; WSL sees USB only after `usbipd attach --wsl --busid BUSID` on Windows"
+    return _NOTHING_THERE
+
+
+def _ids(folder):
+    # (USB vendor id, product id) of a device in the system's list, or zeros.
+    try:
+        return int((folder / "idVendor").read_text(), 16), int((folder / "idProduct").read_text(), 16)
+    except (OSError, ValueError):
+        return 0, 0
+
+
+def _is_wsl():
+    try:
+        return "microsoft" in _KERNEL.read_text().lower()
+    except OSError:
+        return False
 
 
 def is_url(port):
@@ -133,7 +175,7 @@ def trouble(path):
         user = _user_of(path)
         if user:
             return f"is in use by {user}: end that program first"
-        return "is in use: close what has it open, such as a terminal or another umq"
+        return "is in use: close the program that has it open, such as a terminal or another umq"
     finally:
         os.close(handle)
 
@@ -141,15 +183,21 @@ def trouble(path):
 def _is_free(handle):
     # Programs that open ports for boards (pyserial, mpremote, esptool) lock them, if the system has such locks. The
     # lock here is shared: two programs that look at the same time are not in each other's way.
+    # One that has just ended, or begins another program, may hold its lock for a moment longer.
     import fcntl
 
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # this system has no such lock for it
-        return True
-    return True
+    deadline = time.monotonic() + _MOMENT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_MOMENT_S / 10)
+        except OSError:  # this system has no such lock for it
+            return True
+        else:
+            return True
 
 
 def _user_of(path):
@@ -172,13 +220,23 @@ def _user_of(path):
 
 
 def _who_may(path):
+    # What to do about a port that this user may not open.
+    import getpass
     import grp
 
+    status = os.stat(path)
     try:
-        group = grp.getgrgid(os.stat(path).st_gid).gr_name
-    except (KeyError, OSError):
-        return "ask who runs this computer"
-    return f"`sudo usermod -aG {group} $USER`, then log in again"
+        group = grp.getgrgid(status.st_gid)
+    except KeyError:
+        group = None
+    both = stat.S_IRGRP | stat.S_IWGRP
+    if group is None or group.gr_gid == 0 or status.st_mode & both != both:
+        # To be in root's group gives far more than a port.
+        cure = "systemd, which /etc/wsl.conf switches on, lets udev do that" if _is_wsl() else "a udev rule does that"
+        return f"`sudo chmod a+rw {path}` until it is plugged in again; for good, {cure} (docs/tools.md)"
+    if group.gr_gid not in os.getgroups() and getpass.getuser() in group.gr_mem:
+        return f"you are in the group {group.gr_name} only from your next login on: log out and in again"
+    return f"`sudo usermod -aG {group.gr_name} $USER`, then log in again"
 
 
 def _port(found):

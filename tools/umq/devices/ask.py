@@ -25,9 +25,9 @@ def ask(port):
     """
     if port.boot_mode is not True:
         try:
-            with Device(port.path) as device:
+            with Device(port.path, waits=False) as device:
                 platform, machine, version = device.evaluate(
-                    "(sys.platform, sys.implementation._machine, sys.version.split('; ')[-1])"
+                    "(sys.platform, getattr(sys.implementation, '_machine', ''), sys.version.split('; ')[-1])"
                 )
             return Answer(f"{machine}, {version}", running(platform, machine), False)
         except DeviceError:

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
-from umq import boards
+from umq import boards, tables
 from umq.device import drives, serial_ports
+from umq.plain import plain
+
+_LONGEST = 200
 
 
 def command(
@@ -42,7 +45,8 @@ def command(
     for board_id in drives.unmounted():
         print(f"The drive {board_id} is plugged in but not mounted: `{drives.how_to_mount(board_id)}`.")
     if not ports and not there:
-        print(f"{serial_ports.NOTHING_THERE[0].upper()}{serial_ports.NOTHING_THERE[1:]}.")
+        why = serial_ports.nothing_there()
+        print(f"{why[0].upper()}{why[1:]}.")
         print("On Linux `sudo dmesg | tail` shows whether the computer noticed the board at all.")
 
 
@@ -76,10 +80,7 @@ def _boards(**facts):
 
 
 def _show(ports, there, answers):
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("where", "what", "boot mode", "could be", "USB", "trouble")
+    rows = []
     words = {True: "yes", False: "no", None: "?"}
     for one in ports:
         answer = answers.get(one.path)
@@ -87,7 +88,9 @@ def _show(ports, there, answers):
         what = f"{answer.what} ({one.what})" if answer else one.what
         trouble = one.trouble or ("does not answer" if one.path in answers and not answer else "")
         mode = words[answer.boot_mode if answer else one.boot_mode]
-        table.add_row(one.path, what, mode, ", ".join(could_be), one.usb or "", trouble)
+        rows.append([one.path, what, mode, ", ".join(could_be), one.usb or "", trouble])
     for one in there:
-        table.add_row(str(one.path), f"{one.what}: drive {one.id}", "yes", ", ".join(_boards(mcu=one.mcu)), "", "")
-    Console().print(table)
+        rows.append([str(one.path), f"{one.what}: drive {one.id}", "yes", ", ".join(_boards(mcu=one.mcu)), "", ""])
+    titles = ["where", "what", "boot mode", "could be", "USB", "trouble"]
+    rows = [[plain(cell, _LONGEST) for cell in row] for row in rows]
+    print(*tables.lines(titles, rows, tables.width()), sep="\n")

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from umq import reach, settings
+from umq import reach, settings, tables
 from umq.doctor.network import STEPS, Here, examine
-from umq.doctor.report import Failed, Report, as_json, as_line
+from umq.doctor.report import Failed, Report, as_json, as_text
 from umq.plain import tolerate
 from umq.project import CONFIG, CONFIG_SHOWN
 
@@ -92,6 +92,7 @@ def _examine_board(report, port, is_asked_for):
             if config:
                 there = from_board.There(device, config)
                 examine(report, board, there, config, there.examine_wifi(report))
+                there.examine_name(report)
             else:
                 report.skip_all(board, (from_board.JOIN, *STEPS), "needs configuration")
         finally:
@@ -128,7 +129,7 @@ class _Lines:
         if finding.where != self._where:
             self._where = finding.where
             self._console.print(f"From {self._where}" if self._where == _HERE else "On the board", style="bold")
-        self._console.print(as_line(finding))
+        self._console.print(as_text(finding, tables.width()))
 
     def _stop(self):
         if self._status:

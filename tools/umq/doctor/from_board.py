@@ -6,13 +6,22 @@ The code for the board goes over as text, so it is short. It uses the public nam
 import ast
 import os
 
-from umq.doctor.network import TIMEOUT_MS, Trouble, taken
-from umq.doctor.on_board import BOARD, CONFIGURATION, LIBRARY
+from umq.doctor.network import ROUND_TRIP, TIMEOUT_MS, Trouble, taken
+from umq.doctor.on_board import AS_READ, BOARD, CONFIGURATION, LIBRARY
 from umq.doctor.report import Doubtful, Failed
 from umq.plain import plain
+from umq.project import node_module
 
-IN_REACH, JOIN, CLOCK = "Wi-Fi in reach", "Wi-Fi joined", "clock"
+IN_REACH, JOIN, CLOCK, NAME = "Wi-Fi in reach", "Wi-Fi joined", "clock", "name"
 _WEAK_DBM = -80
+_TWIN_MS = 4_000
+_NEW_PASSPHRASE = '`umq config` asks for "wifi_passphrase" anew, `umq deploy` brings it'
+
+# What the node gives to radio and broker is what the board reads, which is not always what this computer reads.
+_AS_THE_NODE = f"""
+_c = {AS_READ}
+_user, _password, _ssid, _key = (_c.get(key) for key in ("user", "password", "wifi_ssid", "wifi_passphrase"))
+"""
 
 # Runs on the board. Each piece goes over by itself, because the heap may be small. Errors are printed as (class, MQTT's
 # return code or the errno's name, words).
@@ -39,19 +48,26 @@ def _settled(f):
         _feed()
         _time.sleep_ms(100)
 
-def _scan():
+def _fresh():
     _nic.active(False)
     _nic.active(True)
+
+def _scan():
+    _fresh()
     return [(bytes(n[0]), n[3]) for n in _nic.scan()]
 
 def _join():
-    _nic.active(True)
-    _nic.connect(_ssid, _key)
+    try:
+        _nic.active(True)
+        _nic.connect(_ssid, _key)
+    except Exception:
+        _fresh()
+        _nic.connect(_ssid, _key)
     _settled(_nic.isconnected)
     if _nic.isconnected():
-        return True, _nic.ifconfig()[0]
+        return _nic.ifconfig()[0], None
     s = _nic.status()
-    return False, [n for n in dir(_network) if n.startswith("STAT_") and getattr(_network, n) == s] or str(s)
+    return None, (s, [n for n in dir(_network) if n.startswith("STAT_") and getattr(_network, n) == s])
 
 def _clock():
     if _time.gmtime()[0] < 2025:
@@ -110,6 +126,21 @@ def _round_trip(topic, payload):
         c.poll(200)
     c.disconnect()
     return payload in came
+
+def _twin(topic, payload):
+    c = _client()
+    came = []
+    def on_message(m):
+        if not m.retain and bytes(m.topic_name) != topic + b"/command":
+            came.append(1)
+    c.on_message = on_message
+    c.subscribe(topic + b"/+")
+    c.publish(topic + b"/command", payload)
+    t = _time.ticks_ms()
+    while not came and _time.ticks_diff(_time.ticks_ms(), t) < _twin_ms:
+        c.poll(200)
+    c.disconnect()
+    return bool(came)
 """
 
 
@@ -127,17 +158,15 @@ class There:
         names = {
             "_host": settings.server,
             "_port": settings.port,
-            "_user": settings.user,
-            "_password": settings.password,
             "_ca": settings.tls_ca,
-            "_ssid": settings.wifi_ssid,
-            "_key": settings.wifi_passphrase,
             "_join_ms": settings.wifi_join_ms,
             "_ntp": settings.ntp_server,
             "_ms": TIMEOUT_MS,
+            "_twin_ms": _TWIN_MS,
             "_id": f"umq-doctor-{os.urandom(4).hex()}",
         }
         device.run("".join(f"{name} = {value!r}\n" for name, value in names.items()))
+        device.run(_AS_THE_NODE)
         for piece in _CODE.split("\n\n"):
             device.run(piece)
 
@@ -170,23 +199,30 @@ class There:
         others = ", ".join(sorted({plain(ssid, 32) for ssid, _ in found if ssid})[:8])
         raise Doubtful(
             f"{plain(wanted)} is not seen among {len(found)}" + (f": {others}" if others else ""),
-            "a hidden network is not; else: its name, its distance, and is it 2.4 GHz? These boards know no other",
+            "a hidden network is never seen; else check its name and its distance, and that it is on 2.4 GHz, the only "
+            "band of these boards",
         )
 
     def _join(self, is_seen):
         try:
-            is_up, said = self._said("_join", timeout_s=self._settings.wifi_join_ms // 1000 + 20)
+            address, status = self._said("_join", timeout_s=self._settings.wifi_join_ms // 1000 + 20)
         except Trouble as trouble:
-            raise Failed(f"joining failed: {plain(trouble.words)}", "reset the board and try again")
-        if is_up:
-            return f"address {plain(said)}"
-        if "STAT_WRONG_PASSWORD" in said:
-            raise Failed("the access point refuses the passphrase", '`umq config` asks for "wifi_passphrase" anew')
-        if "STAT_NO_AP_FOUND" in said or not is_seen:
+            cure = "switch the board's power off and on, and try again; if that does not help: `umq flash`"
+            raise Failed(f"the radio does not work, at the second attempt either: {plain(trouble.words)}", cure)
+        if address:
+            return f"address {plain(address)}"
+        number, names = status
+        if "STAT_WRONG_PASSWORD" in names:
+            raise Failed("the access point refuses the passphrase", _NEW_PASSPHRASE)
+        if "STAT_NO_AP_FOUND" in names and not is_seen:
             raise Failed("no access point of that name is in reach", 'is "wifi_ssid" right, is the board near enough?')
-        status = said if isinstance(said, str) else said[0]
+        if words := node_module("wifi_words").reason(number):
+            cure = _NEW_PASSPHRASE if "passphrase" in words else ""
+            raise Failed(f"{words} (status {number})", cure)
+        if not is_seen:
+            raise Failed("no access point of that name is in reach", 'is "wifi_ssid" right, is the board near enough?')
         raise Failed(
-            f"no answer within {self._settings.wifi_join_ms} ms (status {plain(status)})",
+            f"no answer within {self._settings.wifi_join_ms} ms (status {plain(str((names or [number])[0]))})",
             "most often a wrong passphrase; else, does the access point take WPA2 and new clients?",
         )
 
@@ -222,6 +258,23 @@ class There:
         if not self._said("_round_trip", topic_name.encode(), b"umq doctor"):
             raise Trouble("Silence", None, f"what was published to {plain(topic_name)} did not come back")
         return f"published to {plain(topic_name)}, and it came back"
+
+    def examine_name(self, report):
+        """Does another board have this one's name? This one is held at its prompt, so its node does not answer."""
+        report.step(BOARD, NAME, self._name, [ROUND_TRIP])
+
+    def _name(self):
+        topic, name = self._settings.topic, plain(self._settings.client_id)
+        try:
+            is_taken = self._said("_twin", topic.encode(), b"ping umq doctor")
+        except Trouble as trouble:
+            raise Doubtful(f"whether another board is {name} cannot be told: {plain(trouble.words)}", "")
+        if is_taken:
+            raise Failed(
+                f"another board is {name} too, or uses {plain(topic)}: each takes the connection from the other",
+                "give each its own: `umq config --name NAME`, then `umq deploy`",
+            )
+        return f"no other board answers as {name}"
 
     def _said(self, function, *arguments, timeout_s=40):
         said = self._device.run(f"_tell({', '.join([function, *map(repr, arguments)])})", timeout_s)

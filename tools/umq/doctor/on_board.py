@@ -6,14 +6,19 @@ import hashlib
 from umq import contents, settings
 from umq.device.errors import CodeError, Missing
 from umq.doctor.report import Doubtful, Failed
+from umq.micropython import OLDEST
 from umq.plain import plain
 
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
-_OLDEST = (1, 26)
+
 _LITTLE_ROOM = 16 * 1024  # bytes: a journal and the next deploy need room
 _NEW_FILESYSTEM = "`umq flash BOARD --erase` makes a new one; what was in the flash is lost"
 _IMPORTED = "(lambda m: (m.__version__, getattr(m, '__file__', '')))(__import__('umqtt_full'))"
+# What the board makes of its configuration file.
+AS_READ = (
+    "(lambda t: __import__('json').loads(t[1:] if t[:1] == '\\ufeff' else t))(open('/%s').read())" % contents.CONFIG
+)
 _FORGET = "for m in list(sys.modules):\n if m.split('.')[0] == 'umqtt_full': del sys.modules[m]"
 
 
@@ -48,8 +53,8 @@ def _version(device):
     found = f"{plain(name)} {'.'.join(map(str, version))} on {plain(machine)}"
     if name != "micropython":
         raise Failed(found, "umqtt_full needs MicroPython: `umq flash`")
-    if tuple(version[:2]) < _OLDEST:
-        raise Failed(found, f"{'.'.join(map(str, _OLDEST))} or later is needed: `umq flash`")
+    if tuple(version[:2]) < OLDEST:
+        raise Failed(found, f"{'.'.join(map(str, OLDEST))} or later is needed: `umq flash`")
     return found
 
 
@@ -63,11 +68,13 @@ def _filesystem(device):
         raise Failed(f"it does not answer: {error.exception}", _NEW_FILESYSTEM)
     if not blocks:  # nothing is mounted at the root
         raise Failed("none is mounted: the flash holds none, or one of another kind", _NEW_FILESYSTEM)
+    if free > blocks:  # LittleFS may count below 0 when it is full
+        free = 0
     found = f"{(kinds or ['mounted'])[0]}, {block * free // 1024:,} KB free of {block * blocks // 1024:,} KB"
     if "VfsFat" in kinds:
-        raise Doubtful(found, "FAT does not outlive power cuts: make it LittleFS (vfs.VfsLfs2.mkfs), it will be empty")
+        raise Doubtful(found, "a power cut may break FAT: format it as LittleFS (vfs.VfsLfs2.mkfs), which empties it")
     if block * free < _LITTLE_ROOM:
-        raise Doubtful(found, "little room: remove files that nothing needs, or make the journal smaller")
+        raise Doubtful(found, "there is little room: remove files that are not needed, or make the journal smaller")
     return found
 
 
@@ -122,9 +129,14 @@ def _configuration(device, report, found):
         raise Failed(f"there is no {contents.CONFIG}", "`umq config`, then `umq deploy`")
     except CodeError as error:
         raise Failed(f"cannot be read: {error.exception}", _NEW_FILESYSTEM)
-    config = settings.check(f"{contents.CONFIG} on the board", text, has_wifi).config
+    checked = settings.check(f"{contents.CONFIG} on the board", text, has_wifi)
+    config = checked.config
     report.hide(config.password, config.wifi_passphrase)
     if config.tls_ca and not device.exists("/" + config.tls_ca.lstrip("/")):
         raise Failed(f'"tls_ca" names {plain(config.tls_ca)}, which is not there', "`umq deploy` puts it there")
     found.append(config)
+    as_read = device.evaluate(AS_READ)
+    if differing := [key for key, value in checked.values.items() if as_read.get(key) != value]:
+        words = f"the board reads {', '.join(differing)} as another text: MicroPython's json does so with some escapes"
+        raise Doubtful(words, "`umq deploy` writes the file so that both read the same")
     return f"valid: {plain(config.client_id)} at {plain(config.server)}:{config.port}"

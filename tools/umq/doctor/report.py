@@ -3,7 +3,11 @@
 import json
 from dataclasses import asdict, dataclass
 
+from umq import tables
 from umq.errors import UserError
+
+_FOUND_AT = 24  # the column at which what was found begins
+_WIDE = 70  # columns: in fewer it stands below
 
 OK, FAILED, SKIPPED, DOUBTFUL = "ok", "failed", "skipped", "doubtful"
 _STYLES = {OK: "green", FAILED: "bold red", SKIPPED: "dim", DOUBTFUL: "yellow"}
@@ -93,16 +97,22 @@ class Report:
         return text
 
 
-def as_line(finding):
-    """A finding for people, as a rich.text.Text."""
+def as_text(finding, columns=None):
+    """A finding for people, as a rich.text.Text, folded to `columns` (None: as it is)."""
     from rich.text import Text
 
-    line = Text()
-    line.append(f"{finding.state:8} ", style=_STYLES[finding.state])
-    line.append(f"{finding.step:14} {finding.found}", style="dim" if finding.state == SKIPPED else "")
-    if finding.cure:
-        line.append(f"\n{'':9}{'':14} -> {finding.cure}", style="bold")
-    return line
+    is_narrow = columns is not None and columns < _WIDE
+    indent = 2 if is_narrow else _FOUND_AT
+    style = "dim" if finding.state == SKIPPED else ""
+    found = tables.fold(finding.found, columns, indent, 0) or [""]
+    text = Text()
+    text.append(f"{finding.state:8} ", style=_STYLES[finding.state])
+    text.append(finding.step if is_narrow else f"{finding.step:14} {found.pop(0)[indent:]}", style=style)
+    for line in found:
+        text.append(f"\n{line}", style=style)
+    for line in tables.fold(f"-> {finding.cure}" if finding.cure else "", columns, indent, 3):
+        text.append(f"\n{line}", style="bold")
+    return text
 
 
 def as_json(finding):

@@ -36,9 +36,9 @@ def steps(board, firmware, drive, port, erase=False):
 def to_boot_mode(board, port):
     """Put the MicroPython board at `port` into its boot mode; the Drive that appears. UserError: none did."""
     with Device(port) as device:
-        platform, machine = device.evaluate("(sys.platform, sys.implementation._machine)")
+        platform, machine = device.evaluate("(sys.platform, getattr(sys.implementation, '_machine', ''))")
         if platform != board.port or board.mcu.upper() not in machine:
-            raise UserError(f"the board at {port} is {machine}, and {board.name} has {board.mcu}")
+            raise UserError(f"the board at {port} is {machine}, but {board.name} has the chip {board.mcu}")
         device.to_boot_mode()
     drive = _wait(lambda: drives.choose(board), _DRIVE_S)
     if drive is None:
@@ -48,7 +48,7 @@ def to_boot_mode(board, port):
 
 def no_drive(board):
     """The UserError for a board that is neither in boot mode nor runs MicroPython."""
-    return UserError(f"no {board.name} in boot mode: {_mount_hint(board)}")
+    return UserError(f"no {board.name} is in boot mode: {_mount_hint(board)}")
 
 
 def write(board, firmware, drive, erase=False, progress=None):

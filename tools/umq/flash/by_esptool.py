@@ -17,16 +17,19 @@ _CHIP = re.compile(r"This chip is (\S+), not")
 # Errors of pyserial and of the system when a port has gone away.
 _GONE = re.compile(r"Errno|termios|Input/output error|disconnected|could not (open|configure) port", re.I)
 _SIZE = re.compile(r"^Detected flash size: (\d+)([KM])B")
+_FASTER = "Changing baud rate"
 _NO_ANSWER = re.compile(r"Failed to connect|No serial data received|Wrong boot mode", re.I)
 
 
 class _Failed(Exception):
-    # esptool gave up: its message, and the per cent that were written, None if writing had not begun.
+    # esptool gave up: its message; the per cent that were written, None if writing had not begun; had the chip been
+    # asked to go on at another rate?
 
     def __init__(self, said):
         super().__init__(said)
         self.said = said
         self.percent = None
+        self.was_faster = False
 
 
 def steps(board, firmware, port, erase=False, no_stub=False, baud=BAUD):
@@ -75,12 +78,13 @@ def write(board, firmware, port, erase=False, no_stub=False, baud=BAUD, progress
     """Write `firmware`, an umq.flash.firmware.Firmware, to the ESP32 at `port` and compare; then the chip is reset.
 
     erase: erase the whole flash first; no_stub: without esptool's helper on the chip, which an emulation cannot run;
-    progress(done, total) is called in bytes. If the line loses bytes, try again, slower. UserError if it failed.
+    progress(done, total) is called in bytes. If the line loses bytes, or the chip is deaf at this rate, try again,
+    slower. UserError if it failed.
     """
     try:
         _run(board, firmware, port, erase, no_stub, baud, progress)
     except _Failed as failed:
-        if failed.percent is None or _is_gone(port, failed):
+        if (failed.percent is None and not failed.was_faster) or _is_gone(port, failed):
             raise _in_words(board, port, failed)
         try:
             _run(board, firmware, port, erase, no_stub, min(baud, _SAFE_BAUD), progress)
@@ -92,11 +96,13 @@ def _run(board, firmware, port, erase, no_stub, baud, progress):
     command = ["--chip", board.mcu, "--port", port, "--baud", str(baud)]
     command += ["--no-stub"] if no_stub else []
     command += ["write-flash"] + (["--erase-all"] if erase else [])
-    percent = None
+    percent, was_faster = None, False
 
     def heard(line):
-        nonlocal percent
-        if found := _PERCENT.search(line):
+        nonlocal percent, was_faster
+        if _FASTER in line:
+            was_faster = True
+        elif found := _PERCENT.search(line):
             percent = float(found[1])
             if progress:
                 progress(int(len(firmware.data) * percent / 100), len(firmware.data))
@@ -106,7 +112,7 @@ def _run(board, firmware, port, erase, no_stub, baud, progress):
     try:
         _esptool([*command, hex(firmware.start), str(firmware.path)], heard)
     except _Failed as failed:
-        failed.percent = percent
+        failed.percent, failed.was_faster = percent, was_faster
         raise
 
 
@@ -149,7 +155,9 @@ def _is_gone(port, failed):
 
 def _in_words(board, port, failed):
     if found := _CHIP.search(failed.said):
-        return UserError(f"the chip at {port} is an {found[1]}, and {board.name} has {board.mcu}: nothing was written")
+        return UserError(
+            f"the chip at {port} is an {found[1]}, but {board.name} has the chip {board.mcu}: nothing was written"
+        )
     half = f"; the board holds a part of the firmware and does not start: run `umq flash {board.name}` again"
     if failed.percent is not None:
         why = "the port is gone: was the cable pulled?" if _is_gone(port, failed) else failed.said
@@ -161,6 +169,11 @@ def _in_words(board, port, failed):
             )
         if trouble := serial_ports.trouble(port):
             return UserError(f"{port} {trouble}")
+    if failed.was_faster:
+        return UserError(
+            f"{port}: the chip answers, and then no more ({failed.said}): nothing was written; try a shorter USB "
+            "cable, or another port of this computer"
+        )
     if _NO_ANSWER.search(failed.said):
         return UserError(f"{port}: no chip answers in its boot mode: {board.boot_mode}")
     return UserError(f"{port}: esptool gave up: {failed.said}")

@@ -105,6 +105,6 @@ def _ask(board, yes):
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UserError("the files on the board would be lost: say --yes if that is meant")
-    if not typer.confirm(f"The files on the {board.product} will be lost. Go on?"):
+        raise UserError("this would erase the files on the board: add --yes if you want that")
+    if not typer.confirm(f"This erases the files on the {board.product}. Go on?"):
         raise UserError("nothing was done")

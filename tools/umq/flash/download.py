@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import json
 import os
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -63,8 +64,8 @@ def fetch(board, mirror=None, progress=None):
     if expected not in (None, sha256):
         target.unlink()
         raise UserError(
-            f"{target}, from {source}, is not the file that {LOCK} means: its SHA-256 is {sha256}, not {expected}; "
-            "it was deleted: try again, and if it stays so, do not trust it"
+            f"{target}, from {source}, is not the file that {LOCK} names: its SHA-256 is {sha256}, not {expected}; "
+            "it was deleted: try again, and if this happens again, do not trust it"
         )
     if expected:
         return target, None
@@ -110,6 +111,11 @@ def _download(address, path, progress):
         raise UserError(f"{address} cannot be downloaded: {error.code} {error.reason}; is the version still there?")
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise UserError(
+                f"{address}: its certificate is not trusted ({reason.verify_message}): if your network looks into TLS, "
+                "name its CA by SSL_CERT_FILE=ca.pem; or download it by a browser, and name it with --firmware"
+            )
         reason = getattr(reason, "strerror", None) or reason
         raise UserError(
             f"{address} cannot be reached ({reason}): download it where there is a network, and put it at {path}, or "

@@ -151,7 +151,7 @@ def _block(data, at):
     start, second, flags, address, size, number, total, family = _HEADER.unpack_from(data, at)
     where = f"its block {at // BLOCK}"
     if (start, second) != _STARTS or struct.unpack_from("<I", data, at + BLOCK - 4)[0] != _END:
-        raise UserError(f"{where} is garbled: the marks of its start and end are not there")
+        raise UserError(f"{where} is garbled: the markers at its start and end are missing")
     if not flags & _HAS_FAMILY:
         raise UserError(f"{where} does not say for which chip it is")
     if flags & _NOT_FOR_FLASH or not 0 < size <= BLOCK - _HEADER.size - 4 or address + size > 1 << 32:

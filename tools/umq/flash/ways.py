@@ -86,7 +86,7 @@ class _Uf2:
         port = by_drive.wait_for_board(before)
         if port is None:
             raise UserError(
-                f"{done}, and the drive went away, but MicroPython's port does not come: look with `umq devices`, and "
-                "run the same command again"
+                f"{done}, and the drive went away, but MicroPython's port has not appeared: look for it with "
+                "`umq devices`, and run the same command again"
             )
         return f"{done}, and taken: MicroPython is at {port}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from umq import boards, contents, progress
-from umq.errors import UserError
+from umq.errors import UserError, meant
 from umq.fleet import flashing, table
 from umq.fleet.state import State
 from umq.image import images
@@ -40,8 +40,9 @@ def command(
     """Make an image for each node of a fleet, and with --flash write each to a board.
 
     The first line of the file names its columns, keys of the configuration; each
-    node has its own client_id. Every row is checked before anything is done. The
-    images hold secrets: their mode is 0600.
+    node has its own client_id. Commas, semicolons or tabs part the cells, and lines
+    that begin with # are comments. Every row is checked before anything is done.
+    The images hold secrets: their mode is 0600.
 
     Run it again to go on where it stopped: a node whose board has its image is
     passed over until its configuration, the program or the firmware changes.
@@ -54,10 +55,16 @@ def command(
     """
     chosen = images.with_flash(boards.load(board), flash_mb)
     if port and not flash:
-        raise UserError("--port says where to write to: say --flash too")
+        raise UserError("--port says where to write to: add --flash")
     if flash and chosen.method == "none":
         raise UserError(f"{chosen.name} is not flashed: leave --flash out; its image is the file of its flash")
     nodes = _wanted(_rows(file, config), node, file)
+    if keys := sorted({key for one in nodes for key in one.trimmed}):
+        print(
+            f"umq: {file}: blanks around the cells of {', '.join(keys)} are left out; "
+            "a value that has them goes into the file of --config",
+            file=sys.stderr,
+        )
     state = State(out / _STATE)
     files = _make(
         chosen,
@@ -90,7 +97,7 @@ def _wanted(nodes, names, file):
     known = [one.client_id for one in nodes]
     for name in names or []:
         if name not in known:
-            raise UserError(f"{file}: has no node {name!r}")
+            raise UserError(f"{file} has no node {name!r}{meant(name, known)}")
     return [one for one in nodes if not names or one.client_id in names]
 
 

@@ -20,7 +20,7 @@ class State:
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}")
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path} is damaged: delete it, and all nodes count as not flashed")
+            raise UserError(f"{path} is damaged: delete it; then every node counts as not flashed yet")
 
     def is_done(self, client_id, data):
         """True if the node was flashed with an image of exactly these bytes."""

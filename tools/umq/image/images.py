@@ -46,7 +46,7 @@ def with_flash(board, megabytes):
         return board
     size = megabytes << 20
     if board.method != "esptool":
-        raise UserError(f"the flash of {board.name} is what its firmware was built for: leave --flash-mb out")
+        raise UserError(f"the flash size of {board.name} is fixed by its firmware: leave --flash-mb out")
     if size < board.filesystem.offset + 2 * board.filesystem.block:
         raise UserError(f"{megabytes} MB of flash hold no filesystem at 0x{board.filesystem.offset:x}")
     place = dataclasses.replace(board.filesystem, size=size - board.filesystem.offset)
@@ -108,8 +108,8 @@ def _flash(board, content, firmware):
     start, size = _filesystem_in(esp_image.parse(firmware, board.offset).partitions, board.flash_size)
     if (start, size) != (place.offset, place.size):
         raise UserError(
-            f"its filesystem has {size:,} bytes at 0x{start:x}, that of boards/{board.name} {place.size:,} at "
-            f"0x{place.offset:x}: another variant, or another size of flash (--flash-mb)?"
+            f"its filesystem has {size:,} bytes at 0x{start:x}, but that of boards/{board.name} has {place.size:,} at "
+            f"0x{place.offset:x}: is it another variant, or for another size of flash (--flash-mb)?"
         )
     return firmware.ljust(place.offset - board.offset, b"\xff") + content
 

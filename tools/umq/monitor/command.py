@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from umq import reach, settings
-from umq.errors import UserError
+from umq.errors import OutputFailed, UserError, meant, of_output
 from umq.monitor import screens
 from umq.plain import plain, tolerate
 from umq.project import CONFIG, CONFIG_SHOWN, add_library
 
 _ONCE_S = 3.0
+_MOST_NAMED = 8
 _ROOT = "nodes/#"
 
 
@@ -44,7 +45,8 @@ def command(
     """Show the nodes of a broker, live: online or gone, last values, rates, what happened. Ctrl-C ends it.
 
     With --json each line is an object with time, node, and event: link, status,
-    birth, telemetry, summary, command, answer, or unreadable.
+    birth, telemetry, summary, command, answer, unreadable, or twins, which means
+    that two boards speak under one name.
 
     Examples:
 
@@ -69,15 +71,17 @@ def command(
     screen = screens.choose(once, lines, as_json)
     try:
         with screen:
-            is_over = _watch(target, topic, screen, seconds, set(until or ()))
+            missing = _watch(target, topic, screen, seconds, set(until or ()))
     except KeyboardInterrupt:
         return 0  # Ctrl-C is the way to end it
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader of the pipe has gone: there is nothing left to flush
-        return 0
-    return 0 if is_over or not until else 1
+    except OutputFailed as failed:
+        if isinstance(failed.error, BrokenPipeError):  # the reader of the pipe has gone: there is nothing left to flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        raise
+    for words in missing:
+        print(f"umq: {words}", file=sys.stderr)
+    return int(bool(missing))
 
 
 def _of_node(topic, options):
@@ -96,23 +100,27 @@ def _topic_filter(topic):
 
     topic = topic if topic.endswith(("#", "+")) or "+/" in topic else topic.rstrip("/") + "/#"
     if not is_topic_filter(topic.encode(errors="replace")) or not topic.isprintable():
-        raise UserError(f"{plain(topic)!r} is not a topic filter: + and # fill a whole level, and # is the last")
+        raise UserError(
+            f"{plain(topic)!r} is not a topic filter: + and # must each fill a whole level, and # must come last"
+        )
     return topic
 
 
 def _watch(target, topic, screen, seconds, until):
-    # -> True if it ended because all nodes of `until` are online
+    # -> why nodes of `until` have not reported, a line each
     from umq.monitor.link import Link, Over
-    from umq.monitor.model import ONLINE, Fleet
+    from umq.monitor.model import Fleet
 
     fleet = Fleet(topic)
     end = None
 
     def happened(event):
-        screen.event(event, fleet)
+        with of_output():
+            screen.event(event, fleet)
 
     def tend():
-        screen.draw(fleet, link.trouble)
+        with of_output():
+            screen.draw(fleet, link.trouble)
         if end is not None and time.monotonic() >= end:
             raise Over
 
@@ -123,12 +131,36 @@ def _watch(target, topic, screen, seconds, until):
         while True:
             link.poll(screens.REDRAW_S)
             tend()
-            if until and until <= {
-                node.name for node in fleet.nodes.values() if node.state == ONLINE and node.reports()
-            }:
-                return True
+            if until and not _missing(fleet, until):
+                return []
     except Over:
-        return False
+        missing = _missing(fleet, until)
+        if missing and link.trouble:
+            return [f"{', '.join(sorted(missing))}: not seen, because the broker is away: {link.trouble}"]
+        return [f"{name}: {why}" for name, why in sorted(missing.items())]
     finally:
         link.close()
-        screen.end(fleet)
+        with of_output():
+            screen.end(fleet)
+
+
+def _missing(fleet, until):
+    # {name: why it does not count as online} of the nodes of `until`
+    from umq.monitor.model import ONLINE, UNKNOWN
+
+    nodes = {node.name: node for node in fleet.nodes.values()}
+    missing = {}
+    for name in until:
+        node = nodes.get(name)
+        if node is None:
+            there = f"there are {', '.join(sorted(nodes)[:_MOST_NAMED])}" if nodes else "nor was any other"
+            missing[name] = f"no node of that name was heard on {fleet.topic_filter}; {there}{meant(name, nodes)}"
+        elif node.state == UNKNOWN:
+            missing[name] = "it was heard of, but has not said that it is online: `umq logs` shows what its board does"
+        elif node.state != ONLINE:
+            missing[name] = (
+                "it is offline: does its board have power, and does it reach the broker? `umq doctor` finds out"
+            )
+        elif not node.reports():
+            missing[name] = "it is online, but no telemetry came in this time: its interval may be longer (interval_ms)"
+    return missing

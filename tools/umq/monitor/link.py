@@ -4,14 +4,11 @@ import os
 import time
 
 from umq import reach
-from umq.errors import UserError
 from umq.monitor.model import LONGEST_PAYLOAD
-from umq.plain import plain
 from umq.project import add_library
 
 add_library()
 
-from umqtt_full import MQTTException  # noqa: E402
 from umqtt_full.robust import MQTTClient  # noqa: E402
 from umqtt_full.stream import COMPLETE, MORE, Streams  # noqa: E402
 
@@ -49,15 +46,9 @@ class Link:
 
     def connect(self):
         """Connect for the first time; UserError if that fails."""
-        try:
+        with reach.explained(self._target):
             self._client.connect()
             self._streams.subscribe(self._fleet.topic_filter, self._got)
-        except (OSError, MQTTException) as error:
-            if getattr(error, "topic_filter", None):
-                raise UserError(f"{self._target} does not let you subscribe to {self._fleet.topic_filter}")
-            raise UserError(reach.explain(error, self._target))
-        except ValueError as error:  # a host name, user or password that MQTT does not allow
-            raise UserError(f"{self._target}: {plain(str(error), 160)}")
 
     def poll(self, seconds):
         """Receive messages for about this time."""
@@ -90,6 +81,8 @@ class Link:
             event = self._fleet.message(time.monotonic(), part.topic_name, payload, bool(part.retain))
             if event:
                 self._happened(event)
+            while self._fleet.warnings:
+                self._happened(self._fleet.warnings.popleft())
         self._payload.clear()
 
 

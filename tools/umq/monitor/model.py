@@ -22,9 +22,16 @@ _ARRIVALS = 20  # that a rate is taken over
 ONLINE, GONE, UNKNOWN = "online", "gone", "unknown"
 _STATES = {b"online": ONLINE, b"offline": GONE}
 
-# The values of telemetry that are kept, with their history.
+# The values of telemetry whose history is kept.
 VALUES = ("temperature_c", "free_heap", "uptime_s")
 _FACTS = ("firmware", "machine", "runtime")
+_MOST_FIELDS = 32  # of one message
+_SAME_BOOT_S = 5  # how far apart two messages of one boot may put its moment
+_LONG_UP_S = 15
+TWINS = (
+    "two boards have this name, and take the connection from each other: give each a client_id of its own "
+    "(`umq config --name`)"
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Event:
     """Something that happened.
 
     when  seconds, by the caller's clock
-    kind  "status", "birth", "telemetry", "summary", "command", "answer", "unreadable" or "link"
+    kind  "status", "birth", "telemetry", "summary", "command", "answer", "unreadable", "twins" or "link"
     node  the node's name, "" if it is about none
     text  one line for people
     data  the same for scripts, fit for JSON
@@ -54,10 +61,15 @@ class Node:
         self.name = name
         self.state = UNKNOWN
         self.facts = dict.fromkeys(_FACTS, "")
+        self.fields = {}  # all of the last telemetry
         self.history = {value: deque(maxlen=_READINGS) for value in VALUES}
+        self.has_twin = False
         self.last_seen = None  # None: only retained messages of it have come
         self.messages = 0
         self._arrivals = deque(maxlen=_ARRIVALS)
+        self._boots = deque(maxlen=4)  # the moments of the boots that its messages told of, one for each change
+        self._count = None  # the number and uptime of the last telemetry
+        self._steps_back = 0
 
     def last(self, value):
         """The last reading of one of VALUES, None if there is none."""
@@ -65,7 +77,7 @@ class Node:
 
     def reports(self):
         """Has it sent a reading?"""
-        return any(self.history.values())
+        return bool(self.fields)
 
     def rate(self, now):
         """Messages a second, over the last twenty."""
@@ -79,12 +91,32 @@ class Node:
         self.messages += 1
         self._arrivals.append(now)
 
+    def runs(self, now, uptime_s, count=None):
+        """It says that it has been up for so long, and perhaps the number of its telemetry. -> is it known only now
+        that two boards speak under its name?
+
+        A board may boot again, but never goes back to an earlier boot; and it counts up until it does. A message that
+        was late looks like a later boot. So one change, back and forth, is no proof; two are.
+        """
+        boot = now - uptime_s
+        if not self._boots or abs(boot - self._boots[-1]) > _SAME_BOOT_S:
+            self._boots.append(next((old for old in self._boots if abs(boot - old) <= _SAME_BOOT_S), boot))
+            self._count = None
+        if count is not None:
+            self._steps_back += bool(self._count and count < self._count[0] and self._count[1] > _LONG_UP_S)
+            self._count = count, uptime_s
+        boots = list(self._boots)
+        is_twin = len(boots) == 4 and boots[:2] == boots[2:] or self._steps_back >= 2
+        is_new, self.has_twin = is_twin and not self.has_twin, self.has_twin or is_twin
+        return is_new
+
 
 class Fleet:
     """All nodes under one root of topics.
 
     topic_filter  the subscription's; the part before its first wildcard is left out of the nodes' names
     most_nodes    if there is one more, the node that was silent for longest is forgotten
+    warnings      Events that are about no single message; the caller takes them out
     """
 
     def __init__(self, topic_filter="nodes/#", most_nodes=MOST_NODES):
@@ -95,6 +127,7 @@ class Fleet:
         self.unreadable = 0
         self.others = 0  # messages on topics that no node of firmware/ uses
         self.forgotten = 0
+        self.warnings = deque(maxlen=MOST_EVENTS)
         self._root = _fixed_part(topic_filter)
         self._most_nodes = most_nodes
 
@@ -118,7 +151,13 @@ class Fleet:
         except (ValueError, RecursionError) as error:
             self.unreadable += 1
             return self._happened(now, "unreadable", node.name, f"{kind}: {_why(error)}", {"topic": kind})
-        return self._happened(now, kind, node.name, text, data, is_news)
+        event = self._happened(now, kind, node.name, text, data, is_news)
+        uptime_s = data.get("uptime_s") if kind in ("telemetry", "birth") and not retain else None
+        if _is_number(uptime_s):
+            count = data.get("n") if kind == "telemetry" else None
+            if node.runs(now, uptime_s, count if _is_number(count) else None):
+                self.warnings.append(self._happened(now, "twins", node.name, TWINS))
+        return event
 
     def link(self, now, text):
         """Note that the connection to the broker came or went -> the Event."""
@@ -164,25 +203,25 @@ def _birth(node, payload):
             node.facts[fact] = plain(said[fact], 64)
     facts = node.facts
     text = f"firmware {facts['firmware'] or '?'} on {facts['machine'] or '?'}, {facts['runtime'] or '?'}"
-    return text, dict(facts), True
+    return text, _fields(said) | facts, True
 
 
 def _telemetry(node, payload):
-    said = _object(payload)
-    readings = {value: said[value] for value in VALUES if _is_number(said.get(value))}
-    if not readings:
+    fields = _fields(_object(payload))
+    if not any(map(_is_number, fields.values())):
         raise ValueError("no reading in it")
-    for value, reading in readings.items():
-        node.history[value].append(reading)
-    return ", ".join(f"{value} {reading:g}" for value, reading in readings.items()), readings, False
+    node.fields = fields
+    for value in VALUES:
+        if _is_number(fields.get(value)):
+            node.history[value].append(fields[value])
+    return fields_as_text(fields), fields, False
 
 
 def _summary(node, payload):
-    said = _object(payload)
-    data = {key: said[key] for key in ("n", "readings", "least_c", "mean_c", "most_c") if _is_number(said.get(key))}
-    if "n" not in data:
+    fields = _fields(_object(payload))
+    if not _is_number(fields.get("n")):
         raise ValueError("no number in it")
-    return ", ".join(f"{key} {value:g}" for key, value in data.items()), data, False
+    return fields_as_text(fields), fields, False
 
 
 def _command(node, payload):
@@ -195,7 +234,8 @@ def _answer(node, payload):
     is_ok = said.get("ok")
     if not isinstance(is_ok, bool):
         raise ValueError("neither ok nor not")
-    command = plain(str(said.get("command")), 64)
+    command = said.get("command")
+    command = "a command that it cannot read" if command is None else plain(str(command), 64)
     result = plain(_one_line(said.get("result" if is_ok else "error")), 120)
     text = f"{command} -> {result}" if is_ok else f"{command} failed: {result}"
     return text, {"command": command, "ok": is_ok, "result" if is_ok else "error": result}, True
@@ -216,6 +256,38 @@ def _object(payload):
     if not isinstance(said, dict):
         raise ValueError("no JSON object")
     return said
+
+
+def _fields(said):
+    # What a message says as {plain name: number, truth, plain text or None}; what is in an object within it has both
+    # names, and a list is its JSON.
+    fields = {}
+    for key, value in said.items():
+        inner = value if isinstance(value, dict) else {}
+        pairs = [(f"{key}.{name}", one) for name, one in inner.items()] if inner else [(key, value)]
+        for name, one in pairs:
+            if len(fields) < _MOST_FIELDS and not (isinstance(one, (int, float)) and not _is_shown(one)):
+                is_plain = one is None or isinstance(one, (int, float))
+                fields[plain(name, 48)] = one if is_plain else plain(_one_line(one), 64)
+    return fields
+
+
+def fields_as_text(fields):
+    """Fields and their values as one line."""
+    return ", ".join(f"{name} {field_as_text(value)}" for name, value in fields.items())
+
+
+def field_as_text(value):
+    """A field's value: a number as people write it, a truth as on or off."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _is_shown(number):
+    return isinstance(number, bool) or _is_number(number)
 
 
 def _is_number(value):

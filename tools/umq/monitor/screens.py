@@ -4,6 +4,8 @@ import json
 import sys
 import time
 
+from umq.monitor.model import VALUES
+
 REDRAW_S = 0.25
 
 
@@ -45,7 +47,8 @@ class _Lines(Screen):
 
 class _JsonEvents(Screen):
     def event(self, event, fleet):
-        print(_json({"time": round(time.time(), 3), "event": event.kind, "node": event.node, **_data(event)}))
+        ours = {"time": round(time.time(), 3), "event": event.kind, "node": event.node}
+        print(_json(_beside(ours, event.data or {"text": event.text})))
         sys.stdout.flush()
 
 
@@ -53,10 +56,10 @@ class _JsonNodes(Screen):
     def end(self, fleet):
         now = time.monotonic()
         for node in sorted(fleet.nodes.values(), key=lambda node: node.name):
-            values = {value: node.last(value) for value in node.history}
             ago = None if node.last_seen is None else round(now - node.last_seen, 1)
-            said = {"node": node.name, "status": node.state, **node.facts, **values, "seen_s_ago": ago}
-            print(_json({**said, "messages_a_second": round(node.rate(now), 3)}))
+            ours = {"node": node.name, "status": node.state, "seen_s_ago": ago, "has_twin": node.has_twin}
+            ours["messages_a_second"] = round(node.rate(now), 3)
+            print(_json(_beside(ours, {**node.facts, **dict.fromkeys(VALUES), **node.fields})))
 
 
 class _Table(Screen):
@@ -66,7 +69,9 @@ class _Table(Screen):
         from umq.monitor.view import view
 
         console = Console(highlight=False)
-        console.print(view(fleet, time.monotonic(), console.width))
+        with console.capture() as captured:  # rich would end this process if the reader of a pipe has gone
+            console.print(view(fleet, time.monotonic(), console.width))
+        print(captured.get(), end="", flush=True)
 
 
 class _Live(Screen):
@@ -100,8 +105,9 @@ class _Live(Screen):
         return view(fleet, time.monotonic(), size.width, **{"height": size.height, **height}, status=trouble)
 
 
-def _data(event):
-    return event.data or {"text": event.text}
+def _beside(ours, theirs):
+    # One object of both: a field of the node's that has a name of ours is called its_NAME.
+    return ours | {f"its_{name}" if name in ours else name: value for name, value in theirs.items()}
 
 
 def _json(said):

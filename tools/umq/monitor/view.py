@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from rich.cells import cell_len
 from rich.console import Group, JustifyMethod
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
-from umq.monitor.model import GONE, ONLINE, UNKNOWN
+from umq.monitor.model import GONE, ONLINE, UNKNOWN, fields_as_text
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {ONLINE: "green", GONE: "bold red", UNKNOWN: "yellow"}
@@ -19,14 +19,16 @@ _ROWS_AROUND = 7  # lines of a screen that are neither a node nor an event
 
 
 def view(fleet, now, width, height=None, status=""):
-    """The whole fleet: a headline, a table, what happened last.
+    """The whole fleet: a headline, a table, what happened last. Fields of telemetry for which the table has no column
+    stand below their node, folded.
 
     now      seconds, by the clock that the fleet's messages came with
     width    columns; height: lines, None for as many as it takes
     status   a word on the connection, "" if it is up
     """
-    nodes, left_out = _chosen(fleet, height)
-    parts = [_headline(fleet, status), _table(nodes, now, width)]
+    columns = _columns(width)
+    nodes, left_out = _chosen(fleet, height, columns, width)
+    parts = [_headline(fleet, status), *_table(nodes, now, columns, width)]
     if left_out:
         gone = sum(node.state == GONE for node in left_out)
         parts.append(Text(f"and {len(left_out)} more, {gone} of them gone", style="dim"))
@@ -62,13 +64,19 @@ def rate(per_second):
     return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.1f}/min"
 
 
-def _chosen(fleet, height):
+def _chosen(fleet, height, columns, width):
     # In the order of their names; if not all fit, those that are gone come first.
     nodes = sorted(fleet.nodes.values(), key=lambda node: node.name)
-    room = len(nodes) if height is None else max(1, height - _ROWS_AROUND - min(_LOG_LINES, len(fleet.events)))
-    if len(nodes) > room:
+    if height is None:
+        return nodes, []
+    room = max(1, height - _ROWS_AROUND - min(_LOG_LINES, len(fleet.events)))
+    lines = {id(node): 1 + -(-cell_len(_others(node, columns)) // max(1, width - _GAP)) for node in nodes}
+    if sum(lines.values()) > room:
         nodes.sort(key=lambda node: node.state != GONE)
-    return nodes[:room], nodes[room:]
+    fit = 0
+    while fit < len(nodes) and (room := room - lines[id(nodes[fit])]) >= 0:
+        fit += 1
+    return nodes[: max(1, fit)], nodes[max(1, fit) :]
 
 
 def _headline(fleet, status):
@@ -78,6 +86,9 @@ def _headline(fleet, status):
         if count := fleet.count(state):
             line.append(f"  {count} {state}", style=_STYLES[state])
     line.append(f"  {fleet.messages} messages", style="dim")
+    twins = sum(node.has_twin for node in fleet.nodes.values())
+    if twins:
+        line.append(f"  {twins} name{'s' * (twins != 1)} of two boards", style="bold red")
     odd = (fleet.unreadable, "unreadable"), (fleet.others, "not from a node"), (fleet.forgotten, "nodes forgotten")
     for count, words in odd:
         if count:
@@ -103,6 +114,9 @@ def _seen(node, now):
     return "" if node.last_seen is None else _ago(now - node.last_seen)
 
 
+# The fields of telemetry that a column shows, by its title.
+_FIELDS = {"°C": "temperature_c", "free heap": "free_heap", "up": "uptime_s"}
+
 # Title, width, justification, rank (the highest is left out first), and the function for a node's cell.
 _NAME_WIDTH = 10
 _SPARKS = 12
@@ -122,23 +136,46 @@ _COLUMNS: tuple[tuple[str, int, JustifyMethod, int, Callable], ...] = (
 )
 
 
-def _table(nodes, now, width):
+def _columns(width):
+    # Those of _COLUMNS that a line of this width holds, and the width that is left.
     columns, left = list(_COLUMNS), width + _GAP - sum(column[1] + _GAP for column in _COLUMNS)
     while left < 0 and len(columns) > 1:
         first = max(columns, key=lambda column: column[3])
         columns.remove(first)
         left += first[1] + _GAP
-    # The names get the width that is left, as far as they need it.
-    longest = max((cell_len(node.name) for node in nodes), default=0)
-    name_width = min(_NAME_WIDTH + max(0, left), max(_NAME_WIDTH, longest))
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", show_header=bool(nodes))
-    for title, column_width, justify, _, _ in columns:
-        size = name_width if title == "node" else column_width
-        table.add_column(Text(title), width=size, justify=justify, no_wrap=True, overflow="ellipsis")
+    return columns
+
+
+def _others(node, columns):
+    # The fields of its telemetry that no column shows, as text.
+    shown = {_FIELDS.get(title) for title, *_ in columns}
+    return fields_as_text({name: value for name, value in node.fields.items() if name not in shown})
+
+
+def _table(nodes, now, columns, width):
+    # The lines of the table. The names get the width that is left, as far as they need it.
+    if not nodes:
+        return
+    left = width + _GAP - sum(column[1] + _GAP for column in columns)
+    longest = max(cell_len(node.name) for node in nodes)
+    name_width = min(_NAME_WIDTH + max(0, left), max(_NAME_WIDTH, longest), width)
+    sizes = [name_width if title == "node" else size for title, size, *_ in columns]
+    yield _row([Text(title, style="dim") for title, *_ in columns], columns, sizes)
     for node in nodes:
         cells = (say(node, now) for *_, say in columns)
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
-    return table
+        yield _row([cell if isinstance(cell, Text) else Text(cell) for cell in cells], columns, sizes)
+        if others := _others(node, columns):
+            yield Padding(Text(others, style="dim", overflow="fold"), (0, 0, 0, _GAP))
+
+
+def _row(cells, columns, sizes):
+    line = Text(no_wrap=True, overflow="crop")
+    for at, (cell, column, size) in enumerate(zip(cells, columns, sizes, strict=True)):
+        cell.truncate(size, overflow="ellipsis")
+        cell.align(column[2], size)
+        line.append(" " * (_GAP * (at > 0)))
+        line.append_text(cell)
+    return line
 
 
 def _line(event, now, width):

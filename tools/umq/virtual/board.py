@@ -15,6 +15,7 @@ from umq.virtual import chip, control
 from umq.virtual.cable import Cable
 from umq.virtual.chip import Chip
 from umq.virtual.folder import Folder, Name
+from umq.virtual.pins import place
 
 DEFAULT_HEAP = 160 * 1024
 LEAST_HEAP, MOST_HEAP = 64 * 1024, 240 * 1024
@@ -37,6 +38,8 @@ class VirtualBoard:
     ssid, passphrase   of the access point in reach; a passphrase of None: an open network
     link         a path where a symbolic link to the port is kept
     unique_id    six bytes as twelve hexadecimal digits; None: random ones
+    own_usb      its USB is the chip's own, as on an RP2: while it sleeps deeply the port is away; give a `link` then
+    version      (1, 22, 0): that is the MicroPython it says it is; it still behaves as its own. None: it says the truth
 
     UserError if an argument is wrong.
     """
@@ -52,9 +55,14 @@ class VirtualBoard:
         passphrase: str | None = DEFAULT_PASSPHRASE,
         link=None,
         unique_id=None,
+        own_usb=False,
+        version=None,
     ):
         if not LEAST_HEAP <= heap <= MOST_HEAP:
-            raise UserError(f"{heap:,} bytes are no possible heap: give {LEAST_HEAP:,} to {MOST_HEAP:,}")
+            raise UserError(
+                f"a heap of {heap:,} bytes is too {'small' if heap < LEAST_HEAP else 'large'}: choose {LEAST_HEAP:,} "
+                f"to {MOST_HEAP:,}"
+            )
         if bits not in (32, 64):
             raise UserError(f"there is no MicroPython of {bits} bits: choose 64 or 32")
         if unique_id is not None and not re.fullmatch("[0-9a-f]{12}", unique_id):
@@ -65,6 +73,7 @@ class VirtualBoard:
         self._name = Name(link, control.place(link, ".lock")) if link else None
         self._folder = Folder("umq-virtual-")
         self._link = link
+        self._own_usb = own_usb
         self._output = bytearray()
         self._closed = False
         self._calls = queue.SimpleQueue()
@@ -77,7 +86,7 @@ class VirtualBoard:
         try:
             path = Path(image) if image else self._folder.path / "image"
             unique_id = unique_id or "02" + secrets.token_hex(5)
-            self._chip = Chip(self._folder.path, path, size, heap, bits, ssid, passphrase, unique_id)
+            self._chip = Chip(self._folder.path, path, size, heap, bits, ssid, passphrase, unique_id, version)
             self._cable = Cable(link)
             self._chip.power_on()
         except BaseException:
@@ -121,17 +130,45 @@ class VirtualBoard:
         """Switch the access point off (False) or on (True)."""
         self._call(self._chip.set_access_point, present)
 
+    def radio(self, status=None, error=None):
+        """Let the radio fail as real ones do, from now on; without arguments: no more.
+
+        status   every attempt to join ends with this status of network.WLAN, such as 204 on an ESP32, or -1 on a Pico
+        error    active(True), connect() and scan() raise it: OSError("Wifi Internal Error"), or another built-in one
+        """
+        if error is not None and type(error).__module__ != "builtins":
+            raise UserError(f"a board has no {type(error).__name__}: give a built-in exception")
+        self._call(self._chip.set_radio, status, error)
+
     def temperature(self, celsius):
         """Set the temperature that the chip's sensor measures."""
         self._call(self._chip.set_temperature, celsius)
 
     def pin(self, pin):
         """The level of a pin, 0 or 1; None if nothing drives it. pin: a number, or "LED"."""
-        return self._call(self._chip.pin, pin)
+        return self._call(self._chip.pin, place(pin))
 
     def set_pin(self, pin, level):
-        """Drive a pin from outside."""
-        self._call(self._chip.set_pin, pin, level)
+        """Drive a pin from outside, as a button does, or a wire that touches ground; None: no more."""
+        self._call(self._chip.set_pin, place(pin), level)
+
+    def set_voltage(self, pin, volts):
+        """Let an ADC find this voltage at a pin; None: its wire comes off."""
+        self._call(self._chip.wiring.set_voltage, place(pin), volts)
+
+    def pwm(self, pin):
+        """(frequency in Hz, duty from 0 to 1) of the pulses at a pin; None if there are none."""
+        found = self._call(self._chip.wiring.pwm.get, place(pin))
+        return found and (found[0], found[1] / 65535)
+
+    def connect(self, device, **wires):
+        """Wire a device (umq.virtual.devices) to pins: scl=5, sda=4, or data=22, or sck=, mosi=, miso=, cs=. Without
+        pins: put back the wires of it that came off."""
+        self._call(self._chip.wiring.connect, device, {name: place(pin) for name, pin in wires.items()})
+
+    def disconnect(self, device, *wires):
+        """Let these wires of a device come off, such as "sda"; none named: all, and its power with them."""
+        self._call(self._chip.wiring.disconnect, device, wires)
 
     def output(self):
         """The text that it printed while no program had the port open."""
@@ -184,6 +221,7 @@ class VirtualBoard:
                 self._answer_calls()
                 self._look_after()  # first: bytes that arrive after the chip has ended are for its next run
                 self._pass_on()
+                self._chip.answer_requests()
         finally:
             self._chip.close()
             if self._cable:
@@ -201,6 +239,7 @@ class VirtualBoard:
             if not (self._cable and self._cable.waiting > _MOST_WAITING):
                 poll.register(self._chip.terminal, select.POLLIN)
             poll.register(self._chip.pipe, select.POLLIN)
+            poll.register(self._chip.requests, select.POLLIN)
         poll.poll((_SOON_S if self._chip.interrupt_at else _LOOK_S) * 1000)
 
     def _answer_calls(self):
@@ -274,6 +313,8 @@ class VirtualBoard:
             self._drain()
             self._chip.stop()
             self._watchdog = None
+            if self._own_usb:
+                self._pull_now(power=False)
             self._wakes_at = now + int(rest[0]) / 1000 if rest[0] != "-1" else None
         elif what in ("ended", "torn"):
             self._drain()
@@ -293,6 +334,8 @@ class VirtualBoard:
     def _reset(self, cause):
         self._drain()
         self._watchdog = self._wakes_at = None
+        if self._own_usb and not self._cable:
+            self._cable = Cable(self._link)
         self._chip.start(cause)
 
     def _power_on(self):

@@ -1,9 +1,11 @@
 """The chip of a virtual board: a MicroPython process from one reset to the next, and the memories that outlive it."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import socket
 import struct
 import subprocess
 import termios
@@ -15,15 +17,17 @@ from umq import boards, micropython
 from umq.errors import UserError
 from umq.project import BOARDS
 from umq.virtual.cable import open_pair, read_some, write_some
+from umq.virtual.pins import Pins
+from umq.virtual.wiring import MOST_BYTES, Wiring
 
 START = BOARDS / "VIRTUAL" / "modules" / "start.py"
 POWER_ON, HARD_RESET, WATCHDOG, DEEP_SLEEP, SOFT_RESET = 1, 2, 3, 4, 5
-_OWN_HEAP = 160 * 1024  # room for the board's own modules; boot.py takes the rest of it from the program
+_OWN_HEAP = 192 * 1024  # room for the board's own modules; boot.py takes the rest of it from the program
 _RTC_BYTES = 10 + 2048
 _FIRST_MOMENT = 946_684_800  # a clock that was never set begins with the year 2000
-_PINS = 49
+_NO_STATUS = 0x7FFF
+_RADIO_BYTES = 128
 _COLDEST, _HOTTEST = -40, 125  # degrees Celsius
-_UNDRIVEN = b"\xff"
 _INTERRUPT_S = 0.25  # a second interrupt within this time is dropped, because two at once end MicroPython
 _REST_S = 0.1  # how long an interrupt waits for the program to sleep
 
@@ -38,9 +42,10 @@ class Chip:
     bits         64 or 32
     ssid, passphrase  the access point's
     unique_id    twelve hexadecimal digits
+    version      the version of MicroPython that it names as its own; None: the true one
     """
 
-    def __init__(self, folder, image, size, heap, bits, ssid, passphrase, unique_id):
+    def __init__(self, folder, image, size, heap, bits, ssid, passphrase, unique_id, version):
         self._board = boards.load("VIRTUAL")
         self._program = micropython.command(bits)
         self._folder = Path(folder)
@@ -55,6 +60,7 @@ class Chip:
             "passphrase": hashlib.sha256(f"{ssid}\0{passphrase or ''}".encode()).hexdigest(),
             "has_passphrase": bool(passphrase),
             "unique_id": unique_id,
+            "version": version,
             "isig": termios.ISIG,
             "opost": termios.OPOST,
         }
@@ -66,7 +72,13 @@ class Chip:
         self.interrupt_at = None  # when it will be interrupted at the latest
         self.terminal: Any = None  # descriptors, while it runs
         self.pipe: Any = None
-        self._air = [1, 0, 230]
+        self.requests: Any = None  # of the devices around it
+        self._answers: Any = None
+        self._edges: Any = None
+        self.pins = Pins(self._folder / "pins")
+        self.wiring = Wiring(self.pins)
+        self._air = [1, 0, 230, _NO_STATUS]
+        self.set_radio(None, None)
         self._write_air()
         self._clear_memory()
 
@@ -107,6 +119,7 @@ class Chip:
 
     def power_on(self):
         self._clear_memory()
+        self.wiring.power_on()
         self._to_board.clear()
         self.start(POWER_ON)
 
@@ -114,24 +127,36 @@ class Chip:
         """Reset it and start it. mode: the REPL after the program, "friendly" or "raw"."""
         self.stop()
         if cause != SOFT_RESET:
-            (self._folder / "pins").write_bytes(_UNDRIVEN * _PINS)
+            self.pins.reset()
+        self.wiring.restarted()
         self.terminal, theirs = open_pair(cooked=True)
         self.pipe, pipe = os.pipe()
         os.set_blocking(self.pipe, False)
-        how = {"cause": cause, "mode": mode, "run_main": run_main, "terminal": os.ttyname(theirs), "pipe": pipe}
-        (self._folder / "boot.json").write_text(json.dumps(self._says | how))
+        self.requests, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._edges, edges = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        answers, self._answers = os.pipe()
+        for ours in (self.requests.fileno(), self._edges.fileno(), self._answers):
+            os.set_blocking(ours, False)
+        for_it = {"pipe": pipe, "requests": requests.fileno(), "answers": answers, "edges": edges.fileno()}
+        how = {"cause": cause, "mode": mode, "run_main": run_main, "terminal": os.ttyname(theirs)} | for_it
+        # In UTF-8: MicroPython reads a character that two escapes stand for wrongly.
+        text = json.dumps(self._says | how, ensure_ascii=False)
+        (self._folder / "boot.json").write_text(text, encoding="utf-8")
         try:
             self._process = subprocess.Popen(
                 [*self._program, "-X", f"heapsize={self._heap + _OWN_HEAP}", str(START), str(self._folder)],
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,
-                pass_fds=[pipe],
+                pass_fds=list(for_it.values()),
                 start_new_session=True,
             )
         finally:
             os.close(theirs)
             os.close(pipe)
+            os.close(answers)
+            requests.close()
+            edges.close()
 
     def stop(self):
         """End it at once, as a reset or the end of the power does."""
@@ -140,7 +165,10 @@ class Chip:
             self._process.wait()
             os.close(self.terminal)
             os.close(self.pipe)
-        self._process = self.terminal = self.pipe = None
+            os.close(self._answers)
+            self.requests.close()
+            self._edges.close()
+        self._process = self.terminal = self.pipe = self.requests = self._answers = self._edges = None
         self._is_up = False
         self.interrupt_at = None
         self._line = b""
@@ -148,6 +176,7 @@ class Chip:
     def close(self):
         """End it; another chip may use its flash."""
         self.stop()
+        self.pins.close()
         self._image.close()
 
     @property
@@ -239,6 +268,12 @@ class Chip:
         self._air[0] = int(present)
         self._write_air()
 
+    def set_radio(self, status, error):
+        self._air[3] = _NO_STATUS if status is None else status
+        words = f"{type(error).__name__}: {error}" if error else ""
+        (self._folder / "radio").write_bytes(words.encode().ljust(_RADIO_BYTES, b"\0"))
+        self._write_air()
+
     def set_temperature(self, celsius):
         if not _COLDEST <= celsius <= _HOTTEST:
             raise UserError(f"no chip works at {celsius} degrees: give {_COLDEST} to {_HOTTEST}")
@@ -247,26 +282,33 @@ class Chip:
 
     def _write_air(self):
         path = self._folder / "air"
-        data = struct.pack("<BBh", *self._air)
+        data = struct.pack("<BBhh", *self._air)
         if not path.exists():
             path.write_bytes(data)
         with path.open("r+b", buffering=0) as file:
             file.write(data)
 
+    # Its pins
+
     def pin(self, place):
-        """The level of a pin, or None if nothing drives it. place: a number, or "LED"."""
-        level = (self._folder / "pins").read_bytes()[_place(place)]
-        return None if level == _UNDRIVEN[0] else level
+        """The level at a pin's place, or None if nothing drives it."""
+        level = self.pins.put_out(place)
+        return self.pins.put_in(place) if level is None else level
 
     def set_pin(self, place, level):
-        with (self._folder / "pins").open("r+b", buffering=0) as file:
-            file.seek(_place(place))
-            file.write(bytes([bool(level)]))
+        """Drive it from outside; None: no more."""
+        before = self.pins.put_in(place)
+        self.pins.drive(place, level)
+        edge = 0 if level is None or bool(level) == before else 2 if level else 1
+        if self._edges and edge & self.wiring.edges.get(place, 0):
+            with contextlib.suppress(OSError):  # a board that does not keep up loses edges
+                self._edges.send(bytes([place]))
 
-
-def _place(pin):
-    if pin == "LED":
-        return _PINS - 1
-    if not str(pin).isdecimal() or int(pin) >= _PINS - 1:
-        raise UserError(f"there is no pin {pin!r}: give 0 to {_PINS - 2}, or LED")
-    return int(pin)
+    def answer_requests(self):
+        """Let the devices around it answer what it has asked them."""
+        while self.requests:
+            try:
+                request = self.requests.recv(2 * MOST_BYTES)
+                os.write(self._answers, self.wiring.answer(request))
+            except OSError:
+                return  # there is none, or its process has just ended

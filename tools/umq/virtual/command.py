@@ -32,9 +32,11 @@ def command(
 ):
     """Start a board without hardware, and print its port. Ctrl-C ends it.
 
-    The commands for --tell: access-point on|off, reset, power-cycle, pull-cable,
-    plug-in, temperature CELSIUS, pin PIN [0|1], output (the text that it printed
-    while no program had its port open).
+    The commands for --tell: access-point on|off, radio STATUS|off (how joining
+    fails, such as 204), reset, power-cycle, pull-cable, plug-in, temperature
+    CELSIUS, pin PIN [0|1|off], voltage PIN VOLTS|off, pwm PIN, connect DEVICE
+    [WIRE=PIN ...], disconnect DEVICE [WIRE ...], measure DEVICE QUANTITY NUMBER,
+    output (the text that it printed while no program had its port open).
 
     Examples:
 
@@ -45,6 +47,10 @@ def command(
     umq virtual --image flash.bin --size 512k --heap 96k --bits 32
 
     umq virtual --tell board access-point off
+
+    umq virtual --tell board connect bme280 scl=5 sda=4
+
+    umq virtual --tell board measure bme280 temperature 24.5
     """
     if port is not None:
         if answer := tell(port, words or []):

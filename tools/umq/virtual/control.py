@@ -9,9 +9,14 @@ import threading
 from pathlib import Path
 
 from umq.errors import UserError
+from umq.virtual.devices import KINDS
 
 _PATIENCE_S = 60
-_SAYINGS = "access-point on|off, reset, power-cycle, pull-cable, plug-in, temperature CELSIUS, pin PIN [0|1], output"
+_SAYINGS = (
+    "access-point on|off, radio STATUS|off, reset, power-cycle, pull-cable, plug-in, temperature CELSIUS, "
+    "pin PIN [0|1|off], voltage PIN VOLTS|off, pwm PIN, connect DEVICE [WIRE=PIN ...], disconnect DEVICE [WIRE ...], "
+    "measure DEVICE QUANTITY NUMBER, output"
+)
 
 
 def tell(port, words):
@@ -40,6 +45,7 @@ class Control:
         self._board = board
         self._link = link
         self._places = []
+        self._devices = {}
 
     def __enter__(self):
         self._listener = socket.socket(socket.AF_UNIX)
@@ -82,6 +88,8 @@ class Control:
         match words:
             case ["access-point", "on" | "off" as there]:
                 board.access_point(there == "on")
+            case ["radio", status]:
+                board.radio(None if status == "off" else int(_number(status)))
             case ["reset"]:
                 board.reset()
             case ["power-cycle"]:
@@ -98,13 +106,62 @@ class Control:
             case ["pin", pin]:
                 level = board.pin(pin)
                 return "nothing drives it" if level is None else str(level)
-            case ["pin", pin, "0" | "1" as level]:
-                board.set_pin(pin, level == "1")
+            case ["pin", pin, "0" | "1" | "off" as level]:
+                board.set_pin(pin, None if level == "off" else level == "1")
+            case ["voltage", pin, volts]:
+                board.set_voltage(pin, None if volts == "off" else _number(volts))
+            case ["pwm", pin]:
+                found = board.pwm(pin)
+                return f"{found[0]} Hz, {found[1]:.1%}" if found else "nothing"
+            case ["connect", name, *wires]:
+                return self._connect(name, dict(_wire(words) for words in wires))
+            case ["disconnect", name, *wires]:
+                board.disconnect(self._device(name), *wires)
+            case ["measure", name, quantity, number]:
+                self._measure(self._device(name), quantity, _number(number))
             case ["output"]:
                 return board.output()
             case _:
                 raise UserError(f"a virtual board does not understand {' '.join(words)!r}: tell it one of {_SAYINGS}")
         return ""
+
+    def _connect(self, name, wires):
+        # Its name, by which it can be told later: its kind's, with a number if there is one already.
+        if not wires:
+            self._board.connect(self._device(name))
+            return name
+        if name.lower() not in KINDS:
+            raise UserError(f"there is no device {name!r}: choose one of {', '.join(KINDS)}")
+        settings = {"address": wires.pop("address")} if "address" in wires else {}
+        kind = KINDS[name.lower()]
+        try:
+            device = kind(**settings)
+        except TypeError:
+            raise UserError(f"a {kind.__name__} has no address")
+        self._board.connect(device, **wires)
+        names = [name.lower(), *(f"{name.lower()}-{n}" for n in range(2, 2 + len(self._devices)))]
+        name = next(name for name in names if name not in self._devices)
+        self._devices[name] = device
+        return name
+
+    def _device(self, name):
+        if name not in self._devices:
+            raise UserError(f"no {name} is connected; connected are: {', '.join(self._devices) or 'none'}")
+        return self._devices[name]
+
+    def _measure(self, device, quantity, number):
+        known = [name for name in ("temperature", "humidity", "pressure") if hasattr(device, name)]
+        if quantity not in known:
+            raise UserError(f"it does not measure {quantity}, but {', '.join(known)}")
+        setattr(device, quantity, number)
+
+
+def _wire(words):
+    name, _, pin = words.partition("=")
+    try:
+        return name, int(pin, 0)
+    except ValueError:
+        raise UserError(f"{words!r} is not WIRE=PIN, such as scl=5")
 
 
 def _number(text):

@@ -11,6 +11,8 @@ from virtual.flash import Flash
 from virtual.host import host
 from virtual.terminal import Terminal
 
+_PIECE = 1024  # bytes
+
 
 def run(folder, scope):
     """Be a board. `folder` is the host's; `scope` becomes the globals of the REPL and of boot.py and main.py."""
@@ -72,8 +74,10 @@ def _mount(flash):
 def _fill_heap(size):
     """What has to be kept so that `size` bytes of the heap are left, however many the board's own modules take."""
     gc.collect()
-    surplus = gc.mem_free() - size
-    return bytearray(surplus) if surplus > 0 else None
+    filler = []
+    while (surplus := gc.mem_free() - size) > 0:  # in pieces, which fill the gaps first
+        filler.append(bytearray(min(surplus, _PIECE)))
+    return filler
 
 
 def _start(execute, is_raw):

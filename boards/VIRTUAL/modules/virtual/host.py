@@ -14,7 +14,8 @@ class _Host:
             self.says = json.load(file)
         self._pipe = open(self.says["pipe"], "wb")
         self._air = self.file("air")
-        self._air_bytes = bytearray(4)
+        self._air_bytes = bytearray(6)
+        self._radio = self.file("radio")
 
     def file(self, name):
         """A file of the host's, for reading and writing in place."""
@@ -25,10 +26,15 @@ class _Host:
 
     def air(self):
         """What is in the air now: [is there an access point, how often it has come, temperature in tenths as two
-        bytes]. Always the same bytearray."""
+        bytes, status of the radio as two bytes]. Always the same bytearray."""
         self._air.seek(0)
         self._air.readinto(self._air_bytes)
         return self._air_bytes
+
+    def radio_error(self):
+        """The words of the error that the radio has now, as of a traceback; "" for none."""
+        self._radio.seek(0)
+        return self._radio.read().rstrip(b"\0").decode()
 
     # These cost no heap, which may be locked.
 

@@ -3,6 +3,7 @@
 As on an ESP32, it joins again by itself once the access point is back. Left out: being an access point.
 """
 
+import builtins
 import hashlib
 import time
 from binascii import hexlify
@@ -12,6 +13,7 @@ from virtual.host import host
 STA_IF, AP_IF = 0, 1
 STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP = 0, 1, 3
 STAT_CONNECT_FAIL, STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD = -1, -2, -3
+_NO_STATUS = 0x7FFF
 _JOIN_MS = 200
 _NOWHERE = ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
 _HERE = ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")  # its sockets are the computer's
@@ -34,6 +36,10 @@ class _Station:
         if not self.is_active or not self.wanted:
             return STAT_IDLE
         air = host.air()
+        told = air[4] | air[5] << 8
+        if told != _NO_STATUS:
+            self._seen = -1
+            return told - 0x10000 if told & 0x8000 else told
         if not air[0] or self.wanted[0] != host.says["ssid"]:
             self._seen = -1
             return STAT_NO_AP_FOUND
@@ -54,6 +60,13 @@ _station = _Station()
 
 def _text(given):
     return given if isinstance(given, str) else str(given, "utf-8")
+
+
+def _fail():
+    # Raise what the host says that the radio raises.
+    kind, _, words = host.radio_error().partition(": ")
+    if kind:
+        raise getattr(builtins, kind)(words)
 
 
 def is_up():
@@ -85,6 +98,8 @@ class WLAN:
             return self._station.is_active
         if on and not self._is_station:
             raise OSError("this board cannot be an access point")
+        if on:
+            _fail()
         self._station.is_active = bool(on)
         if not on:
             self._station.begin(None)
@@ -93,6 +108,7 @@ class WLAN:
         """Begin to join; isconnected() says when it is done."""
         if not self._station.is_active:
             raise OSError("WiFi not active")
+        _fail()
         if ssid is not None:
             ssid = _text(ssid)
             digest = hashlib.sha256((ssid + "\0" + _text(key or "")).encode()).digest()
@@ -115,6 +131,7 @@ class WLAN:
         """[(ssid, bssid, channel, RSSI, security, hidden)]"""
         if not self._station.is_active:
             raise OSError("WiFi not active")
+        _fail()
         time.sleep_ms(50)
         if not host.air()[0]:
             return []
