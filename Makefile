@@ -42,8 +42,8 @@ test-lwip: setup $(LWIP) ## of these only the ones with lwIP
 virtual: $(INSTALLED) ## start a board without hardware, and print its port; Ctrl-C ends it
 	@$(VENV) -m umq virtual $(ARGS)
 
-demo: setup ## watch the firmware run here, through a real broker: ten seconds
-	@$(LAB) demo $(ARGS)
+demo: $(if $(filter mosquitto,$(BROKER)),setup,$(INSTALLED)) ## watch the firmware run here, through a broker: ten seconds; BROKER=mosquitto takes that one
+	@$(LAB) demo $(if $(BROKER),--broker $(BROKER)) $(ARGS)
 
 test: setup $(EVERYTHING) ## run all tests, on all cores; ARGS='-k codec' runs some
 	@$(VENV) -m pytest -q -n auto --dist worksteal $(ARGS)

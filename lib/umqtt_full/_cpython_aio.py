@@ -1,103 +1,90 @@
-"""What the asyncio client needs of CPython's event loop, in place of what waiting.py has for MicroPython's; and a
-transport that looks up names in a thread."""
+"""The broker's connections on CPython: its event loop calls when bytes have come, and once a turn to write."""
 
 import asyncio
-import socket as _socket
-from asyncio import Event as Event
-from asyncio import create_task as create_task
-
-from .transport import Transport
+import time
 
 
-def _end(future):
-    if not future.done():
-        future.set_result(None)
+def ticks_ms():
+    return int(time.monotonic() * 1000) & 0x3FFFFFFF
 
 
-class Bell:
-    def __init__(self):
-        self._waiting = {}  # a future: how to end what it waits for beside the bell
+class Listener:
+    """Makes a connection(broker, write, close, address) of each connection that it accepts; flush(broker) writes."""
 
-    async def wait(self, ms):
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        await self._wait(future, loop.call_later(ms / 1000, _end, future).cancel)
+    def __init__(self, broker, connection, flush):
+        self.broker = broker
+        self.connection = connection
+        self._flush = flush
+        self.loop = asyncio.get_running_loop()
+        self._listening = None
 
-    async def ready(self, sock, to_write=False):
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        number = sock.fileno()
-        if to_write:
-            loop.add_writer(number, _end, future)
-        else:
-            loop.add_reader(number, _end, future)
-        remove = loop.remove_writer if to_write else loop.remove_reader
-        await self._wait(future, lambda: remove(number))
-
-    async def _wait(self, future, end):
-        self._waiting[future] = end
-        try:
-            await future
-        finally:
-            if self._waiting.pop(future, None):
-                end()
-
-    def ring(self):
-        # What ends here is ended at once: the next line of the caller may close the socket.
-        waiting = self._waiting
-        self._waiting = {}
-        for future, end in waiting.items():
-            end()
-            _end(future)
-
-
-def report(error):
-    asyncio.get_running_loop().call_exception_handler(
-        {"message": "umqtt_full: error in a callback", "exception": error}
-    )
-
-
-class _Pending(Exception):
-    pass
-
-
-class _Threaded(Transport):
-    """Transport, with the look-up of a name in a thread: the event loop goes on meanwhile."""
-
-    _looking = None  # the future of the look-up under way
-
-    def ready(self):
-        try:
-            return super().ready()
-        except _Pending:
-            if self._left is not None:  # the address that worked before does not any more
-                self._judge(False)
-                self._left = None
-            self.awaits = "address of %s" % self._name[0]
-            return False
-
-    def _addresses(self, host, port):
-        looking = self._looking
-        if not looking:
-            loop = asyncio.get_running_loop()
-            looking = loop.run_in_executor(None, _socket.getaddrinfo, host, port, 0, _socket.SOCK_STREAM)
-            self._looking = looking
-        if not looking.done():
-            raise _Pending
-        self._looking = None
-        return looking.result()
+    async def start(self, host, port, ssl):
+        """Listen -> the port."""
+        self._listening = await self.loop.create_server(lambda: _Way(self), host, port, ssl=ssl, backlog=1024)
+        self.broker.on_output = self._turn
+        return self._listening.sockets[0].getsockname()[1]
 
     def close(self):
-        if self._looking:
-            self._looking.add_done_callback(_forget)
-            self._looking = None
-        super().close()
+        self._listening.close()
+
+    def _turn(self):
+        self.loop.call_soon(self._flush, self.broker)
 
 
-def transport(online):
-    return _Threaded(online)
+class _Way(asyncio.BufferedProtocol):
+    def __init__(self, listener):
+        self._listener = listener
+        self._transport = self._connection = None
+        self._is_full = False
 
+    def connection_made(self, transport):
+        self._transport = transport
+        broker = self._listener.broker
+        peer = transport.get_extra_info("peername") or ("?", 0)
+        # What a slow reader leaves behind waits in the link's buffer, which has a limit.
+        transport.set_write_buffer_limits(65536)
+        self._connection = self._listener.connection(broker, self._write, self._close, "%s:%s" % peer[:2])
+        # The event loop of Windows reads ahead into the buffer, so it cannot be shared.
+        shared = hasattr(self._listener.loop, "add_reader")
+        self._window = broker.window if shared else bytearray(len(broker.window))
+        self._connection.link.reader.window = self._window
+        self._view = memoryview(self._window)  # asyncio's TLS takes slices of it
 
-def _forget(future):
-    if not future.cancelled():
-        future.exception()  # or the event loop would complain that no one asked for it
+    def get_buffer(self, size):
+        return self._view
+
+    def buffer_updated(self, n):
+        connection = self._connection
+        connection.came(n)
+        if connection.held:
+            self._transport.pause_reading()
+
+    def _write(self, buf, offset, size):
+        if self._is_full:
+            return None
+        self._transport.write(bytes(buf) if size == len(buf) else bytes(memoryview(buf)[offset : offset + size]))
+        return size
+
+    def _close(self):
+        if self._is_full:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def pause_writing(self):
+        self._is_full = True
+
+    def resume_writing(self):
+        self._is_full = False
+        connection = self._connection
+        connection.flush()
+        if connection.held:
+            connection.work()
+            if not connection.held:
+                self._transport.resume_reading()
+
+    def eof_received(self):
+        return False
+
+    def connection_lost(self, error):
+        self._connection.lost(error)

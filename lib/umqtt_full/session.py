@@ -53,6 +53,13 @@ class Ranges:
                 return i
         return -1
 
+    def ids(self):
+        # -> all of them, in a list
+        found = []
+        for i in range(0, self._used, 2):
+            found.extend(range(self._ends[i], self._ends[i + 1] + 1))
+        return found
+
     def is_full(self):
         return self._used >= 2 * self.most
 
@@ -122,7 +129,7 @@ class Session:
         self.ready = False  # may next_slot() have a slot?
         # The last one given out. A packet that a store brought from an earlier life may be acknowledged twice, once for
         # each time that it was sent: a new packet must not have its id meanwhile.
-        self.packet_id = max(store.packet_ids)
+        self.packet_id = max(store.packet_ids or (0,))
         self.other_ids = {}  # packet ids that SUBSCRIBE and UNSUBSCRIBE use, with what their sender wants to know again
         # A callback may take a message for later: it says so by `later`, and calls finish() when it is done. In between
         # later acknowledgements wait: they go out in the order of their messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].

@@ -1,5 +1,5 @@
 # How a task waits: for a socket, for a time, for another task. This module alone knows how an event loop does that; on
-# CPython _cpython_aio.py takes its place.
+# CPython _cpython_waiting.py takes its place.
 #
 # It uses asyncio.core of MicroPython, as asyncio.Event and asyncio.StreamReader do: a task that waits is in the queue
 # of tasks, at the time when it goes on, or in the queue of sockets. asyncio.Event has no timeout, and asyncio.wait_for
@@ -66,8 +66,8 @@ if sys.implementation.name == "micropython":
         return Transport(online)
 
 else:
-    from ._cpython_aio import Bell as Bell
-    from ._cpython_aio import Event as Event
-    from ._cpython_aio import create_task as create_task
-    from ._cpython_aio import report as report
-    from ._cpython_aio import transport as transport
+    from ._cpython_waiting import Bell as Bell
+    from ._cpython_waiting import Event as Event
+    from ._cpython_waiting import create_task as create_task
+    from ._cpython_waiting import report as report
+    from ._cpython_waiting import transport as transport

@@ -14,41 +14,8 @@ from emulation import ports
 from lab import mosquitto
 from lab.mosquitto import Mosquitto
 from paho_end import Paho
-from runtime_scripts import Script, until
+from runtime_scripts import ALONE, Script, until
 
-ALONE = {
-    "delivery": [
-        "every_qos_both_ways",
-        "larger_than_the_subscriber_takes",
-        "text_and_bytes",
-        "retained",
-        "window",
-        "burst_at_qos_2",
-        "a_full_store_in_a_callback",
-        "subscribing_in_callbacks",
-        "first_subscribe_then_publish",
-    ],
-    "subscriptions": [
-        "wildcards",
-        "dollar_topics",
-        "overlapping",
-        "general_callback",
-        "several_in_one",
-        "before_connect",
-        "unsubscribe",
-        "wrong_filters",
-    ],
-    "sessions": [
-        "persistent",
-        "clean",
-        "kept_while_away",
-        "wills",
-        "goodbye_in_the_middle",
-        "taken_over",
-        "client_ids",
-        "empty_password",
-    ],
-}
 # Of QoS 2 messages that wait behind its usual window of 20, Mosquitto 2.0.11 can leave some lying after all others are
 # acknowledged, whoever the subscriber is (paho-mqtt too). Without a window a burst is also the harder test.
 OPEN_WINDOW = "max_inflight_messages 0"

@@ -24,8 +24,11 @@ _TYPINGS = ROOT / "typings"
 
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
+umqtt_full\.(_cpython|_cpython_aio|_cpython_waiting|waiting|arguments|base|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
+umqtt_full\.broker\.(ClientSession|Local|SharedStore|Broker\.(call_local|deliver|forget|grant|keep|make_session|receivers|register|revoke|tell|unregister|welcome))
+umqtt_full\.broker_journal\.(Journaled\w+|BrokerJournal\.(Session|compact|forgotten|load|make_session|queued|record|retained|subscribed|sync|unsubscribed))
+umqtt_full\.broker_aio\.(Connection|flush)
 umqtt_full\.outbox\.Outbox\.drain
-umqtt_full\.(_cpython|_cpython_aio|waiting|arguments|base|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.client\.MQTTClient\.(extend|progress)
 umqtt_full\.aio\.MQTTClient\.(extend|progress|ask|enter|fetch|finish|has_session|go_on|hold|is_long|is_running|leave|skipped|turn|write|write_soon)
 umqtt_full\.mqtt_as\.(unique_id|network|MsgQueue\.__init__)

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import shutil
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -616,6 +617,97 @@ def _(desk):
 def _(desk):
     config = str(desk.folder / "config.json")
     return ["config", "--file", config, "--name", "greenhouse", "--tls-ca", desk.file("ca.pem", b"swordfish")]
+
+
+# The broker
+
+
+@case("a broker at a port that is in use")
+def _(desk):
+    taken = desk.later.enter_context(socket.create_server(("127.0.0.1", 0)))
+    return ["broker", "--port", str(taken.getsockname()[1])]
+
+
+@case("a broker open to a network, without users")
+def _(desk):
+    return ["broker", "--host", "0.0.0.0"]
+
+
+@case("a broker at an address of another computer")
+def _(desk):
+    return ["broker", "--host", "192.0.2.1", "--allow-anonymous"]
+
+
+@case("a broker with a limit that there is not")
+def _(desk):
+    return ["broker", "--limit", "client=3"]
+
+
+@case("a broker with a limit that is no number")
+def _(desk):
+    return ["broker", "--limit", "clients=many"]
+
+
+@case("a broker with a limit that is too small")
+def _(desk):
+    return ["broker", "--limit", "clients=0"]
+
+
+@case("a broker whose users are not there")
+def _(desk):
+    return ["broker", "--users", str(desk.folder / "users.txt")]
+
+
+@case("a broker with a wrong line among its users")
+def _(desk):
+    return ["broker", "--users", desk.file("users.txt", b"# users\nanna:swordfish\n")]
+
+
+@case("a broker with a wrong line among its rules")
+def _(desk):
+    return ["broker", "--rules", desk.file("rules.txt", b"publish a#\n")]
+
+
+@case("a broker whose journal is another kind of file")
+def _(desk):
+    return ["broker", "--journal", desk.file("notes.txt", b"my notes")]
+
+
+@case("a broker whose journal cannot be written")
+def _(desk):
+    return ["broker", "--journal", str(desk.folder / "no folder" / "journal")]
+
+
+@case("a broker with a certificate and no key")
+def _(desk):
+    return ["broker", "--cert", desk.file("server.pem", b"")]
+
+
+@case("a broker with a certificate that is none")
+def _(desk):
+    return ["broker", "--cert", desk.file("server.pem", b"swordfish"), "--key", desk.file("server.key", b"swordfish")]
+
+
+@case("a broker's user without a password")
+def _(desk):
+    desk.patch.delenv("UMQ_PASSWORD", raising=False)
+    return ["broker", "user", "add", "anna", "--users", str(desk.folder / "users.txt")]
+
+
+@case("a broker's user with a name that cannot be")
+def _(desk):
+    desk.patch.setenv("UMQ_PASSWORD", "swordfish")
+    return ["broker", "user", "add", "a:b", "--users", str(desk.folder / "users.txt")]
+
+
+@case("a broker's user that is not there")
+def _(desk):
+    return ["broker", "user", "remove", "bert", "--users", desk.file("users.txt", b"anna:$scrypt$\n")]
+
+
+@case("a misspelt word for a broker's users")
+def _(desk):
+    return ["broker", "user", "ad", "anna"]
 
 
 def happens(what, folder, run):

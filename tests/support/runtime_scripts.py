@@ -20,6 +20,41 @@ RUNTIMES = ["cpython", "micropython-64", "micropython-32"]
 PATIENCE_S = 30
 ON_MOSQUITTO = ROOT / "tests" / "lib" / "on_mosquitto"
 
+# The functions of its modules that need a broker and nothing else.
+ALONE = {
+    "delivery": [
+        "every_qos_both_ways",
+        "larger_than_the_subscriber_takes",
+        "text_and_bytes",
+        "retained",
+        "window",
+        "burst_at_qos_2",
+        "a_full_store_in_a_callback",
+        "subscribing_in_callbacks",
+        "first_subscribe_then_publish",
+    ],
+    "subscriptions": [
+        "wildcards",
+        "dollar_topics",
+        "overlapping",
+        "general_callback",
+        "several_in_one",
+        "before_connect",
+        "unsubscribe",
+        "wrong_filters",
+    ],
+    "sessions": [
+        "persistent",
+        "clean",
+        "kept_while_away",
+        "wills",
+        "goodbye_in_the_middle",
+        "taken_over",
+        "client_ids",
+        "empty_password",
+    ],
+}
+
 
 def command(request, runtime):
     """The argv prefix of one of RUNTIMES; the test is skipped, in CI fails, where there is none."""

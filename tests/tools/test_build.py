@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mpremote import mip
 
+from emulation.ports import free_port
 from umq import __main__ as umq
 from umq import boards
 from umq.build import flavours, packages
@@ -19,7 +20,7 @@ from umq.project import LIB, ROOT
 
 _LISTS = packages.lists()
 
-# What each package is installed for; `port` is a broker's.
+# What each package is installed for; `port` is a broker's, and `free` that of no program.
 _CONNECT = 'client.connect()\nclient.publish("build/topic", "hello", qos=2)\nclient.disconnect()\n'
 _CLIENT = f'from umqtt_full import MQTTClient\nclient = MQTTClient("built", "127.0.0.1", port)\n{_CONNECT}'
 _USES = {
@@ -33,6 +34,22 @@ _USES = {
     ' async with MQTTClient("built", "127.0.0.1", port) as client:\n'
     '  async with client.subscribe("t", 1) as messages:\n'
     '   await client.publish("t", "x", qos=1)\n   print((await messages.get()).text)\nasyncio.run(main())\n',
+    "broker": r"""
+import asyncio
+from umqtt_full.access import Access
+from umqtt_full.broker_aio import Broker, Server
+
+async def main():
+    server = Server(Broker(Access(anonymous=True)), port=free)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", free)
+    writer.write(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a")
+    await writer.drain()
+    assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
+    await server.stop()
+
+asyncio.run(main())
+""",
     "stream": f"{_CLIENT}from umqtt_full.stream import COMPLETE\nimport umqtt_full.stream_in, umqtt_full.stream_file\n",
 }
 
@@ -83,8 +100,9 @@ def test_each_package_alone_does_what_it_is_for(name, compiled, built, micropyth
     for path, url in json.loads((folder / f"{name}.json").read_text())["urls"]:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(folder / url, tmp_path / path)
+    (tmp_path / "use.py").write_text(f"port, free = {broker.port}, {free_port()}\n{_USES[name]}print('done')")
     said = subprocess.run(
-        [*micropython, "-c", f"port = {broker.port}\n{_USES[name]}print('done')"],
+        [*micropython, "use.py"],
         cwd=tmp_path,
         env=os.environ | {"MICROPYPATH": ":.frozen"},
         capture_output=True,

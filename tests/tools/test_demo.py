@@ -56,9 +56,10 @@ def run(*arguments):
     return process.returncode, output
 
 
-def test_the_demo_sees_everything_in_time(temporary):
+@pytest.mark.parametrize("broker", ("own", "mosquitto"))
+def test_the_demo_sees_everything_in_time(temporary, broker):
     began = time.monotonic()
-    status, output = run()
+    status, output = run("--broker", broker)
     assert status == 0
     assert time.monotonic() - began < LIMIT_S
     summary = output[output.index("summary, after") :]

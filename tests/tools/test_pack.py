@@ -9,7 +9,7 @@ from umq.build import flavours, pack
 from umq.errors import UserError
 from umq.project import LIB
 
-_MODULES = {path.name for path in (LIB / "umqtt_full").glob("*.py")} - {"_cpython.py", "_cpython_aio.py"}
+_MODULES = {path.name for path in (LIB / "umqtt_full").glob("*.py")} - {f"{name}.py" for name in flavours.FOR_CPYTHON}
 
 _EXCHANGE = """
 import sys

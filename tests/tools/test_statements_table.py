@@ -6,9 +6,19 @@ from lab import statements
 from umq.errors import UserError
 
 
-def test_the_table_is_up_to_date():
-    page = (statements.TESTS / "STATEMENTS.md").read_text()
-    assert page == statements.table(statements.TESTS), "run `python -m lab statements`"
+@pytest.mark.parametrize("role", (statements.CLIENT, statements.SERVER), ids=lambda role: role.page)
+def test_the_table_is_up_to_date(role):
+    page = (statements.TESTS / role.page).read_text()
+    assert page == statements.table(statements.TESTS, role), "run `python -m lab statements`"
+
+
+def test_each_statement_about_servers_is_shown_at_mosquitto_too():
+    """Or, where the broker's own inside is what is to be seen, in both/; and the list is as long as the standard's."""
+    listed = statements.listed(statements.TESTS / "server_statements.tsv")
+    shown = statements.shown_by(statements.TESTS, statements.SERVER)
+    assert len(listed) == 134
+    alone = [one for one, files in shown.items() if "lib/test_broker_statements.py" not in files]
+    assert alone == ["[MQTT-3.3.5-2]"]  # mosquitto has other rules
 
 
 def test_every_statement_has_a_test_or_a_reason():

@@ -1,4 +1,6 @@
-"""`python -m lab demo`: a node on MicroPython, a real broker, and the faults between them, shown live.
+"""`python -m lab demo`: a node on MicroPython, a broker, and the faults between them, shown live.
+
+The broker is the project's own, with a journal; --broker mosquitto takes the other.
 
 The node is firmware/ on MicroPython's unix port. A client of the same library, umqtt_full, on CPython watches and
 commands it. Every step waits only for the event that it wants to see. If an event does not come in time, the summary
@@ -16,6 +18,7 @@ from emulation import ports
 from lab.demo_parties import SLICE_MS, TOPIC, Node, Watcher
 from lab.demo_screen import Checks, Screen
 from lab.mosquitto import Mosquitto
+from lab.own_broker import OwnBroker
 from umq.errors import UserError
 from umq.project import FIRMWARE, add_library
 
@@ -27,6 +30,12 @@ _COMMANDS_TO_DEAD_NODE = 3
 
 def add_arguments(parser):
     parser.add_argument("--firmware", default=str(FIRMWARE), help="directory whose main.py is booted")
+    parser.add_argument(
+        "--broker",
+        choices=("own", "mosquitto"),
+        default="own",
+        help="the project's own, which needs no installation (own)",
+    )
     parser.add_argument("--limit", type=float, default=38, metavar="SECONDS", help="give up after this long (38)")
 
 
@@ -42,7 +51,9 @@ def run(args):
     try:
         with contextlib.ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umq-demo-")))
-            broker = stack.enter_context(Mosquitto(directory, port=ports.free_port(), persistence=True))
+            own = args.broker == "own"
+            broker = OwnBroker(directory) if own else Mosquitto(directory, port=ports.free_port(), persistence=True)
+            stack.enter_context(broker)
             _Demo(screen, checks, stack, directory, broker, firmware, args.limit).play()
     except _NotSeen as missing:
         checks.missed(str(missing))
@@ -80,7 +91,7 @@ class _Demo:
 
     def _start(self):
         self._screen.title("1. the broker, and the watcher")
-        self._screen.say("broker", f"mosquitto with persistence on 127.0.0.1:{self._broker.port}")
+        self._screen.say("broker", f"{self._broker.name} on 127.0.0.1:{self._broker.port}")
         self._watcher = Watcher(self._broker.port, self._screen)
 
     def _boot(self):

@@ -41,6 +41,8 @@ class Mosquitto:
     extra        more lines for mosquitto.conf
     """
 
+    name = "mosquitto"
+
     def __init__(self, directory, *, port=None, persistence=False, nodelay=True, tls=None, users=None, extra=""):
         self._program = find()
         self._directory = Path(directory).resolve()

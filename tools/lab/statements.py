@@ -1,27 +1,60 @@
-"""python -m lab statements: writes tests/STATEMENTS.md, the standard's statements and the tests that show each.
+"""python -m lab statements: writes tests/STATEMENTS.md and tests/SERVER_STATEMENTS.md, the statements of the standard
+that bind a client and a server, and the tests that show each.
 
-A test names the statements that it shows in its docstring, by ids such as [MQTT-3.1.0-1]. tests/statements.tsv has the
-statements in words, and for those without a test the reason.
+A test names the statements that it shows in its docstring, by ids such as [MQTT-3.1.0-1]. tests/statements.tsv and
+tests/server_statements.tsv have the statements in words, and for those without a test the reason.
 """
 
 import ast
 import re
+from dataclasses import dataclass
 
 from umq.errors import UserError
 from umq.project import ROOT
 
 TESTS = ROOT / "tests"
 _ID = re.compile(r"\[MQTT-[\d.-]+\]")
-_HEAD = """\
+_OF_SERVER = ("test_broker", "test_access")  # how the names of the server's tests begin
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of the standard: the list of its statements, the page of its table, and what the page begins with."""
+
+    listed: str
+    page: str
+    words: str
+
+    @property
+    def head(self):
+        return self.words + "| Statement | In short | Shown by |\n|---|---|---|\n"
+
+
+CLIENT = Role(
+    "statements.tsv",
+    "STATEMENTS.md",
+    """\
 # The statements of MQTT 3.1.1 that bind a client, and the tests that show them
 
 `python -m lab statements` makes this page from `statements.tsv`, which has the statements in short words, and from the
 ids in the docstrings of the tests. `make test` fails if the page is out of date. Statements that bind only brokers are
-left out. The files in `both/` run on CPython and on 64-bit and 32-bit MicroPython.
+in [SERVER_STATEMENTS.md](SERVER_STATEMENTS.md). The files in `both/` run on CPython and on 64-bit and 32-bit
+MicroPython.
 
-| Statement | In short | Shown by |
-|---|---|---|
-"""
+""",
+)
+SERVER = Role(
+    "server_statements.tsv",
+    "SERVER_STATEMENTS.md",
+    """\
+# The statements of MQTT 3.1.1 that bind a server, and the tests that show them
+
+`python -m lab statements` makes this page from `server_statements.tsv` and from the docstrings of the broker's tests.
+`lib/test_broker_statements.py` runs at the library's broker, on CPython and on 64-bit and 32-bit MicroPython, and at
+mosquitto; its table `DIFFERENCES` says where mosquitto does otherwise.
+
+""",
+)
 
 
 def add_arguments(parser):
@@ -29,27 +62,27 @@ def add_arguments(parser):
 
 
 def run(args):
-    page = TESTS / "STATEMENTS.md"
-    text = table(TESTS)
-    page.write_text(text)
-    print(f"{page.name}: {text.count('| [MQTT-')} statements, {text.count('No test:')} of them without a test")
+    for role in (CLIENT, SERVER):
+        text = table(TESTS, role)
+        (TESTS / role.page).write_text(text)
+        print(f"{role.page}: {text.count('| [MQTT-')} statements, {text.count('No test:')} of them without a test")
     return 0
 
 
-def table(folder):
+def table(folder, role=CLIENT):
     """The page for the tests in `folder`. UserError if an id is unknown, or lacks both test and reason."""
-    shown = shown_by(folder)
+    shown = shown_by(folder, role)
     rows = []
-    for statement, words, reason in listed(folder / "statements.tsv"):
+    for statement, words, reason in listed(folder / role.listed):
         tests = shown.pop(statement, {})
         if bool(tests) == bool(reason):
-            raise UserError(f"{statement} must have either a test or, in statements.tsv, a reason why it has none")
+            raise UserError(f"{statement} must have either a test or, in {role.listed}, a reason why it has none")
         places = [f"{file}: {', '.join(names)}" for file, names in tests.items()]
         rows.append(f"| {statement} | {words} | {'<br>'.join(places) or 'No test: ' + reason} |\n")
     if shown:
         statement, tests = sorted(shown.items())[0]
-        raise UserError(f"{statement}, which {sorted(tests)[0]} names, is not in statements.tsv")
-    return _HEAD + "".join(rows)
+        raise UserError(f"{statement}, which {sorted(tests)[0]} names, is not in {role.listed}")
+    return role.head + "".join(rows)
 
 
 def listed(path):
@@ -67,10 +100,12 @@ def listed(path):
     return found
 
 
-def shown_by(folder):
-    """{id: {file: [names of its tests]}} as the docstrings say."""
+def shown_by(folder, role=CLIENT):
+    """{id: {file: [names of its tests]}} as the docstrings of this role's tests say."""
     shown = {}
     for path in sorted(folder.rglob("test_*.py")):
+        if path.name.startswith(_OF_SERVER) != (role is SERVER):
+            continue
         for node in ast.parse(path.read_text(), path).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 for statement in _ID.findall(ast.get_docstring(node) or ""):

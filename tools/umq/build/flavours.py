@@ -7,8 +7,8 @@ but the whole one.
 
 from dataclasses import dataclass
 
-# They make up for what CPython lacks: not on a board.
-FOR_CPYTHON = ("_cpython", "_cpython_aio")
+# What makes up for what CPython lacks: not on a board.
+FOR_CPYTHON = ("_cpython", "_cpython_aio", "_cpython_waiting")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,13 @@ CLIENT = Flavour(
     beside=("arguments", "error_texts", "repr_texts"),
 )
 
+# The broker, for a board that runs no client beside it.
+BROKER = Flavour(
+    together=(*_GROUND, "codec_server", "server", "broker", "broker_aio"),
+    beside=("error_texts", "repr_texts"),
+    file="broker_aio",
+)
+
 # What mip installs: a flavour, and the modules that a package adds to it.
 PACKAGES = {
     "client": (CLIENT, ()),
@@ -42,6 +49,7 @@ PACKAGES = {
     "aio": (CLIENT, ("aio", "aio_queue", "waiting", "mqtt_as")),
     "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
+    "broker": (CLIENT, ("access", "broker", "broker_aio", "broker_journal", "codec_server", "server")),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }
 
