@@ -233,6 +233,8 @@ class Session:
     def is_new(self, message):
         # Was this PUBLISH of QoS 2 not handed over yet? A repeated one is not handed over again [MQTT-4.3.3-2].
         if self._received.find(message.packet_id) >= 0:
+            if not message.dup:
+                self.counts.flaws += 1  # [MQTT-3.3.1-1]
             return False
         if self._received.is_full():
             raise protocol_error(

@@ -19,7 +19,7 @@ from emulation import firmware as synthetic
 from emulation.rom import EmulatedRom
 from lab import certificates
 from lab.mosquitto import Mosquitto
-from umq import boards, filesystem
+from umq import boards, contents, filesystem
 from umq.deploy import command as deploy
 from umq.device import drives, prompt, serial_ports
 from umq.device.prompt import Device
@@ -247,6 +247,96 @@ def _(desk):
     return ["config", "--file", str(desk.folder / "config.json"), "--name", "greenhouse", "--set", "port=many"]
 
 
+def _config(desk, *words):
+    return ["config", "--file", str(desk.folder / "config.json"), "--name", "attic", "--wifi", "home", *words]
+
+
+@case("a server with a scheme")
+def _(desk):
+    return _config(desk, "--server", "mqtt://broker:1883")
+
+
+@case("a server with a port")
+def _(desk):
+    return _config(desk, "--server", "broker:1883")
+
+
+@case("a server with a blank")
+def _(desk):
+    return _config(desk, "--server", "broker ")
+
+
+@case("a server that is no address")
+def _(desk):
+    return _config(desk, "--server", "1.2.3.400")
+
+
+@case("a server with user and password")
+def _(desk):
+    return _config(desk, "--server", "me:secret@broker")
+
+
+@case("a port beyond all ports")
+def _(desk):
+    return _config(desk, "--server", "broker", "--broker-port", "99999")
+
+
+@case("a port that is no number")
+def _(desk):
+    return _config(desk, "--server", "broker", "--broker-port", "mqtt")
+
+
+@case("a network's name that is too long")
+def _(desk):
+    return _config(desk, "--server", "broker", "--wifi", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
+
+
+@case("a misspelt key")
+def _(desk):
+    return _config(desk, "--server", "broker", "--set", "sever=b")
+
+
+@case("a key without a value")
+def _(desk):
+    return _config(desk, "--server", "broker", "--set", "port")
+
+
+@case("a name that is a topic filter")
+def _(desk):
+    return _config(desk, "--server", "broker", "--name", "attic/#")
+
+
+@case("a name that steers the terminal")
+def _(desk):
+    return _config(desk, "--server", "broker", "--name", "\x1b[31mred")
+
+
+@case("a configuration that is no JSON")
+def _(desk):
+    return ["config", "--show", "--file", desk.file("config.json", b'{"client_id": "attic",}')]
+
+
+@case("a configuration in another encoding")
+def _(desk):
+    return ["config", "--show", "--file", desk.file("config.json", '{"client_id": "attic"}'.encode("utf-16"))]
+
+
+@case("a configuration with a key twice")
+def _(desk):
+    return ["config", "--show", "--file", desk.file("config.json", b'{"port": 1, "port": 2}')]
+
+
+@case("a project in a folder with files")
+def _(desk):
+    desk.file("notes.txt", b"")
+    return ["new", str(desk.folder)]
+
+
+@case("a project below a file")
+def _(desk):
+    return ["new", desk.file("notes.txt", b"") + "/greenhouse"]
+
+
 @case("a configuration that is not there")
 def _(desk):
     return ["image", "RPI_PICO_W", "--config", str(desk.folder / "config.json")]
@@ -273,6 +363,41 @@ def _(desk):
     return ["image", "RPI_PICO_W", "--config", desk.file("config.json", json.dumps(keys).encode())]
 
 
+@case("an image for a size that no flash has")
+def _(desk):
+    return ["image", "ESP32_GENERIC", "--flash-mb", "3"]
+
+
+@case("freezing without MicroPython's sources")
+def _(desk):
+    return ["freeze", "RPI_PICO_W", "--micropython", str(desk.folder)]
+
+
+@case("freezing for what takes no firmware")
+def _(desk):
+    return ["freeze", "VIRTUAL", "--micropython", str(desk.folder)]
+
+
+@case("a ROMFS in place of a folder")
+def _(desk):
+    return ["romfs", "--to", str(desk.folder)]
+
+
+@case("a virtual board with too little heap")
+def _(desk):
+    return ["virtual", "--heap", "32k"]
+
+
+@case("a virtual board whose heap is no size")
+def _(desk):
+    return ["virtual", "--heap", "much"]
+
+
+@case("a virtual board that is not there")
+def _(desk):
+    return ["virtual", "--tell", str(desk.folder / "board"), "reset"]
+
+
 @case("an image for more flash than an RP2 has")
 def _(desk):
     return ["image", "RPI_PICO_W", "--flash-mb", "16"]
@@ -285,6 +410,27 @@ def _fleet(desk, rows, *words):
 @case("a fleet without the names of the columns")
 def _(desk):
     return _fleet(desk, "attic,a-password\n")
+
+
+@case("a fleet with a cell too many")
+def _(desk):
+    return _fleet(desk, "client_id;server;wifi_ssid\nattic;broker;home;secret\n")
+
+
+@case("a fleet with a quote too few")
+def _(desk):
+    return _fleet(desk, 'client_id,server,wifi_ssid\n"attic,broker,home\n')
+
+
+@case("a fleet without nodes")
+def _(desk):
+    return _fleet(desk, "# nothing yet\nclient_id,server,wifi_ssid\n")
+
+
+@case("a fleet in another encoding")
+def _(desk):
+    desk.file("nodes.csv", "client_id".encode("utf-16"))
+    return ["fleet", str(desk.folder / "nodes.csv"), "RPI_PICO_W"]
 
 
 @case("a fleet with two nodes of one name")
@@ -340,6 +486,32 @@ def _(desk):
 @case("a broker's address that is none")
 def _(desk):
     return ["monitor", "mqtt://broker"]
+
+
+@case("a broker's address that cannot be one")
+def _(desk):
+    return ["monitor", "1.2.3.400"]
+
+
+@case("a user without a name")
+def _(desk):
+    return ["monitor", "127.0.0.1", "--user", ""]
+
+
+@case("no broker at all")
+def _(desk):
+    desk.patch.setattr("umq.send.CONFIG", desk.folder / "config.json")
+    return ["send", "attic", "led", "on"]
+
+
+@case("a command without words")
+def _(desk):
+    return ["send", "attic"]
+
+
+@case("a time that is none")
+def _(desk):
+    return ["monitor", "127.0.0.1", "--seconds", "soon"]
 
 
 @case("a broker that wants another password")
@@ -594,6 +766,56 @@ def _(desk):
     with Device(board.port) as held:
         held.make_folder("/umqtt_full")
     return _deploy(desk, board)
+
+
+def _deployed(desk, **keys):
+    # A board whose node cannot work.
+    board = desk.board(passphrase="virtual-passphrase")
+    keys = {"client_id": "attic", "server": "127.0.0.1", "port": 1, "wifi_ssid": board.ssid} | keys
+    keys = {"wifi_passphrase": "virtual-passphrase", "wifi_join_ms": 1000} | keys
+    return ["deploy", "--port", board.port, "--config", desk.file("config.json", json.dumps(keys).encode())]
+
+
+@case("a node that does not join the Wi-Fi")
+def _(desk):
+    return _deployed(desk, wifi_passphrase="another-passphrase")
+
+
+@case("a node that the broker refuses")
+def _(desk):
+    port = int(desk.broker(users={"me": "right"}).rpartition(":")[2])
+    return _deployed(desk, port=port)
+
+
+@case("a node that does not reach the broker")
+def _(desk):
+    return _deployed(desk, server="no-such-host.invalid")
+
+
+@case("a node whose program fails")
+def _(desk):
+    program = contents.program()
+    desk.patch.setattr(contents, "program", lambda mpy: program | {"main.py": b"import nothing_of_that_name"})
+    return _deployed(desk)
+
+
+@case("a node whose certificate is none")
+def _(desk):
+    desk.file("ca.der", b"no certificate")
+    return _deployed(desk, tls_ca="ca.der")
+
+
+@case("deploying onto a board whose folder hides a module")
+def _(desk):
+    words = _deployed(desk)
+    with Device(words[2]) as device:
+        device.make_folder("/config")
+    return words
+
+
+@case("showing logs without a reset")
+def _(desk):
+    return ["deploy", "--logs", "--no-reset"]
 
 
 @case("a cable pulled while deploying")

@@ -1,11 +1,13 @@
 """umq on a terminal of its own, as a person has it."""
 
+import contextlib
 import os
 import pty
 import select
 import signal
 import subprocess
 import sys
+import time
 
 _PATIENCE_S = 60
 
@@ -52,8 +54,12 @@ class Terminal:
         self.type(f"{answer}\n")
 
     def interrupt(self):
-        """Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
+        """Ctrl-C, and again each second: a program that is just about to read does not see the first."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=1)
 
     def finish(self):
         """The exit status, once it has ended."""

@@ -129,7 +129,7 @@ _BAD_FILES = {
     "a column twice": ("client_id,port,port\n", "column 'port' is there twice"),
     "another separator": ("client_id|password\n", "column 1 is not a key"),
     "comments alone": ("# client_id\n\n#\n", "there is no column 'client_id'"),
-    "an open quote": (_HEADER + f'attic,b,home,u,"{_SECRET}\n', "line 2: is not CSV"),
+    "an open quote": (_HEADER + f'attic,b,home,u,"{_SECRET}\n', "line 2 is not CSV: is a quote missing there"),
     "another encoding": (b"client_id\n\xe4\n", "is not UTF-8 text: save it as CSV in UTF-8"),
 }
 

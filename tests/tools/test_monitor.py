@@ -497,6 +497,17 @@ def test_a_terminal_without_the_characters_shows_something_else(broker, client, 
     assert ascii_only.until_ended() == 0 and "Gew?chshaus" in ascii_only.output.decode()
 
 
+def test_two_boards_of_one_name_are_named_in_a_line_and_in_json(broker, client, monitor):
+    lines = monitor(f"127.0.0.1:{broker.port}", "--plain")
+    events = monitor(f"127.0.0.1:{broker.port}", "--json")
+    lines.until_said("connected to")
+    events.until_said("connected to")
+    for uptime_s in (5, 9000) * 3:
+        client.publish("nodes/twin/telemetry", telemetry(uptime_s=uptime_s), False, 1)
+    lines.until_said("twin: two boards have this name, and take the connection from each other")
+    events.until_said('"event": "twins", "node": "twin"')
+
+
 def test_until_that_did_not_come_true_says_why(broker, client, monitor):
     for name, status in ("attic", "offline"), ("cellar", "online"):
         client.publish(f"nodes/{name}/status", status, True, 1)

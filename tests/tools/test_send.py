@@ -98,7 +98,7 @@ def test_every_mistake_is_one_line(broker, tmp_path, capsys, monkeypatch):
     at = f"--broker=127.0.0.1:{broker.port}"
     monkeypatch.setattr("umq.send.CONFIG", tmp_path / "none.json")
     for words, why in (
-        (["a", "ping"], "no broker is named: say --broker HOST"),
+        (["a", "ping"], "no broker is named: add --broker HOST"),
         (["a+", "ping", at], "'a+' cannot be a node's name"),
         (["", "ping", at], "'' cannot be a node's name"),
         (["a", " ", at], "a command is one line of text"),

@@ -84,3 +84,16 @@ def test_the_settings_show_no_secret():
     found = settings.check("config.json", json.dumps(_GOOD | {"wifi_passphrase": _SECRET}).encode())
     assert found.config.wifi_passphrase == _SECRET
     assert _SECRET not in f"{found!r} {found} {found.config!r}"
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (b'{"client_id": "a", "server": "b", "client_id": "c"}', '"client_id" is there twice'),
+        (b'{"client_id": "a\\u001b[31m", "server": "b"}', "holds a character that no keyboard types"),
+    ],
+)
+def test_what_only_looks_right_is_refused(text, words):
+    with pytest.raises(UserError) as refused:
+        settings.check("config.json", text, has_wifi=False)
+    assert words in str(refused.value) and str(refused.value).isprintable()

@@ -18,6 +18,13 @@ _HERE = "On this computer"
 
 _SOMEWHERE = "standard output or a temporary file (TMPDIR names their folder) cannot be written"
 
+# What typer says of a number, and what people say.
+_PLAINER = (
+    ("Input should be a valid integer, unable to parse string as an integer", "it must be a whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "it must be a number"),
+    ("Input should be", "it must be"),
+)
+
 # Each command is a module whose function command() typer reads. Only the command that was asked
 # for is imported, so that none waits for another's modules.
 _COMMANDS = {
@@ -139,7 +146,10 @@ def _run(argv):
         return 1
     except typer.TyperException as error:  # a word or an option that typer does not know
         where = getattr(getattr(error, "ctx", None), "command_path", "umq")
-        print(f"umq: {error.format_message()} (`{where} --help` says more)", file=sys.stderr)
+        words = error.format_message()
+        for typers, ours in _PLAINER:
+            words = words.replace(typers, ours)
+        print(f"umq: {words} (`{where} --help` says more)", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130

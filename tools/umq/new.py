@@ -11,6 +11,7 @@ import typer
 
 from umq import settings
 from umq.errors import UserError
+from umq.plain import plain
 from umq.project import LIB
 
 _IGNORED = """\
@@ -38,6 +39,8 @@ def command(
 
         cd greenhouse && umq config
     """
+    if not str(folder).isprintable():
+        raise UserError(f"{plain(str(folder))} holds a character that no keyboard types: choose another name")
     try:
         if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is there already and is not an empty folder: choose another name")

@@ -3,6 +3,7 @@ that say what to do."""
 
 import contextlib
 import errno
+import ipaddress
 import os
 import re
 import socket
@@ -68,15 +69,26 @@ def split_address(address):
     bare = address.strip()
     host, colon, port = bare.rpartition(":")
     if bare.startswith("["):
-        host, _, port = bare[1:].partition("]")
+        host, closed, port = bare[1:].partition("]")
+        host = host if closed and (not port or port[0] == ":") else ""
         colon, port = port[:1], port[1:]
     elif not colon or ":" in host:  # no port, or an IPv6 address as it is
         host, colon, port = bare, "", ""
     if not host or "/" in host or " " in host or (colon and not (port.isascii() and port.isdigit())):
         raise UserError(f"{plain(address)!r} is not a broker's address: give HOST or HOST:PORT")
-    if colon and not 0 < int(port) < 65536:
+    if re.fullmatch("[0-9.]+", host) and not _is_ipv4(host):
+        raise UserError(f"{plain(host)!r} is not an IPv4 address: give four numbers of 0 to 255")
+    if colon and not 0 < int(port[:6]) < 65536:
         raise UserError(f"the port of {plain(address)!r} must be 1 to 65535")
     return host, int(port) if colon else None
+
+
+def _is_ipv4(host):
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def tls_context(ca=None):
@@ -96,6 +108,8 @@ def tls_context(ca=None):
 
 
 def _password(user, password_file):
+    if user == "":
+        raise UserError("--user is empty: leave it out, or give the broker's name for you")
     if user is None:
         if password_file is not None:
             raise UserError("a password needs a user: add --user")

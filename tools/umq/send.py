@@ -90,7 +90,7 @@ def _target(broker, user, password_file, tls, ca, node, topic):
     if broker is not None:
         target = reach.broker(broker, user, password_file, tls, ca)
     elif user or password_file or tls or ca or not CONFIG.exists():
-        raise UserError(f"no broker is named: say --broker HOST, or let `umq config` write {CONFIG_SHOWN}")
+        raise UserError(f"no broker is named: add --broker HOST, or let `umq config` write {CONFIG_SHOWN}")
     else:
         config = settings.load(CONFIG, has_wifi=False).config
         target = reach.of_node(config, CONFIG.parent)

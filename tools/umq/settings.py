@@ -5,6 +5,7 @@ import json
 import os
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 
 from umq.errors import UserError, meant
@@ -12,6 +13,8 @@ from umq.plain import plain
 from umq.project import node_module
 
 _HOSTS = ("server", "ntp_server")
+# Each may hold whatever an access point or a broker takes.
+_ANY_TEXT = ("wifi_ssid", "wifi_passphrase", "password")
 _LONGEST_NUMBER = 18  # digits
 _HEXADECIMAL_KEY = 64  # bytes of a passphrase that is the network's key itself
 
@@ -94,7 +97,11 @@ def _host_fault(key, found):
     if key == "wifi_passphrase" and isinstance(found, str):
         if len(found.encode()) == _HEXADECIMAL_KEY and not re.fullmatch("[0-9a-fA-F]*", found):
             return f'"{key}" must be 8 to 63 bytes long, or be a key of 64 hexadecimal digits'
-    if key not in _HOSTS or not isinstance(found, str):
+    if not isinstance(found, str):
+        return None
+    if key not in _ANY_TEXT and any(unicodedata.category(one) == "Cc" for one in found):
+        return f'"{key}" is {plain(found)!r}: it holds a character that no keyboard types'
+    if key not in _HOSTS:
         return None
     shown = f'"{key}" is {plain(found)!r}'
     scheme, _, rest = found.rpartition("://")
@@ -144,9 +151,11 @@ def _read(path):
 
 def _parsed(name, text):
     try:
-        found = json.loads(text.removeprefix(b"\xef\xbb\xbf").decode())
+        found = json.loads(text.removeprefix(b"\xef\xbb\xbf").decode(), object_pairs_hook=_object)
     except UnicodeDecodeError:
-        raise UserError(f"{name} is not UTF-8 text")
+        raise UserError(f"{name} is not UTF-8 text: save it as UTF-8")
+    except _Twice as error:
+        raise UserError(f'{name}: "{plain(str(error), 40)}" is there twice: keep one')
     except json.JSONDecodeError as error:  # this json says the line; on a board the stream's position does
         raise UserError(f"{name}: line {error.lineno} is not JSON (a quote, comma or brace missing?)")
     except (RecursionError, ValueError):
@@ -157,6 +166,19 @@ def _parsed(name, text):
         _encoded(found)
     except UnicodeEncodeError:
         raise UserError(f"{name}: holds half a character, such as \\ud83d without its other half")
+    return found
+
+
+class _Twice(Exception):
+    pass
+
+
+def _object(pairs):
+    # A board would take the last of two values, and the user may mean the first.
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [key for key, _ in pairs]
+        raise _Twice(next(key for key in names if names.count(key) > 1))
     return found
 
 

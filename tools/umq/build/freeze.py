@@ -85,7 +85,8 @@ def command(
     """
     if manifest is None:
         if boards.load(board).method == "none":
-            raise UserError(f"{board} has no firmware: choose another of {', '.join(boards.names())}")
+            others = ", ".join(one.name for one in boards.all_boards() if one.method != "none")
+            raise UserError(f"{board} has no firmware: choose one of {others}")
         manifest = BOARDS / board / "manifest.py"
     file = build(board, micropython, manifest, to)
     print(f"{file.stat().st_size:9,} bytes  {file}")

@@ -200,4 +200,4 @@ def _tell_how(port, how, doubts):
             print("the node is connected", flush=True)
     else:
         cure = doubts[0] if doubts and how.status == outcome.NO_BROKER else how.cure
-        print(f"umq: {port}: all files are in place, but {how.words}: {cure}", file=sys.stderr)
+        print(f"umq: {port}: all files are in place, but {how.words}; {cure}", file=sys.stderr)

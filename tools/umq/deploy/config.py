@@ -10,6 +10,7 @@ import typer
 
 from umq import settings
 from umq.errors import UserError
+from umq.plain import plain
 from umq.project import CONFIG, CONFIG_SHOWN
 
 # The keys that are asked for, in this order. The others have defaults; --set changes them.
@@ -90,7 +91,7 @@ def command(
 def _show(found):
     print(found.name)
     for key, value in found.values.items():
-        print(f"  {key:16} {'********' if key in settings.rules().SECRETS and value else value}")
+        print(f"  {key:16} {'********' if key in settings.rules().SECRETS and value else plain(str(value), 300)}")
 
 
 def _check_before_asking(file, found, given):

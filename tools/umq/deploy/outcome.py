@@ -11,13 +11,16 @@ CONNECTED, NO_WIFI, REFUSED, STOPPED, NO_BROKER, SILENT = 0, 3, 4, 5, 6, 7
 _FAILURES = 2  # the first attempt after a reset may fail for reasons that pass
 _LONGEST = 160
 
-_NO_WIFI = re.compile(r"wifi: (?:cannot join|trying again): (.*)")
+_NO_WIFI = re.compile(r"wifi: (?:cannot join|trying again)\b(?: .*?)?: (.*)")
 _NO_BROKER = re.compile(r"node: cannot connect: (.*)")
-_NO_CLOCK = re.compile(r"clock: (no time .*?)(?:, trying again)?$")
+_NO_CLOCK = re.compile(r"clock: (no time .*), trying again$")
 _REFUSED = re.compile(r"node: the broker refuses this node: (.*)")
 _NODE = "node: "
 _CONNECTED = "node: connected"
-_PROMPT = 'Type "help()"'
+# The node has ended: here is the prompt, or it says when it will start anew.
+_ENDS = ('Type "help()"', "node: tries again in ", "node: starts anew with the other configuration")
+# It has given up the configuration that was deployed.
+_FALLEN_BACK = "node: runs with the last configuration that worked"
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -71,7 +74,10 @@ class Watch:
                     return _outcome(*self._last)
         if line.startswith(_TRACEBACK):
             self._traceback = ""
-        elif line.startswith(_PROMPT):
+        elif line.startswith(_ENDS):
+            return self._ended()
+        elif line.startswith(_FALLEN_BACK):
+            self._said = line.removeprefix(_NODE)
             return self._ended()
         elif self._traceback is not None and line and not line.startswith((" ", "MicroPython")):
             self._traceback = self._traceback or line

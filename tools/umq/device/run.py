@@ -26,7 +26,7 @@ def command(
         umq run hello.py --port /dev/ttyACM0
     """
     if not file.is_file():
-        raise UserError(f"{file}: there is no such file")
+        raise UserError(f"{file} is not a file" if file.exists() else f"{file}: there is no such file")
     try:
         program = file.read_bytes()
         program.decode("utf-8")

@@ -100,7 +100,7 @@ def _rows(path):
             trimmed = tuple(key for key, cell in row.items() if cell != cell.strip() and key in _WITH_BLANKS)
             yield reader.line_num, {key: settings.value(key, cell.strip()) for key, cell in row.items()}, trimmed
     except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num}: is not CSV ({error})")
+        raise UserError(f"{path} line {reader.line_num} is not CSV: is a quote missing there, or before? ({error})")
 
 
 def _leave_out_comments(lines):

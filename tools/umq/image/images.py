@@ -44,9 +44,11 @@ def with_flash(board, megabytes):
     size."""
     if megabytes is None:
         return board
-    size = megabytes << 20
     if board.method != "esptool":
         raise UserError(f"the flash size of {board.name} is fixed by its firmware: leave --flash-mb out")
+    if megabytes < 1 or megabytes & (megabytes - 1):
+        raise UserError(f"--flash-mb is {megabytes}: flash has 2, 4, 8, 16 or 32 MB")
+    size = megabytes << 20
     if size < board.filesystem.offset + 2 * board.filesystem.block:
         raise UserError(f"{megabytes} MB of flash hold no filesystem at 0x{board.filesystem.offset:x}")
     place = dataclasses.replace(board.filesystem, size=size - board.filesystem.offset)

@@ -188,7 +188,7 @@ def _line(event, now, width):
 
 def event_words(event):
     """An event as one line."""
-    kind = "" if event.kind in ("status", "link") else f"{event.kind} "
+    kind = "" if event.kind in ("status", "link", "twins") else f"{event.kind} "
     return f"{event.node or 'broker'}: {kind}{event.text}"
 
 
