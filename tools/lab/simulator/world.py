@@ -501,6 +501,7 @@ class World:
     def calm(self):
         """No more faults happen."""
         self.is_calm = True
+        self.stall_next = None
         self.waits = []
         self.die_at = self.unreachable = self.raises = self.answers = self.meddles = self.drip_ms = 0
         self.broker.late = self.broker.lower = self.broker.boasts = 0
@@ -1026,8 +1027,10 @@ class World:
         wires = self.link.opens
         for kind in (PUBACK, PUBREC, PUBREL, PUBCOMP):
             self.broker.say(ack_packet(kind, _STRAY | kind))
-        for _ in range(6):
+        for _ in range(60):
             self.live(self.poll, 200)
+            if len(answers) == 2:
+                break
         if self.link.opens == wires and self.broker.links and answers != [PUBREL, PUBCOMP]:
             self.account.fault("acknowledgements that were not expected had these answers: %r" % answers)
 
