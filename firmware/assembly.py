@@ -22,13 +22,16 @@ _NO_SUCH_PLACE = (2, 20, 21)  # ENOENT, ENOTDIR, EISDIR
 def build(program):
     """Set client, node, radio and feed of a start.Program, and start its watchdog and its Wi-Fi.
 
-    Raises board.ConfigError.
+    Raises config.ConfigError.
     """
     settings = program.settings
-    ssl = _tls(settings.tls_ca)
     slot_bytes = program.readings.slot_bytes(settings.topic)
-    store = _store(settings.journal, slot_bytes)
-    program.feed = board.watchdog(settings.watchdog_ms)
+    try:
+        ssl = _tls(settings.tls_ca)
+        store = _store(settings.journal, slot_bytes)
+        program.feed = board.watchdog(settings.watchdog_ms)
+    except ValueError as error:
+        raise program.ConfigError(str(error))
     if wifi.is_there():
         program.radio = wifi.Wifi(settings, program.log)
         program.radio.begin()
@@ -125,7 +128,7 @@ def _store(path, slot_bytes):
     except OSError as error:
         words = "%s, which cannot be opened (error %s)" % (path, error.errno)
         if error.errno in _NO_SUCH_PLACE:
-            raise board.ConfigError('"journal" names ' + words)
+            raise ValueError('"journal" names ' + words)
         # The flash is full, or worn out: better a node that a reset may cost its messages than none.
         print("journal: %s; unfinished messages do not survive a reset now" % words)
         return RamStore(_WINDOW, slot_bytes)
@@ -144,12 +147,12 @@ def _tls(ca_path):
         with open(ca_path, "rb") as file:
             ca = file.read()
     except OSError as error:
-        raise board.ConfigError('"tls_ca" names %s, which cannot be read (error %s)' % (ca_path, error.errno))
+        raise ValueError('"tls_ca" names %s, which cannot be read (error %s)' % (ca_path, error.errno))
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     context.verify_mode = tls.CERT_REQUIRED  # pyright: ignore[reportAttributeAccessIssue]: not in the stubs
     try:
         context.load_verify_locations(ca)
     except ValueError:
         cure = "from PEM: openssl x509 -in ca.pem -outform DER -out ca.der"
-        raise board.ConfigError('"tls_ca" names %s, which is no certificate in DER; %s' % (ca_path, cure))
+        raise ValueError('"tls_ca" names %s, which is no certificate in DER; %s' % (ca_path, cure))
     return context

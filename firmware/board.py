@@ -8,7 +8,6 @@ try:
 except ImportError:
     machine = None
 
-from config import ConfigError
 
 IS_BOARD = sys.platform not in ("linux", "darwin", "win32")
 
@@ -80,7 +79,7 @@ def watchdog(period_ms):
     try:
         feed = machine.WDT(timeout=period_ms or _WATCHDOG_MS).feed
     except ValueError as error:
-        raise ConfigError('"watchdog_ms" does not suit this board: %s' % error)
+        raise ValueError('"watchdog_ms" does not suit this board: %s' % error)
     return feed
 
 
@@ -97,7 +96,7 @@ class Led:
             try:
                 self._pin = machine.Pin(pin, machine.Pin.OUT, value=0)
             except (ValueError, TypeError) as error:
-                raise ConfigError('"led_pin" names no pin of this board: %s' % error)
+                raise ValueError('"led_pin" names no pin of this board: %s' % error)
 
     def set(self, is_on):
         self.is_on = is_on

@@ -18,6 +18,7 @@ def prepare(program):
 
     Raises config.ConfigError.
     """
+    program.ConfigError = config.ConfigError
     past = program.past
     owner = Owner(past, print, not past.was_crashing)
     has_wifi = wifi.is_there()
@@ -36,7 +37,10 @@ def prepare(program):
     if trial.fallback:
         program.notes["config"] = "the last one that worked: " + trial.fallback[:160]
         print("node: runs with the last configuration that worked: " + trial.fallback)
-    led = board.Led(settings.led_pin)
+    try:
+        led = board.Led(settings.led_pin)
+    except ValueError as error:
+        raise config.ConfigError(str(error))
     program.commands["led"] = controls.Switch(led.set, led.is_lit)
     program.readings = _readings(settings, owner, program.commands, program.told)
     if owner.fault:

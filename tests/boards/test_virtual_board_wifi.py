@@ -171,7 +171,7 @@ def test_the_node_survives_that_its_access_point_goes(virtual_board, broker, wat
     assert watcher.answers()[0]["ok"] and board.pin("LED") == 1
 
 
-@pytest.mark.parametrize("bits, heap", [(64, 208), (32, 128)])
+@pytest.mark.parametrize("bits, heap", [(64, 208), (32, 144)])
 def test_the_node_goes_on_after_its_power_was_cut(request, virtual_board, broker, watcher, tmp_path, bits, heap):
     request.getfixturevalue("micropython" if bits == 64 else "micropython32")
     board = virtual_board(image=flash_with_node(tmp_path / "flash", broker), bits=bits, heap=heap * 1024)

@@ -77,7 +77,7 @@ os.mkdir("/flash/folder.0")
 for path in ("/flash/missing/journal", "/flash/folder"):
     try:
         assembly._store(path, 768)
-    except config.ConfigError as error:
+    except ValueError as error:
         print(error)
 """
     missing, folder = play(script)
