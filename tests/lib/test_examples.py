@@ -362,3 +362,57 @@ def test_a_board_runs_an_example(virtual_board, broker, tmp_path):
     done = subprocess.run(umq_run, capture_output=True, text=True, timeout=2 * PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("the broker has acknowledged packet 1\n")
+
+
+def test_aio_led(start, need, tmp_path):
+    with Mosquitto(tmp_path / "broker", persistence=True) as broker:
+        program = start("aio_led", broker.port)
+        program.until_said("waiting for commands\n")
+        for pace in (b"100", b"fast", b"250"):
+            with Paho(broker.port) as other:
+                other.publish("examples/blink/command", pace, 2).wait_for_publish(PATIENCE_S)
+            program.until_said(f"the pace is {pace.decode()} ms\n" if pace != b"fast" else "unknown command: b'fast'\n")
+            broker.stop()
+            broker.start()
+        with Paho(broker.port) as later:
+            later.subscribe("examples/blink/pace", 1)
+            until(lambda: _payloads(later) == [b"250"], "the pace, which is retained")
+
+
+def test_aio_sensor_keeps_readings_without_a_broker_and_over_a_reset(start, need, tmp_path):
+    port = free_port()
+    program = start("aio_sensor", port, 0.1)
+    program.until_said("kept ", times=4)
+    program.kill()
+    kept = [line[5:].encode() for line in program.said.splitlines() if line.startswith("kept ")]
+    assert "connected" not in program.said
+    with Mosquitto(tmp_path / "broker", port=port) as broker, Paho(broker.port) as other:
+        other.subscribe("examples/celsius", 1)
+        program = start("aio_sensor", port, 0.1)
+        program.until_said("connected\n")
+        until(lambda: len(_payloads(other)) > len(kept), "a reading from after the reset")
+        assert _payloads(other)[: len(kept)] == kept  # the oldest first
+
+
+def test_aio_two_brokers(start, need, tmp_path):
+    # With its usual window Mosquitto 2.0.11 leaves the messages of QoS 2 behind the 20th lying.
+    here = Mosquitto(tmp_path / "here", extra="max_inflight_messages 0")
+    with here, Mosquitto(tmp_path / "there") as there:
+        program = start("aio_two_brokers", here.port, there.port)
+        program.until_said("passing on\n")
+        with Paho(here.port) as source, Paho(there.port) as target:
+            target.subscribe("there/#", 2)
+            for number in range(30):
+                source.publish(f"examples/from-here/{number % 3}", b"%d" % number, 2)
+            until(lambda: len(target.messages) >= 30, "all messages")
+            assert [int(payload) for payload in _payloads(target)] == list(range(30))
+            assert target.messages[4][0] == "there/examples/from-here/1"
+
+
+def test_aio_button(start, broker):
+    with Paho(broker.port) as other:
+        other.subscribe("examples/button", 1)
+        program = start("aio_button", broker.port)
+        assert program.finish() == 0
+        assert program.said == "connected\nall are sent: True\n"
+        until(lambda: _payloads(other) == [b"pressed"] * 3, "three presses")
