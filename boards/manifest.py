@@ -14,6 +14,7 @@ freeze(
         "discovery.py",
         "line.py",
         "link.py",
+        "names.py",
         "node.py",
         "owner.py",
         "past.py",

@@ -38,6 +38,7 @@ def build(program):
     discovery = _discovery(program)
     discovery_bytes = _discovery_bytes(discovery)
     is_streamed = discovery_bytes > _STREAMED_BYTES
+    online = program.radio and program.radio.is_up
     program.client = Client(
         settings.client_id,
         settings.server,
@@ -51,7 +52,8 @@ def build(program):
         received=_RECEIVED,
         chunk=_CHUNK,
         store=store,
-        online=program.radio and program.radio.is_up,
+        transport=_transport(program, online),
+        online=online,
     )
     streams = None
     if is_streamed:
@@ -78,6 +80,15 @@ def build(program):
         slot_bytes=slot_bytes,
     )
     print("node: %s, broker %s:%d" % (settings.client_id, settings.server, settings.port))
+
+
+def _transport(program, online):
+    # A computer's look-ups need no care.
+    if not board.IS_BOARD:
+        return None
+    from names import NamedTransport
+
+    return NamedTransport(online, program.feed, program.folder + "broker.address")
 
 
 def _discovery(program):

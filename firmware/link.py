@@ -1,5 +1,6 @@
 """The node's client: it connects only where it can, with a link, and for TLS with a clock."""
 
+import board
 import clock
 from micropython import const
 
@@ -35,7 +36,11 @@ class Client(MQTTClient):
         if clock.is_set() or not self.ntp_server or self._is_clock_tried and not self.needs_time:
             return True
         self._is_clock_tried = True
-        if clock.set_by_ntp(self.ntp_server):
+        import names  # on a computer nothing needs it
+
+        with names.Feeder(board.feed):
+            is_set = clock.set_by_ntp(self.ntp_server)
+        if is_set:
             return True
         print('clock: no time from "ntp_server" %s yet%s' % (self.ntp_server, ", trying again" * self.needs_time))
         if self.needs_time:
