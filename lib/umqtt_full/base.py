@@ -15,7 +15,6 @@ from .topics import is_topic_filter, is_topic_name
 _TICKS = const(0x3FFFFFFF)
 _KEEPALIVE_S = const(60)
 _POSTED_MS = const(50)  # how long a message of an Outbox may lie until a pump that waits takes it
-_SLICE_MS = const(100)  # how long callbacks may run one after the other until the pump looks at its deadline
 _MESSAGE = const(2)
 _UP = const(2)
 _REFUSED = const(0x80)
@@ -37,6 +36,7 @@ def check_qos(qos):
 
 class BaseClient:
     KEEPALIVE = False  # is there a keep-alive where none was named?
+    _slice_ms = 100  # how long callbacks may run one after the other until the pump looks at its deadline
 
     def __init__(
         self, client_id, server, port=0, user=None, password=None, keepalive=False, ssl=None, ssl_params={}, *,
@@ -248,7 +248,7 @@ class BaseClient:
 
     def _work(self, until):
         # Write and read what can be without waiting -> did a packet come in? It ends behind a packet of the type
-        # `until`, with _MESSAGE (no type of a packet) behind a message, and when callbacks took _SLICE_MS.
+        # `until`, with _MESSAGE (no type of a packet) behind a message, and when callbacks took _slice_ms.
         p = self._protocol
         t = self.transport
         if not p.state:
@@ -271,7 +271,7 @@ class BaseClient:
                             now = t.ticks_ms()
                             if began < 0:
                                 began = now
-                            if (now - began) & _TICKS < _SLICE_MS:
+                            if (now - began) & _TICKS < self._slice_ms:
                                 continue
                     p.ping_if_due(t.ticks_ms())  # between two messages too
                 written = self._write()
@@ -279,6 +279,8 @@ class BaseClient:
                 if kind < 0 and written:
                     continue
                 if came or kind < 0:
+                    if kind:
+                        self._dry = False  # packets that have come in are still to be handled
                     self._came = came
                     return came
                 n = t.readinto(p.reader.window)

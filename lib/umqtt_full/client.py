@@ -192,7 +192,10 @@ class MQTTClient(BaseClient):
         self._set_limit(timeout_ms)
         try:
             while 0 not in self.session.packet_ids and p.state:
-                if not (self._turn() if wait else self._work(0)):
+                if not wait:
+                    self._work(0)  # once: packets that keep coming must not make it wait
+                    break
+                if not self._turn():
                     break
         except (LinkLost, TimedOut, ProtocolError) as e:
             raise Full(0, "not taken: %s" % e)

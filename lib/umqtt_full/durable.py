@@ -2,7 +2,10 @@
 # discarded, and then answered with PUBCOMP (4.3.3, method A of figure 4.3). A reset at any point repeats nothing, with
 # one exception: the one message whose callback had begun and whose discard was not yet durable.
 
+from . import const
 from .session import Session
+
+_DUE = const(0x10000)
 
 
 class DurableSession(Session):
@@ -34,7 +37,25 @@ class DurableSession(Session):
             self.store.load(self.loaded, message)
         return self.loaded >= 0
 
-    def discard(self):
+    def discard(self) -> bool:
         slot = self.loaded
         self.loaded = -1
+        if self.later:
+            self.later = False
+            return False
         self.store.discard(slot)
+        return True
+
+    def released(self, packet_id):
+        if self.store.kept(packet_id) >= 0:
+            return 0  # a callback took it for later: finish() answers
+        return super().released(packet_id)
+
+    def finish(self, message, place=-1):
+        if place < 0:
+            super().finish(message)
+            return
+        self.store.discard(place)
+        if message.packet_id:
+            super().released(message.packet_id)
+            self.owed[2].append(message.packet_id | _DUE)

@@ -23,6 +23,7 @@ from .errors import protocol_error
 _PART = const(1)
 _PUBLISH = const(0x30)
 _PUBACK = const(0x40)
+_PUBREC = const(0x50)
 _PUBREL = const(0x62)
 _PUBREL_KIND = const(0x60)
 _PUBCOMP = const(0x70)
@@ -326,7 +327,8 @@ class Link:
             self.inside = _BUSY
             self._again = False
             self.count_message()
-            session.discard()
+            if not session.discard():
+                return False  # finish() goes on
             if not packet_id:
                 return True
         return False
@@ -337,6 +339,28 @@ class Link:
     def buffer_ack(self, head, packet_id):
         if head:
             self._used = put_ack(self.buffer, self._used, head, packet_id)
+
+    def finish(self, m, place=-1):
+        # A message that a callback took for later is done with. place: where a store that keeps messages has it.
+        self.session.finish(m, place)
+        if place >= 0 and not m.packet_id:
+            self.hand_on()
+        self.pay()
+
+    def hand_on(self):
+        # Hand over what no peer will release, before the next packet.
+        if self.keeps and self._kept_id < 0 and self.state == _UP:
+            self._kept_id = 0
+            self._holds = True
+
+    def pay(self):
+        # Acknowledgements that are due, as many as there is room for
+        if self.state == _UP:
+            head = _PUBACK
+            for owed in self.session.owed:
+                while owed and owed[0] > 0xFFFF and self._used + 8 <= len(self.buffer):
+                    self.buffer_ack(head, owed.pop(0) & 0xFFFF)
+                head = _PUBREC if head == _PUBACK else _PUBCOMP
 
     def skip(self, m, length, why):
         # A message cannot be handed over: acknowledge it, count it, and then tell the program, which may raise.

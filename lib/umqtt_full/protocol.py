@@ -231,6 +231,8 @@ class Protocol(Link):
             raise protocol_error(kind, "packet id %d or its %d codes not asked for" % (packet_id, len(codes)))
         for i in range(len(codes)):
             s = batch[i]
+            if codes[i] > s.qos and codes[i] != _REFUSED:
+                self.session.counts.flaws += 1  # more than was asked for, or a refusal that 3.1.1 does not know
             if codes[i] >= _REFUSED:
                 self.refused.append(s.topic_filter)
             elif kind == _SUBACK:

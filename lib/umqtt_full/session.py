@@ -18,6 +18,7 @@ _PUBACK = const(0x40)
 _PUBREC = const(0x50)
 _PUBREL = const(0x62)
 _PUBCOMP = const(0x70)
+_DUE = const(0x10000)  # in `owed`: the acknowledgement may go out
 
 
 def _place(store, queue, packet_id):
@@ -29,6 +30,12 @@ def _place(store, queue, packet_id):
             return i
         i += 1
     return -1
+
+
+def _due(owed, packet_id):
+    for i in range(len(owed)):
+        if owed[i] == packet_id:
+            owed[i] |= _DUE
 
 
 class Ranges:
@@ -124,6 +131,10 @@ class Session:
         # each time that it was sent: a new packet must not have its id meanwhile.
         self.packet_id = max(store.packet_ids or (0,))
         self.other_ids = {}  # packet ids that SUBSCRIBE and UNSUBSCRIBE use, with what their sender wants to know again
+        # A callback may take a message for later: it says so by `later`, and calls finish() when it is done. In between
+        # later acknowledgements wait: they go out in the order of their messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+        self.later = False
+        self.owed = [], [], []  # PUBACK, PUBREC, PUBCOMP to come: packet ids, with _DUE once they may go out
         self._received = Ranges(received)  # ids of QoS 2 messages handed over and not yet released
         self.counts = Counts()
         self.packet_ids = store.packet_ids  # 0 where a slot is free
@@ -135,6 +146,9 @@ class Session:
         store = self.store
         self.sent = 0
         self.ready = True
+        self.later = False
+        for owed in self.owed:
+            owed.clear()
         if not session_present:
             # The peer has forgotten the session. It is told everything again all the same [MQTT-4.4.0-1]: what it had
             # taken at QoS 2 may arrive twice.
@@ -219,6 +233,8 @@ class Session:
     def is_new(self, message):
         # Was this PUBLISH of QoS 2 not handed over yet? A repeated one is not handed over again [MQTT-4.3.3-2].
         if self._received.find(message.packet_id) >= 0:
+            if not message.dup:
+                self.counts.flaws += 1  # [MQTT-3.3.1-1]
             return False
         if self._received.is_full():
             raise protocol_error(
@@ -229,19 +245,35 @@ class Session:
     def handed_over(self, message):
         # -> the first byte of the acknowledgement, or 0. The id of a QoS 2 message is kept only now: a callback that
         # raises leaves the message to come again.
-        if message.qos < 2:
-            return _PUBACK if message.qos else 0
-        self._received.add(message.packet_id)
-        return _PUBREC
+        qos = message.qos
+        if not qos:
+            return 0
+        owed = self.owed[qos - 1]
+        if self.later:
+            self.later = False
+            owed.append(message.packet_id)
+            return 0
+        if qos == 2:
+            self._received.add(message.packet_id)
+        if owed:
+            owed.append(message.packet_id | _DUE)
+            return 0
+        return _PUBACK if qos == 1 else _PUBREC
+
+    def finish(self, message, place=-1):
+        # A message that a callback took for later is done with: its acknowledgement is due.
+        if message.qos == 2:
+            self._received.add(message.packet_id)
+        _due(self.owed[message.qos - 1], message.packet_id)
 
     def load(self, packet_id, message) -> bool:
         # Fill in the next kept message that PUBREL with this id releases (0: that no peer will release) -> was there
         # one? After handing it over, discard().
         return False
 
-    def discard(self):
-        # The message that load() filled in was handed over.
-        pass
+    def discard(self) -> bool:
+        # The message that load() filled in was handed over -> False: a callback took it for later.
+        return True
 
     def released(self, packet_id):
         # PUBREL came in: the id is free for a new message -> the first byte of the answer, known or not.

@@ -75,11 +75,11 @@ def test_a_board_is_broker_and_node_and_serves_two_others(request, virtual_board
     port = free_port()
     library = {path: data for path, data in contents.program().items() if path.startswith("lib/")}
     hub_files = library | {"main.py": f"PORT = {port}\n{_HUB}".encode()}
-    heap = {64: 320, 32: 192}[bits] * 1024
+    heap = {64: 240, 32: 192}[bits] * 1024
     hub = virtual_board(image=flash(tmp_path / "hub", hub_files), bits=bits, heap=heap)
     hub.wait_for_output("hub: serves")
-    nodes = {name: virtual_board(image=flash(tmp_path / name, node(name, port))) for name in ("east", "west")}
     with Paho(port, "#") as watcher:
+        nodes = {name: virtual_board(image=flash(tmp_path / name, node(name, port))) for name in ("east", "west")}
         for name, board in nodes.items():
             wait_until(lambda name=name: watcher.of(f"nodes/{name}/answer"))
             assert json.loads(watcher.of(f"nodes/{name}/answer")[0][1])["ok"]

@@ -251,3 +251,20 @@ def test_pieces_of_any_size_change_nothing():
     for seed in range(12):
         link = {"default": Plan(reads=Seeded(seed), writes=Seeded(seed + 100, 5)), "tls": seed % 2 == 1}
         assert run(link) == usual
+
+
+def test_acknowledgements_right_behind_connack():
+    """Of packets of the resumed session, before and after these are sent again."""
+    for qos, kind in ((1, PUBACK), (2, PUBREC), (2, PUBCOMP)):
+        rig = connected(clean_session=False)
+        rig.broker.postpone(kind)
+        packet_id = rig.client.publish(b"t", b"x", qos=qos, wait=False)
+        rig.pump(10)
+        assert rig.client.pending(packet_id)
+        rig.client.close()
+        assert rig.client.connect(False) is True
+        assert rig.client.flush(1000) and not rig.client.pending(packet_id)
+        rig.pump(10)
+        assert rig.client.is_connected() and len(rig.broker.connects) == 2
+        assert rig.broker.count(b"x") == (1 if qos == 2 else 2)
+        rig.check()

@@ -4,7 +4,7 @@ from client_rig import connected
 from emulated_rig import Rig, raises, took
 from emulation.broker import PUBACK, PUBREL, SUBACK, publish_packet
 from emulation.files import Files
-from umqtt_full import TimedOut
+from umqtt_full import Full, TimedOut
 
 
 def _flooded(**options):
@@ -42,6 +42,23 @@ def test_deadlines_hold_under_a_flood():
     rig.client.publish(b"t", b"x", qos=1, wait=False)
     ms, done = took(rig, rig.client.flush, 2000)
     assert done is False and 2000 <= ms <= 2300 and rig.handed > 100, (ms, done)
+
+
+def test_publish_without_waiting_does_not_wait_for_a_flood_to_end():
+    """All slots are taken, and messages keep coming: it is Full at once."""
+    rig = _flooded(inflight=1)
+    rig.broker.drop(PUBACK, times=1000)
+    rig.client.publish(b"t", b"x", qos=1, wait=False)
+    rig.clock.advance(3000)
+    ms, e = took(rig, publish_or_full, rig)
+    assert isinstance(e, Full) and ms <= 150, (ms, e)
+
+
+def publish_or_full(rig):
+    try:
+        return rig.client.publish(b"t", b"y", qos=1, wait=False)
+    except Full as e:
+        return e
 
 
 def test_a_ping_goes_out_between_two_messages():
@@ -190,3 +207,26 @@ def test_numbers_are_sent_as_their_text():
     assert [one[1] for one in rig.broker.taken] == [b"21", b"-3", b"21.5"]
     raises(TypeError, rig.client.publish, b"t", True)
     raises(TypeError, rig.client.publish, 5, b"x")
+
+
+def test_one_large_message_does_not_block_a_queue():
+    """A session with a small, a large and a small message at QoS 1: both small ones come on one connection, and the
+    large one is acknowledged, counted and told once, not once a connection."""
+    for qos in (1, 2):
+        rig = Rig(max_packet=64, chunk=32)
+        rig.client.connect(False)
+        rig.client.subscribe(b"t", 2)
+        rig.client.close()
+        for payload in (b"first", b"x" * 100, b"third"):
+            rig.broker.publish(b"t", payload, qos)
+        told = []
+        rig.client.on_skip = lambda *what, told=told: told.append(what)
+        for _ in range(2):
+            rig.client.connect(False)
+            rig.pump(10)
+            assert rig.client.is_connected()
+            rig.client.close()
+        assert rig.payloads() == [b"first", b"third"] and rig.client.counts.skipped == 1
+        assert [one[:2] for one in told] == [(b"t", 100)] and "max_packet=64" in told[0][2]
+        assert all(one.done for one in rig.broker.given)
+        rig.check()

@@ -1,9 +1,10 @@
 """Keep-alive: PINGREQ in time, whatever else goes on, and a link whose peer is silent ends."""
 
 from client_rig import connected
-from emulated_rig import raises
+from emulated_rig import Rig, raises
 from emulation.broker import PINGRESP, PUBACK, publish_packet
-from umqtt_full import TimedOut
+from umqtt_full import MQTTClient, TimedOut
+from umqtt_full.robust import MQTTClient as RobustClient
 
 
 def test_due_ms_while_something_waits_to_be_written():
@@ -109,3 +110,21 @@ def test_a_full_buffer_and_a_ping_that_is_due():
         assert rig.clock.now <= 100_000
         assert rig.is_closed()
         rig.t.check()
+
+
+def test_a_will_brings_a_keep_alive():
+    """Without one a broker may never notice that the client is gone, and never publish the will. A keep-alive that is
+    named is kept to, 0 too."""
+    for maker, will, named, wanted in (
+        (MQTTClient, False, {}, 0),
+        (MQTTClient, True, {}, 60),
+        (MQTTClient, True, {"keepalive": 0}, 0),
+        (MQTTClient, True, {"keepalive": 7}, 7),
+        (RobustClient, False, {}, 60),
+        (RobustClient, False, {"keepalive": 0}, 0),
+    ):
+        rig = Rig(maker=maker, **named)
+        if will:
+            rig.client.set_last_will(b"status", b"gone")
+        rig.client.connect()
+        assert rig.broker.connects[-1].keepalive == wanted, (maker, will, named)

@@ -2,7 +2,7 @@
 
 from client_rig import connected
 from emulated_rig import Rig
-from emulation.broker import PUBACK, PUBCOMP, PUBREC, ack_packet
+from emulation.broker import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, two
 from emulation.link import Emulated, Failure
 from umqtt_full import MQTTClient
 
@@ -117,3 +117,28 @@ def test_ids_of_other_packets_are_passed_over_too():
     assert c.flush()
     assert rig.broker.count(b"two") == 1
     rig.check()
+
+
+def test_any_number_of_unreleased_messages_in_a_row():
+    """A broker that counts up sends 1,100 messages of QoS 2 before its first PUBREL: each comes once, also when all are
+    sent again, and no two ids are taken for one."""
+    rig = connected(clean_session=False)
+    rig.broker.drop(PUBREL, times=10_000)
+    for head in (0x34, 0x3C):  # the second time with DUP
+        for first in range(1, 1101, 100):
+            for packet_id in range(first, first + 100):
+                data = bytes((head, 7, 0, 1, 116, packet_id >> 8, packet_id & 255)) + two(packet_id)
+                rig.broker.expect_answer(data)
+                rig.t.wire.send(data)
+            rig.pump()
+        assert rig.payloads() == [two(packet_id) for packet_id in range(1, 1101)]
+    assert rig.client.is_connected()
+    for packet_id in range(1, 1101):
+        rig.broker.expect_answer(ack_packet(PUBREL, packet_id))
+        rig.t.wire.send(ack_packet(PUBREL, packet_id))
+        rig.pump()
+    again = bytes((0x34, 7, 0, 1, 116, 4, 1)) + b"xx"  # 1025
+    rig.broker.expect_answer(again)
+    rig.t.wire.send(again)
+    rig.pump()
+    assert rig.payloads()[-1] == b"xx" and len(rig.messages) == 1101

@@ -14,7 +14,7 @@ from lab import types
 from language_server import LanguageServer
 from umq.errors import UserError
 from umq.project import LIB, ROOT
-from umqtt_full import MQTTClient, RamStore, Transport
+from umqtt_full import MQTTClient, RamStore, Transport, aio
 from umqtt_full.codec import Message
 from umqtt_full.journal import Journal
 from umqtt_full.stream import Streams
@@ -24,12 +24,16 @@ _TYPINGS = ROOT / "typings"
 
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
-umqtt_full\.(_cpython|_cpython_aio|arguments|base|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
+umqtt_full\.(_cpython|_cpython_aio|_cpython_waiting|waiting|arguments|base|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.broker\.(ClientSession|Local|SharedStore|Broker\.(call_local|deliver|forget|grant|keep|make_session|receivers|register|revoke|tell|unregister|welcome))
 umqtt_full\.broker_journal\.(Journaled\w+|BrokerJournal\.(Session|compact|forgotten|load|make_session|queued|record|retained|subscribed|sync|unsubscribed))
 umqtt_full\.broker_aio\.(Connection|flush)
 umqtt_full\.outbox\.Outbox\.drain
 umqtt_full\.client\.MQTTClient\.(extend|progress)
+umqtt_full\.aio\.MQTTClient\.(extend|progress|ask|enter|fetch|finish|has_session|go_on|hold|is_long|is_running|leave|skipped|turn|write|write_soon)
+umqtt_full\.mqtt_as\.(unique_id|network|MsgQueue\.__init__)
+umqtt_full\.aio\.Subscribing\.(close|send|throw|__iter__|client|__init__)
+umqtt_full\.aio_queue\.(Slot\.(__init__|take|place|owed|again)|Messages\.(__init__|client|connected|end|error|filters|finish|holds|is_empty|is_full|is_left|leave|name|owes|put))
 umqtt_full\.codec\.(Reader|is_utf8|put_\w+|shown|to_\w+)
 umqtt_full\.errors\.protocol_error
 umqtt_full\.journal\.Journal\.Session
@@ -60,7 +64,7 @@ def test_the_stubs_name_the_attributes_that_objects_have(tmp_path):
     # Of these stubtest knows nothing: only __init__ makes them.
     client = MQTTClient("id", "host")
     objects = [client, Streams(MQTTClient("id", "host")), Transport(), RamStore(1, 64), Journal(str(tmp_path / "j"))]
-    objects += [client.session, Message(1), Part(Message(1))]
+    objects += [client.session, Message(1), Part(Message(1)), aio.MQTTClient("id", "host")]
     for one in objects:
         told, has = _names_in_stub(type(one)), {name for name in dir(one) if name[0] != "_"}
         assert told <= has, type(one)

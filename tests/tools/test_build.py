@@ -30,6 +30,10 @@ _USES = {
     "outbox": f"{_CLIENT}from umqtt_full.outbox import Outbox\nassert Outbox(client).post('build/topic', 'posted')\n",
     "journal": "from umqtt_full import MQTTClient\nfrom umqtt_full.journal import Journal\nimport umqtt_full.rtc\n"
     f'client = MQTTClient("built", "127.0.0.1", port, store=Journal("box"))\n{_CONNECT}',
+    "aio": "import asyncio\nfrom umqtt_full.aio import MQTTClient\nasync def main():\n"
+    ' async with MQTTClient("built", "127.0.0.1", port) as client:\n'
+    '  async with client.subscribe("t", 1) as messages:\n'
+    '   await client.publish("t", "x", qos=1)\n   print((await messages.get()).text)\nasyncio.run(main())\n',
     "broker": r"""
 import asyncio
 from umqtt_full.access import Access

@@ -30,6 +30,27 @@ def test_every_statement_has_a_test_or_a_reason():
     assert [statement for statement, _, reason in listed if reason] == [f"[MQTT-6.0.0-{n}]" for n in (1, 2, 3, 4)]
 
 
+def test_every_breach_by_a_server_has_a_test_or_a_reason():
+    page = (statements.TESTS / "BREACHES.md").read_text()
+    assert page == statements.breaches(statements.TESTS), "run `python -m lab statements`"
+    assert page.count("| [MQTT-") >= 60
+    for counter in ("flaws", "skipped", "untaken", "lowered", "stray_acks", "maybe_doubled"):
+        assert f"`{counter}`" in page, counter
+
+
+def test_the_troubles_name_tests_that_are_there():
+    """Each kind from A to Q has a test at least."""
+    rows = [line.split("|")[1:5] for line in (statements.TESTS / "TROUBLES.md").read_text().splitlines()]
+    kinds = {row[0].strip(): row[3] for row in rows if row and len(row[0].strip()) == 1}
+    assert "".join(kinds) == "ABCDEFGHIJKLMNOPQ"
+    for kind, cell in kinds.items():
+        for part in cell.split(";"):
+            file, _, names = part.partition(":")
+            text = (statements.TESTS / file.strip().strip("`")).read_text()
+            for name in names.split(","):
+                assert f"def {name.strip()}(" in text, (kind, name)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "statements.tsv").write_text("[MQTT-1.0.0-1]\tone\t\n[MQTT-1.0.0-2]\ttwo\tnot ours\n")
@@ -66,6 +87,15 @@ def test_a_statement_with_both(folder):
 def test_an_unknown_statement(folder):
     (folder / "test_it.py").write_text('def test_one():\n    """[MQTT-1.0.0-1] [MQTT-9.0.0-1]"""\n')
     assert says(folder) == "[MQTT-9.0.0-1], which test_it.py names, is not in statements.tsv"
+
+
+def test_a_breach_without_a_test(folder):
+    (folder / "breaches.tsv").write_text("[MQTT-2.0.0-1]\tone\tEnds the link.\t\n")
+    error = pytest.raises(UserError, statements.breaches, folder).value
+    assert error.args[0].startswith("[MQTT-2.0.0-1] must have either a test and words")
+    (folder / "both").mkdir()
+    (folder / "both" / "test_client_breaches.py").write_text('def test_two():\n    """[MQTT-2.0.0-1]"""\n')
+    assert statements.breaches(folder).splitlines()[-1] == "| [MQTT-2.0.0-1] | one | Ends the link. | test_two |"
 
 
 def test_a_broken_list(folder):

@@ -291,6 +291,7 @@ class Link:
         self.publishes = []  # (packet id, qos) sent and not yet answered
         self.pubrels = {}  # packet id: how many PUBCOMPs may still come
         self.released = []  # packet ids whose PUBREL came on this connection
+        self.came = []  # packet ids of PUBLISHes that came on this connection
         self.in_flight = []  # packet ids of PUBLISHes that came on this connection and had no last answer on it yet
         self.answered = []  # packet ids that had one
         self.disconnected = False  # DISCONNECT came
@@ -648,9 +649,12 @@ class Broker:
             self._violation("PUBLISH %d again after its PUBREL [MQTT-4.3.3-1]" % packet_id)
         if not before and not dup:  # a new message
             session.pubrecs.pop(packet_id, None)
-            for ids in (link.released, link.answered):
-                if packet_id in ids:
+            for ids in (link.released, link.answered, link.came):
+                while packet_id in ids:
                     ids.remove(packet_id)
+        elif packet_id in link.came:
+            self._violation("packet %d twice on one connection" % packet_id)
+        link.came.append(packet_id)
         if packet_id not in link.answered and packet_id not in link.in_flight:
             link.in_flight.append(packet_id)
             if self.inflight and len(link.in_flight) > self.inflight:

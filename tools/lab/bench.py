@@ -90,6 +90,7 @@ class Program:
 
 RAW = Program("bare sockets", "with_raw", _ALL_CELLS)
 OURS = Program("umqtt_full", "with_umqtt_full", _ALL_CELLS)
+OURS_AIO = Program("umqtt_full.aio", "with_umqtt_full_aio", _ALL_CELLS)
 
 
 def add_arguments(parser):
@@ -110,7 +111,7 @@ def add_arguments(parser):
 def run(args):
     """Measure, show the tables, return 0."""
     cells = _chosen(CELLS, args.only, "cell")
-    programs = [RAW, *_chosen((OURS, *_peers(args.library)), args.library, "library")]
+    programs = [RAW, *_chosen((OURS, OURS_AIO, *_peers(args.library)), args.library, "library")]
     before = _before(args.before) if args.before else None
     if before:
         programs.insert(2, before)
@@ -190,7 +191,7 @@ class _Bench:
         try:
             rate = self._rate(program, cell)
         except UserError as error:
-            if program in (RAW, OURS):
+            if program in (RAW, OURS, OURS_AIO):
                 raise
             # A library that fails in one cell is left out of the table, and a line says why.
             program.trouble = str(error)

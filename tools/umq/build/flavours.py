@@ -8,7 +8,7 @@ but the whole one.
 from dataclasses import dataclass
 
 # What makes up for what CPython lacks: not on a board.
-FOR_CPYTHON = ("_cpython", "_cpython_aio")
+FOR_CPYTHON = ("_cpython", "_cpython_aio", "_cpython_waiting")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ PACKAGES = {
     "client": (CLIENT, ()),
     "robust": (CLIENT, ("robust",)),
     "secure": (CLIENT, ("secure",)),
+    "aio": (CLIENT, ("aio", "aio_queue", "waiting", "mqtt_as")),
     "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
     "broker": (CLIENT, ("access", "broker", "broker_aio", "broker_journal", "codec_server", "server")),
@@ -57,6 +58,7 @@ FLOORS = {
     "ground": _GROUND,
     "client without a transport": tuple(module for module in CLIENT.together if module != _TRANSPORT),
     "TCP transport": (_TRANSPORT,),
+    "asyncio": ("aio", "aio_queue", "waiting"),
     "robust": ("robust",),
 }
 

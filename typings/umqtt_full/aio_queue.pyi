@@ -1,0 +1,13 @@
+from typing import Self
+
+from .codec import Message
+
+# A message in its turn
+class Slot(Message):
+    def ack(self) -> None: ...
+
+class Messages:
+    dropped: int
+    def __aiter__(self) -> Self: ...
+    async def __anext__(self) -> Slot: ...
+    async def get(self, timeout_ms: int | None = None) -> Slot | None: ...
