@@ -8,6 +8,7 @@ freeze(
         "clock.py",
         "config.py",
         "line.py",
+        "names.py",
         "node.py",
         "sensor.py",
         "start.py",

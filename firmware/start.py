@@ -6,6 +6,7 @@ import time
 import board
 import clock
 import config
+import names
 import sensor
 import wifi
 
@@ -64,6 +65,7 @@ def _run(path):
         inflight=_WINDOW,
         received=_RECEIVED,
         store=_store(settings.journal),
+        transport=names.NamedTransport(online, feed, "broker.address") if board.IS_BOARD else None,
         online=online,
     )
     node = Node(settings, client, read_temperature, led, on_wait, print)
@@ -120,7 +122,9 @@ def _set_clock(server, online, on_wait):
     """Wait until the clock is set: no certificate can be checked before."""
     while not clock.is_set():
         # Without a link a look-up may hang for good on lwIP.
-        if (online is None or online()) and clock.set_by_ntp(server):
+        with names.Feeder(board.feed):
+            is_set = (online is None or online()) and clock.set_by_ntp(server)
+        if is_set:
             break
         print('clock: no time from "ntp_server" %s yet, trying again' % server)
         started = time.ticks_ms()

@@ -154,6 +154,7 @@ class Broker:
         self.links = set()  # one for each connection
         self.sessions = {}  # client id: ClientSession
         self.dropped = 0  # messages that found a queue full
+        self.untold = 0  # events for which on_event raised
         self.window = bytearray(limits["chunk"])  # the one that all connections read into
         self._message = Message(0 if _COMPUTER else limits["chunk"] + limits["max_packet"])
         self._nobody = ClientSession(b"", True, limits)  # of a connection without a CONNECT
@@ -499,9 +500,11 @@ class Broker:
 
     def tell(self, event, link, words):
         # Something befell this link.
-        if self.on_event:
-            self.on_event(event, link.client_id.decode() or link.address, words)
+        self._say(event, link.client_id.decode() or link.address, words)
 
     def _say(self, event, client_id, words):
         if self.on_event:
-            self.on_event(event, client_id, words)
+            try:
+                self.on_event(event, client_id, words)
+            except Exception:  # the log's own trouble is no client's
+                self.untold += 1

@@ -76,7 +76,7 @@ class Connection:
                     return False
                 link.stalled = -1
                 link.wrote(n, now)
-        except OSError as e:
+        except (OSError, MemoryError) as e:
             self.lost(e)
         if not link.state:
             self.lost(None)

@@ -364,6 +364,18 @@ def test_a_callback_that_raises_is_told_and_disturbs_no_client():
     assert "ZeroDivisionError" in rig.told("error")[0][1]
 
 
+def test_a_log_that_raises_disturbs_no_client():
+    rig, publisher, subscriber = two_clients()
+    rig.broker.on_event = lambda *what: 1 // 0
+    subscriber.subscribe(b"#", 1)
+    publisher.publish(b"t", b"1", qos=1)
+    third = rig.client(b"third")
+    third.connect()
+    third.disconnect()
+    pump(rig, subscriber)
+    assert [one[1] for one in subscriber.got] == [b"1"] and rig.broker.untold >= 2
+
+
 def test_a_clean_client_with_the_same_id_ends_the_session():
     rig = Rig()
     raw = rig.raw(b"one", False)

@@ -900,6 +900,11 @@ def _(desk):
     return ["broker", "--journal", str(desk.folder / "no folder" / "journal")]
 
 
+@case("a probe of a broker that is not there")
+def _(desk):
+    return ["probe", "127.0.0.1:1"]
+
+
 @case("a broker with a certificate and no key")
 def _(desk):
     return ["broker", "--cert", desk.file("server.pem", b"")]

@@ -11,8 +11,8 @@ import pytest
 
 from lab.mosquitto import Mosquitto
 from umq import __main__ as command_line
-from umq import contents
-from umq.deploy import command, deployment, outcome
+from umq import contents, micropython
+from umq.deploy import command, outcome
 from umq.device.errors import CodeError
 from umq.device.prompt import Device
 from umqtt_full import MQTTClient
@@ -144,7 +144,7 @@ def test_a_file_that_is_no_longer_deployed_goes_and_a_configuration_that_is_not_
 
 def test_a_deployment_that_was_cut_short_goes_on_where_it_was(virtual_board, configuration):
     board = virtual_board()
-    board.pull_cable(after_bytes=45_000)
+    board.pull_cable(after_bytes=80_000)
     done = umq("deploy", "--port", board.port, "--config", configuration)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"umq: {done.stderr.split()[1]} the board is gone (was the cable pulled?)\n"
@@ -223,7 +223,7 @@ def test_a_micropython_that_is_too_old_is_named_before_anything_is_written(
     virtual_board, configuration, monkeypatch, capsys
 ):
     board = virtual_board()
-    monkeypatch.setattr(deployment.micropython, "OLDEST", (99, 0))
+    monkeypatch.setattr(micropython, "OLDEST", (99, 0))
     assert command_line.main(["deploy", "--port", board.port, "--config", str(configuration)]) == 1
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1

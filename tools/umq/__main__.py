@@ -46,6 +46,7 @@ _COMMANDS = {
     ),
     "fleet": (_FLEET, "fleet.command", "Make an image for each node of a CSV file, and write them to the boards."),
     "monitor": (_NODES, "monitor.command", "Show the nodes of a broker, live: online or gone, last values, rates."),
+    "probe": (_NODES, "probe", "Find out what a broker grants and keeps, and what the client does about it."),
     "broker": (_NODES, "broker.command", "Be an MQTT broker: nothing to install, for this computer or a network."),
     "send": (_NODES, "send", "Tell a node to do something, and show its answer."),
     "doctor": (_BOARD, "doctor.command", "Find out why a board, or the way to its broker, does not work."),

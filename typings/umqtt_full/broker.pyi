@@ -12,6 +12,7 @@ class Broker:
     links: set[Any]
     sessions: dict[bytes, Any]
     dropped: int
+    untold: int
     window: bytearray
     retained_bytes: int
     journal: Any

@@ -38,12 +38,11 @@ _STOPPED = (
 # another program keeps where it can be found.
 _PRELUDE = """
 import gc, sys
-def _watchdogs():
-    found = list(globals().values())
-    for module in sys.modules.values():
-        found += [getattr(module, name, None) for name in dir(module)]
-    return [one for one in found if type(one).__name__ == "WDT"]
-_dogs = _watchdogs()
+_dogs, _names, _found = [], None, None
+for _names in [globals()] + [getattr(_module, "__dict__", {}) for _module in sys.modules.values()]:
+    for _found in _names.values():
+        if type(_found).__name__ == "WDT":
+            _dogs.append(_found)
 def _feed():
     for dog in _dogs:
         dog.feed()
