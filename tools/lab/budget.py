@@ -65,7 +65,7 @@ LIMITS = {
     # Bytes of heap on 32 bits. Up to 4,400 of an import are MicroPython's table of names, which grows in steps.
     "import": Limit(36_000, 25_500),
     "client": Limit(3_000, 3_000),
-    "journal import": Limit(8_000, 6_000),
+    "journal import": Limit(8_300, 6_000),
 }
 
 
