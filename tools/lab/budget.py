@@ -57,8 +57,8 @@ LIMITS = {
     "robust": Limit(1_700, 1_300),
     "asyncio": Limit(13_500, 9_500),  # beside the client: with iterators, queues and the way to wait
     # Beside the ground, which a client needs too. The least that says all that the standard wants of a server, has a
-    # number for each limit, and tells the program what happened, is 12,200 bytes; 10,000 would be without words.
-    "broker": Limit(12_500, 10_000),
+    # number for each limit, and tells the program what happened, is 12,800 bytes; 10,000 would be without words.
+    "broker": Limit(13_000, 10_000),
     # Bytes of heap a message, until they are collected. A socket's wait costs asyncio's own reader 340 on 32 bits.
     "asyncio publish-0": Limit(32, 0),
     "asyncio publish-1": Limit(800, 340),
@@ -66,7 +66,7 @@ LIMITS = {
     # Bytes of heap on 32 bits. Up to 4,400 of an import are MicroPython's table of names, which grows in steps.
     "import": Limit(36_000, 25_500),
     "client": Limit(3_000, 3_000),
-    "journal import": Limit(8_000, 6_000),
+    "journal import": Limit(8_300, 6_000),
     # A node with a journal, an app of two sensors and a switch, and Home Assistant's discovery. The node that had one
     # thermometer and a LED, and stopped at the first mistake, had 86,960 with the same library.
     "node": Limit(99_200, 94_000),
