@@ -97,9 +97,9 @@ def test_from_an_empty_board_to_a_connected_node_and_then_only_what_changed(
     configuration.write_text(configuration.read_text().replace("60000", "50000"))
     assert deploy(board, configuration, "--json")["written"] == ["config.json", ".umq/deployed"]
 
-    # From bytecode to sources and back: never both.
+    # From bytecode to sources and back: never both. It is about the files alone, so the node is not started.
     for options, suffix in (("--no-mpy",), "py"), ((), "mpy"):
-        found = deploy(board, configuration, "--json", *options)
+        found = deploy(board, configuration, "--json", "--no-reset", *options)
         assert found["removed"]
         with Device(board.port) as held:
             names = [name for name, *_ in held.entries("/lib/umqtt_full")]
