@@ -4,7 +4,10 @@ On lwIP a look-up blocks. Where no DNS server answers it takes up to 14 s, and a
 node would reset for as long as DNS is out.
 """
 
-from umqtt_full.transport import Transport
+# The stubs know neither what a Transport leaves to its subclasses nor every port's Timer:
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+
+from umqtt_full import Transport
 
 try:
     from machine import Timer
