@@ -1,5 +1,7 @@
 """The node's client: it connects only where it can, with a link, and for TLS with a clock."""
 
+# pyright: reportAttributeAccessIssue=false
+
 import board
 import clock
 from micropython import const

@@ -8,6 +8,8 @@
 <topic>/answer     to every command, unknown ones too; JSON, QoS 2
 """
 
+# pyright: reportArgumentType=false, reportOptionalIterable=false
+
 import gc
 import json
 import time

@@ -5,6 +5,8 @@ commands = {"name": function}   or commands(settings), which gives such a dict: 
 keys = (...)                    rows for the configuration, as in config.KEYS
 """
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalSubscript=false
+
 import sensors
 
 _BUILT_IN = ("ping", "read", "interval", "led", "reboot", "config", "log")

@@ -1,5 +1,7 @@
 """Runs the node: from its start to its end, and what comes after that."""
 
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
 import sys
 import time
 from collections import OrderedDict

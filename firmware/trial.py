@@ -5,6 +5,8 @@ config.json.good   a copy of the last one that has reached a broker
 config.json.bad    the hash of one that has not, and why
 """
 
+# pyright: reportOptionalOperand=false
+
 import hashlib
 import os
 

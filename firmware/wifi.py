@@ -1,5 +1,7 @@
 """Wi-Fi for boards that have it: joined in the background, and looked after from then on."""
 
+# pyright: reportCallIssue=false
+
 import time
 
 try:
