@@ -8,7 +8,8 @@
 <topic>/answer     to every command, unknown ones too; JSON, QoS 2
 """
 
-# pyright: reportArgumentType=false, reportOptionalIterable=false
+# What is None at first is set before it is used; a dict has more keys than at first:
+# pyright: reportOptionalIterable=false, reportArgumentType=false
 
 import gc
 import json

@@ -1,6 +1,7 @@
 """Runs the node: from its start to its end, and what comes after that."""
 
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# What is None at first is set before it is used:
+# pyright: reportAttributeAccessIssue=false
 
 import sys
 import time
