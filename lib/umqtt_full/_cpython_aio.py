@@ -1,5 +1,8 @@
 """The broker's connections on CPython: its event loop calls when bytes have come, and once a turn to write."""
 
+# asyncio gives a BufferedProtocol a Transport; its stubs say BaseTransport, and call the arguments otherwise.
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+
 import asyncio
 import time
 

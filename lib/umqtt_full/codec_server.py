@@ -32,7 +32,9 @@ class Connect:
     client_id = b""
     clean = True
     keepalive = 0
-    will = user = password = None
+    will: object = None
+    user: object = None
+    password: object = None
 
 
 class ServerReader(Reader):

@@ -27,7 +27,7 @@ def broker(access, journal, limits):
     try:
         return Broker(access, BrokerJournal(str(journal)) if journal else None, **limits)
     except OSError as error:
-        raise UserError(f"the journal {journal} cannot be written: {os.strerror(error.errno)}")
+        raise UserError(f"the journal {journal} cannot be written: {os.strerror(error.errno or 0)}")
     except ValueError as error:
         if journal and str(error).startswith(str(journal)):
             raise UserError(f"{error}: choose another file for --journal")
