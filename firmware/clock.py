@@ -2,17 +2,27 @@
 
 import time
 
+from micropython import const
+
 try:
     import ntptime
 except ImportError:
     ntptime = None  # a computer sets its own clock
 
-_EARLIEST_YEAR = 2025
+_EARLIEST_YEAR = const(2025)
 
 
 def is_set():
     """False while the clock shows a time before this firmware was written."""
     return time.gmtime()[0] >= _EARLIEST_YEAR
+
+
+def moment():
+    """The time (UTC) as bytes such as b"2026-03-01T12:00:00Z", b"" while the clock is not set."""
+    now = time.gmtime()
+    if now[0] < _EARLIEST_YEAR:
+        return b""
+    return ("%04d-%02d-%02dT%02d:%02d:%02dZ" % tuple(now[:6])).encode()
 
 
 def set_by_ntp(server):

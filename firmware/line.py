@@ -27,11 +27,25 @@ class Line:
             self.data.append(48 + n // place % 10)
             place //= 10
 
-    def tenths(self, n):
-        """Add a number given in tenths: 214 is written 21.4."""
+    def decimal(self, n, digits):
+        """Add a number whose last `digits` digits are decimals: 214 with 1 is written 21.4."""
         if n < 0:
             self.data.append(45)  # -
             n = -n
-        self.number(n // 10)
-        self.data.append(46)  # .
-        self.number(n % 10)
+        scale = 1
+        for _ in range(digits):
+            scale *= 10
+        self.number(n // scale)
+        if digits:
+            self.data.append(46)  # .
+        while scale > 1:
+            scale //= 10
+            self.data.append(48 + n // scale % 10)
+
+    def thousandths(self, n):
+        """Add a number given in thousandths, with no more decimals than it needs: 21430 is written 21.43."""
+        digits = 3
+        while digits and n % 10 == 0:
+            n //= 10
+            digits -= 1
+        self.decimal(n, digits)

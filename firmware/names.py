@@ -4,7 +4,7 @@ On lwIP a look-up blocks. Where no DNS server answers it takes up to 14 s, and a
 node would reset for as long as DNS is out.
 """
 
-from umqtt_full.transport import Transport
+from umqtt_full import Transport
 
 try:
     from machine import Timer

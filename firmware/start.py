@@ -1,140 +1,139 @@
-"""Puts the node together from its configuration, and runs it."""
+"""Runs the node: from its start to its end, and what comes after that."""
 
 import sys
 import time
+from collections import OrderedDict
 
+# First what stays: config.py, which is dropped again, is to leave one hole in the heap, and not many.
 import board
-import clock
-import config
-import names
-import sensor
-import wifi
+import link  # noqa: F401
+import sensors  # noqa: F401
+import wifi  # noqa: F401
+from micropython import const
+from past import Past
 
-from node import Node
-from umqtt_full import MQTTException, RamStore
-from umqtt_full.robust import MQTTClient
+from node import Restart
+from umqtt_full import MQTTException
 
-_CLOCK_RETRY_MS = 2_000
-_MAX_PACKET = 768  # room for the birth message of the longest name and topic
-_RECEIVED = 512  # commands that the broker may have under way at once; mosquitto keeps to no limit in a burst
-_WINDOW = 8  # messages of QoS 1 and 2 under way at once; in memory, as many are kept while the link is down,
-_JOURNAL_SLOTS = 64  # and in a journal these
-_NO_SUCH_PLACE = (2, 20, 21)  # ENOENT, ENOTDIR, EISDIR
+_LOOK_MS = const(100)
+_TRY_AGAIN_MS = const(60_000)  # after a refusal, or an error in the node itself
+_SAFE_MS = const(600_000)  # how long the node runs without app.py, before it is tried again
 
 
 def run(path):
-    """Run the node with the configuration file at `path`, until it is interrupted. What stops it before is printed."""
+    """Run the node with the configuration file at `path`, until it is interrupted. What stops it before is printed.
+
+    On a board, a node that has worked before is started again.
+    """
+    program = Program(path)
     try:
-        _run(path)
-    except config.ConfigError as error:
-        _give_up(error)
-    except MQTTException as error:
-        _give_up("the broker refuses this node: %s (code %s)" % (error.args[-1], error.args[0]))
-
-
-def _run(path):
-    settings = config.load(path, wifi.is_there())
-    ssl = _tls(settings.tls_ca)
-    read_temperature = sensor.open(settings.sensor)
-    led = board.Led(settings.led_pin)
-    feed = board.watchdog(settings.watchdog_ms)
-
-    on_wait, online = feed, None
-    if wifi.is_there():
-        radio = wifi.Wifi(settings.wifi_ssid, settings.wifi_passphrase, settings.wifi_join_ms, feed, print)
-        online = radio.is_up
-
-        def on_wait():
-            feed()
-            radio.tend()
-
-        while not radio.join():
-            pass
-    if ssl:
-        _set_clock(settings.ntp_server, online, on_wait)
-
-    client = MQTTClient(
-        settings.client_id,
-        settings.server,
-        settings.port,
-        settings.user,
-        settings.password,
-        settings.keepalive_s,
-        ssl,
-        max_packet=_MAX_PACKET,
-        inflight=_WINDOW,
-        received=_RECEIVED,
-        store=_store(settings.journal),
-        transport=names.NamedTransport(online, feed, "broker.address") if board.IS_BOARD else None,
-        online=online,
-    )
-    node = Node(settings, client, read_temperature, led, on_wait, print)
-    print("node: %s, broker %s:%d" % (settings.client_id, settings.server, settings.port))
-    try:
-        node.run()
+        program.build()
+        program.node.run()
+        return
     except KeyboardInterrupt:
-        node.stop()
+        program.stop()
         print("node: stopped")
+        return
+    except Restart as why:
+        print("node: starts anew:", why)
+        program.stop()
+        board.reset()
+    except MQTTException as error:
+        words = "the broker refuses this node: %s (code %s)" % (error.args[-1], error.args[0])
+    except Exception as error:
+        if isinstance(error, program.ConfigError):
+            words = str(error)
+        elif board.IS_BOARD:
+            program.past.keep(error)
+            sys.print_exception(error)  # pyright: ignore[reportAttributeAccessIssue]: MicroPython's own
+            program.give_up("an error in the node itself", True)
+            return
+        else:
+            raise
+    program.give_up(words)
 
 
-def _store(path):
-    """Where unfinished messages are kept: in a journal in the files `path`.0 and `path`.1, or in memory."""
-    if not path:
-        return RamStore(_WINDOW, _MAX_PACKET)
-    from umqtt_full.journal import Journal
+class Program:
+    """A node from its start to its end; prepare.py and assembly.py make its parts."""
 
-    try:
-        journal = Journal(path, _JOURNAL_SLOTS, _MAX_PACKET)
-    except OSError as error:
-        words = "%s, which cannot be opened (error %s)" % (path, error.errno)
-        if error.errno in _NO_SUCH_PLACE:
-            raise config.ConfigError('"journal" names ' + words)
-        # The flash is full, or worn out: better a node that a reset may cost its messages than none.
-        print("journal: %s; unfinished messages do not survive a reset now" % words)
-        return RamStore(_WINDOW, _MAX_PACKET)
-    if journal.report:
-        print("journal:", journal.report)
-    return journal
+    def __init__(self, path):
+        self.path = path
+        self.folder = path[: path.rfind("/") + 1]
+        self.past = Past(self.folder + "node.state", board.reset_cause() == "watchdog")
+        self.node = self.client = self.radio = self.trial = self.settings = self.readings = None
+        self.commands = OrderedDict()
+        self.notes = {}
+        self.log = print
+        self.ConfigError = ()  # config.py's class, once it is loaded
+        self.trial_ms = 0
+        self.feed = board.feed
+        self._started_at = self._linked_at = time.ticks_ms()
 
+    def build(self):
+        """Make the parts. What is needed for that alone is dropped again: a running node needs the heap."""
+        import prepare
 
-def _tls(ca_path):
-    """A TLS context that trusts the CA in the file `ca_path` alone, or None."""
-    if not ca_path:
-        return None
-    import tls
+        prepare.prepare(self)
+        del prepare
+        board.drop("prepare", "config", "owner")
+        import assembly
 
-    try:
-        with open(ca_path, "rb") as file:
-            ca = file.read()
-    except OSError as error:
-        raise config.ConfigError('"tls_ca" names %s, which cannot be read (error %s)' % (ca_path, error.errno))
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED  # pyright: ignore[reportAttributeAccessIssue]: not in the stubs
-    try:
-        context.load_verify_locations(ca)
-    except ValueError:
-        cure = "from PEM: openssl x509 -in ca.pem -outform DER -out ca.der"
-        raise config.ConfigError('"tls_ca" names %s, which is no certificate in DER; %s' % (ca_path, cure))
-    return context
+        assembly.build(self)
+        del assembly
+        board.drop("assembly", "discovery")
+        self.settings = self.trial.settings = None
 
+    def restart(self, why):
+        """Start anew as soon as what waits has gone out."""
+        self.node.restart(why)
 
-def _set_clock(server, online, on_wait):
-    """Wait until the clock is set: no certificate can be checked before."""
-    while not clock.is_set():
-        # Without a link a look-up may hang for good on lwIP.
-        with names.Feeder(board.feed):
-            is_set = (online is None or online()) and clock.set_by_ntp(server)
-        if is_set:
-            break
-        print('clock: no time from "ntp_server" %s yet, trying again' % server)
-        started = time.ticks_ms()
-        while time.ticks_diff(time.ticks_ms(), started) < _CLOCK_RETRY_MS:
-            on_wait()
-            time.sleep_ms(100)
+    def stop(self):
+        if self.node:
+            self.node.stop()
 
+    def give_up(self, words, again=False):
+        """The node cannot go on. With another configuration it starts anew; if it has worked before, or if it is told
+        to do it `again`, it tries again."""
+        print("node:", words)
+        if self.trial and self.trial.failed(words):
+            print("node: starts anew with the other configuration")
+            board.reset()
+        if not board.IS_BOARD:
+            sys.exit(1)
+        if again or self.trial and self.trial.has_worked():
+            print("node: tries again in %d s" % (_TRY_AGAIN_MS // 1_000))
+            started = time.ticks_ms()
+            while time.ticks_diff(time.ticks_ms(), started) < _TRY_AGAIN_MS:
+                self.feed()
+                time.sleep_ms(_LOOK_MS)
+            board.reset()
+        # On a board the end of main.py leads to the prompt.
 
-def _give_up(words):
-    print("node:", words)
-    if not board.IS_BOARD:
-        sys.exit(1)
-    # On a board that would start this program again, for ever. Ending here leads to the prompt.
+    # What the node calls
+
+    def told(self, words, error):
+        """A sensor fails in a new way, or works again."""
+        self.log(words)
+        if error is not None:
+            self.past.keep(error)
+
+    def connected(self):
+        """The broker has been reached."""
+        self.past.reached_broker()
+        self.trial.worked()
+
+    def wait(self):
+        """The node waits, or works on: at least once a second."""
+        self.feed()
+        if self.radio:
+            self.radio.tend()
+        now = time.ticks_ms()
+        if self.client.is_connected():
+            self._linked_at = now
+        elif time.ticks_diff(now, self._linked_at) > self.trial_ms:
+            self._linked_at = now
+            why = "no broker within %d s" % (self.trial_ms // 1_000)
+            if self.trial.failed(why):
+                raise Restart(why + ": the other configuration's turn")
+        if self.past.was_crashing and time.ticks_diff(now, self._started_at) > _SAFE_MS:
+            raise Restart("app.py gets another chance")

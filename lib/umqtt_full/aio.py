@@ -1,6 +1,9 @@
 # The asyncio pump over BaseClient: a task that reads, connects again when the link is lost, and lets the calls go on
 # that wait; another one that looks at the clock. In this module and in no other of the client a task waits.
 
+# MicroPython's event loop awaits generators, of which pyright does not know:
+# pyright: reportGeneralTypeIssues=false
+
 import os
 from errno import ENOTCONN, ETIMEDOUT
 

@@ -1,6 +1,9 @@
 # Iterators over messages, for the asyncio client. A message is copied into a slot of a queue when it comes in, and
 # acknowledged when its turn is over.
 
+# MicroPython's event loop awaits generators, of which pyright does not know:
+# pyright: reportGeneralTypeIssues=false
+
 from . import const
 from .codec import Message
 from .waiting import Bell

@@ -18,6 +18,7 @@ _PART = const(1)
 _SEEN_MAX = const(128)
 
 _BYTES = (bytes, bytearray)
+_NUMBERS = (int, float)
 # Boards refuse a memoryview of wider items by themselves, and do not know their width.
 _WIDTH = hasattr(memoryview(b""), "itemsize")
 
@@ -58,7 +59,7 @@ def to_bytes(value, what):
 
 def to_payload(value, what):
     """The same for a payload, which may be a number too: it is sent as its text."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, _NUMBERS) and not isinstance(value, bool):
         return str(value).encode()
     return to_bytes(value, what)
 

@@ -1,5 +1,8 @@
 # A front for programs that were written for Peter Hinch's mqtt_as: `from umqtt_full.mqtt_as import MQTTClient, config`.
 
+# Its calls take what mqtt_as's take:
+# pyright: reportIncompatibleMethodOverride=false, reportGeneralTypeIssues=false
+
 import asyncio
 
 from .aio import MQTTClient as _MQTTClient

@@ -23,6 +23,7 @@ class MQTTClient(_MQTTClient):
     DELAY = 1
     DEBUG = False
     _attempts = 0
+    _printed = ""
     _up_at = 0
 
     def delay(self, i):
@@ -32,9 +33,12 @@ class MQTTClient(_MQTTClient):
         self.pause((int(self.DELAY * 1000) << max(0, min(rounds - 1, 6))) * _random16() >> 16)
 
     def log(self, in_reconnect, e):
-        """Told of each error that is survived; prints it if DEBUG."""
-        if self.DEBUG:
-            print("mqtt reconnect:" if in_reconnect else "mqtt:", repr(e))
+        """Told of each error that is survived; prints it if DEBUG, and once if connecting again may never cure it: the
+        broker refuses, or breaks the protocol."""
+        words = repr(e)
+        if self.DEBUG or (isinstance(e, (MQTTException, ProtocolError)) and words != self._printed):
+            self._printed = words
+            print("mqtt reconnect:" if in_reconnect else "mqtt:", words)
 
     def reconnect(self, timeout_ms=None):
         """Connect again, asking for the session that was, until that succeeds -> session_present."""

@@ -275,7 +275,7 @@ class Session:
         # The message that load() filled in was handed over -> False: a callback took it for later.
         return True
 
-    def released(self, packet_id):
+    def released(self, packet_id) -> int:
         # PUBREL came in: the id is free for a new message -> the first byte of the answer, known or not.
         self._received.discard(packet_id)
         return _PUBCOMP

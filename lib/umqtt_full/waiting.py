@@ -5,6 +5,9 @@
 # of tasks, at the time when it goes on, or in the queue of sockets. asyncio.Event has no timeout, and asyncio.wait_for
 # makes a task for each wait.
 
+# MicroPython's stubs do not know asyncio.core:
+# pyright: reportAttributeAccessIssue=false, reportAssignmentType=false
+
 import sys
 
 if sys.implementation.name == "micropython":

@@ -3,16 +3,14 @@ both."""
 
 import functools
 import http.server
-import json
 import threading
 
-import paho.mqtt.client as paho
 import pytest
 
 from board_rig import mpremote, run, wait_until
 from emulation.ports import free_port
-from umq import boards, contents, filesystem
 from umq.errors import UserError
+from virtual_node import Watcher, flash_with_node
 
 JOIN = """
 import network, time
@@ -150,58 +148,11 @@ print(data, sender[0])
     assert run(board, JOIN, f"PORT = {free_port()}", both) == "b'hello' 127.0.0.1\n"
 
 
-class Watcher:
-    """A client that notes what a node publishes."""
-
-    def __init__(self, port):
-        self.heard = []
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self._client.on_message = lambda _client, _data, m: self.heard.append((m.topic, m.payload.decode()))
-        self._client.connect("127.0.0.1", port)
-        self._client.subscribe("nodes/virtual/#", 2)
-        self._client.loop_start()
-
-    def numbers(self):
-        """The numbers of the summaries, in the order in which they came."""
-        return [json.loads(payload)["n"] for topic, payload in self.heard if topic == "nodes/virtual/summary"]
-
-    def command(self, words):
-        self._client.publish("nodes/virtual/command", words, 2)
-
-    def answers(self):
-        return [json.loads(payload) for topic, payload in self.heard if topic == "nodes/virtual/answer"]
-
-    def stop(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
 @pytest.fixture
 def watcher(broker):
     watcher = Watcher(broker.port)
     yield watcher
     watcher.stop()
-
-
-def flash_with_node(path, broker, others=None, **more):
-    """Write an image of a flash with library, node, configuration with `more` settings, and `others`, files as
-    {path: bytes}."""
-    settings = {
-        "client_id": "virtual",
-        "server": "localhost",
-        "port": broker.port,
-        "keepalive_s": 5,
-        "interval_ms": 100,
-        "summary_every": 3,
-        "journal": "journal",
-        "led_pin": "LED",
-        "wifi_ssid": "virtual",
-        "wifi_passphrase": "virtual-passphrase",
-    }
-    place = boards.load("VIRTUAL").filesystem
-    files = contents.program() | {"config.json": json.dumps(settings | more).encode()} | (others or {})
-    path.write_bytes(filesystem.make(place, files).ljust(place.size, b"\xff"))
-    return path
 
 
 def test_the_node_survives_that_its_access_point_goes(virtual_board, broker, watcher, tmp_path):
@@ -220,7 +171,7 @@ def test_the_node_survives_that_its_access_point_goes(virtual_board, broker, wat
     assert watcher.answers()[0]["ok"] and board.pin("LED") == 1
 
 
-@pytest.mark.parametrize("bits, heap", [(64, 160), (32, 112)])
+@pytest.mark.parametrize("bits, heap", [(64, 208), (32, 144)])
 def test_the_node_goes_on_after_its_power_was_cut(request, virtual_board, broker, watcher, tmp_path, bits, heap):
     request.getfixturevalue("micropython" if bits == 64 else "micropython32")
     board = virtual_board(image=flash_with_node(tmp_path / "flash", broker), bits=bits, heap=heap * 1024)

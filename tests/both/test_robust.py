@@ -1,7 +1,9 @@
 """umqtt_full.robust: it connects again by itself, for as long as it takes, and does not hammer at the door."""
 
+import sys
+
 from client_rig import connected
-from emulated_rig import Rig
+from emulated_rig import Rig, raises
 from emulation.link import Plan
 from emulation.lwip import LwIP
 from umqtt_full.robust import MQTTClient as RobustClient
@@ -86,3 +88,33 @@ def test_an_outage_of_the_network_and_the_robust_client():
         assert rig.payloads()[-1] == payload
     assert rig.t.board.sockets == 1
     rig.check()
+
+
+def test_a_refusal_is_printed_once():
+    """An outage may end by itself. A refusal may not, so a program without a log must see it."""
+    printed = []
+    rig = Rig(maker=RobustClient, peer=_Refusing())
+
+    def delay(i):
+        if i == 4:
+            raise _Enough
+
+    rig.client.delay = delay
+    module = sys.modules["umqtt_full.robust"]
+    module.print = lambda *words: printed.append(" ".join([str(one) for one in words]))
+    try:
+        raises(_Enough, rig.client.reconnect)
+    finally:
+        del module.print
+    assert len(printed) == 1 and "not authorized" in printed[0] and "broker:1883" in printed[0], printed
+
+
+class _Refusing:
+    def opened(self, wire):
+        pass
+
+    def received(self, wire, data):
+        wire.send(b"\x20\2\0\5")
+
+    def closed(self, wire):
+        pass

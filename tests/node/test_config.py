@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import node_script
 from umq import micropython
 from umq.project import ROOT
 
@@ -84,6 +85,7 @@ def test_the_example_file_is_good_and_holds_every_key(tmp_path):
     example = (FIRMWARE / "config.example.json").read_bytes()
     settings = json.loads(load_bytes(tmp_path, example, "wifi"))
     assert set(settings) == set(json.loads(example))
+    assert settings["home_assistant"] == "homeassistant"
 
 
 def test_a_missing_file(tmp_path):
@@ -165,6 +167,25 @@ WRONG = [
     ("wifi_join_ms", 10, "must be 1000 to 120000"),
     ("tls_ca", False, "must be a text in quotes"),
     ("ntp_server", "", "must be 1 to 253"),
+    ("sensors", {}, "must be a list in [ ]"),
+    ("sensors", [{}] * 17, "is 17 entries long and must be 0 to 16 entries long"),
+    ("sensors", ["bme280"], 'entry 1 must be an object with a "kind"'),
+    ("sensors", [{"kind": "chip"}, {"kind": "bmp"}], 'entry 2 is of kind "bmp", and there are: adc, auto, bme280'),
+    ("sensors", [{"kind": "bme280", "scl": 5}], 'entry 1 (bme280) needs "sda"'),
+    ("sensors", [{"kind": "dht22", "pin": 4, "sda": 5}], 'entry 1 (dht22) has no key "sda": there are "pin", "name"'),
+    ("sensors", [{"kind": "dht22", "pin": 4.5}], '"pin" must be a whole number or a text in quotes'),
+    ("sensors", [{"kind": "input", "pin": 4, "counts": 1}], '"counts" must be true or false'),
+    ("wifi_hostname", "", "is 0 bytes long and must be 1 to 32"),
+    ("wifi_country", "GERMANY", "is 7 bytes long and must be 2 to 2"),
+    ("wifi_power", "low", "must be one of: performance, none, powersave"),
+    ("wifi_security", "wep", "must be one of: wpa2, wpa3, wpa2/wpa3"),
+    ("wifi_address", "192.168.1.256", "must be four numbers of 0 to 255"),
+    ("wifi_mask", "255.255.255", "must be four numbers of 0 to 255"),
+    ("wifi_gateway", "gateway", "must be four numbers of 0 to 255"),
+    ("wifi_dns", "1.1.1.1.1", "must be four numbers of 0 to 255"),
+    ("trial_ms", 1000, "is 1000 and must be 5000 to 86400000"),
+    ("home_assistant", "a/#", "holds + or #"),
+    ("remote_care", 1, "must be true or false"),
 ]
 
 
@@ -177,7 +198,9 @@ def test_a_wrong_value_names_file_key_and_what_is_allowed(tmp_path, key, value, 
 
 def test_every_key_has_a_test_above(tmp_path):
     keys = set(json.loads((FIRMWARE / "config.example.json").read_bytes()))
-    assert keys - {key for key, _, _ in WRONG} == {"password", "wifi_passphrase"}, "the secrets have tests of their own"
+    assert keys - {key for key, _, _ in WRONG} == {"password", "wifi_passphrase", "wifi_networks"}, (
+        "the secrets have tests of their own"
+    )
 
 
 def test_a_password_needs_a_user(tmp_path):
@@ -186,6 +209,51 @@ def test_a_password_needs_a_user(tmp_path):
 
 def test_a_passphrase_needs_a_network(tmp_path):
     assert '"wifi_ssid" is missing' in load(tmp_path, wifi_passphrase=SECRET)
+
+
+def test_what_goes_with_a_fixed_address_needs_one(tmp_path):
+    assert '"wifi_address" is missing: "wifi_dns" is of no use without it' in load(tmp_path, wifi_dns="1.1.1.1")
+
+
+def test_the_time_server_is_asked_by_default_only_for_tls(tmp_path):
+    assert json.loads(load(tmp_path))["ntp_server"] is None
+    assert json.loads(load(tmp_path, tls_ca="ca.der"))["ntp_server"] == "pool.ntp.org"
+
+
+@pytest.mark.parametrize(
+    "network",
+    [SECRET, {"ssid": 5, "passphrase": SECRET}, {"ssid": "w", "pass": SECRET}, {"ssid": "w", "passphrase": SECRET * 9}],
+)
+def test_no_error_in_a_list_of_networks_holds_a_secret(tmp_path, network):
+    said = load(tmp_path, wifi_networks=[{"ssid": "w"}, network])
+    assert said.startswith('error: config.json: "wifi_networks" entry 2 must be ') and SECRET not in said
+
+
+def test_a_list_of_networks_is_enough_for_a_board_with_wifi(tmp_path):
+    assert "broker.example" in load(tmp_path, "wifi", wifi_networks=[{"ssid": "w", "passphrase": SECRET}])
+
+
+# app.py may add rows to the keys.
+OWN_KEYS = """
+import config
+rows = (("relay_pin", int, 0, 48, 15, "the relay's pin"),)
+for keys, text in ((rows, b'{}'), (rows, b'{"relay_pin": 99}'), ((), b'{"relay_pin": 9}'), (None, b'{"relay_pin": 9}')):
+    found = config.parsed("c", text)
+    found["client_id"] = found["server"] = "x"
+    try:
+        print(getattr(config.judge("c", found, False, keys), "relay_pin", "no such key"))
+    except config.ConfigError as error:
+        print("error:", error)
+"""
+
+
+def test_keys_of_the_owner_are_checked_as_the_others(tmp_path):
+    assert node_script.run(tmp_path, OWN_KEYS) == [
+        "15",
+        'error: c: "relay_pin" is 99 and must be 0 to 48: the relay\'s pin',
+        'error: c: unknown key "relay_pin" (config.example.json holds every key there is)',
+        "no such key",  # app.py cannot be imported, and is no reason to stop the node
+    ]
 
 
 def test_a_board_with_wifi_needs_a_network(tmp_path):

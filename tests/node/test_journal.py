@@ -29,7 +29,7 @@ def fill():
                     file.write(bytes(size))
             except OSError:
                 break
-import config, start
+import assembly, config
 """
 
 
@@ -42,21 +42,21 @@ def play(tmp_path):
 
 def test_a_full_flash_does_not_stop_the_node(play):
     """It says so, and keeps its messages in memory."""
-    said, store = play("fill()\nprint(type(start._store('/flash/journal')).__name__)\n")
+    said, store = play("fill()\nprint(type(assembly._store('/flash/journal', 768)).__name__)\n")
     assert said.startswith("journal: /flash/journal, which cannot be opened (error ") and store == "RamStore"
 
 
 def test_a_flash_that_got_full_does_not_lose_what_the_journal_has(play):
     """Torn and without room for a repair: what was kept is there, and the rest goes on when there is room again."""
     said, kept, goes_on = play("""
-journal = start._store("/flash/journal")
+journal = assembly._store("/flash/journal", 768)
 session = journal.Session(journal, 8, 8)
 for i in range(3):
     session.promise(b"t", b"kept" * 170, False, 1)
 with open("/flash/journal.%d" % journal._which, "ab") as file:
     file.write(b"torn")
 fill()
-journal = start._store("/flash/journal")
+journal = assembly._store("/flash/journal", 768)
 print(len(journal.publishes))
 for name in os.listdir("/flash"):
     if name.startswith("log"):
@@ -65,7 +65,7 @@ session = journal.Session(journal, 8, 8)
 session.promise(b"t", b"another", False, 1)
 journal.free(journal.publishes, 0)
 journal.close()
-print(len(start._store("/flash/journal").publishes))
+print(len(assembly._store("/flash/journal", 768).publishes))
 """)
     assert said.startswith("journal: ") and "not yet repaired" in said
     assert kept == goes_on == "3"
@@ -76,8 +76,8 @@ def test_a_wrong_path_is_a_mistake_in_the_configuration(play):
 os.mkdir("/flash/folder.0")
 for path in ("/flash/missing/journal", "/flash/folder"):
     try:
-        start._store(path)
-    except config.ConfigError as error:
+        assembly._store(path, 768)
+    except ValueError as error:
         print(error)
 """
     missing, folder = play(script)
@@ -89,7 +89,7 @@ def test_a_foreign_file_is_kept_aside(play):
     script = """
 with open("/flash/journal.0", "wb") as file:
     file.write(b"not ours")
-start._store("/flash/journal")
+assembly._store("/flash/journal", 768)
 print(open("/flash/journal.0.bad").read())
 """
     said, content = play(script)

@@ -1,6 +1,5 @@
 """The documents: README is short, links lead somewhere, and what is named is there."""
 
-import ast
 import inspect
 import re
 import subprocess
@@ -105,16 +104,22 @@ def test_every_key_of_the_configuration_is_described():
 
 
 def test_every_command_of_the_node_is_described():
-    tree = ast.parse((ROOT / "firmware" / "node.py").read_text())
-    commands = next(
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_COMMANDS"
-    )
+    # The names of commands are the keys of dict literals and of assignments to `commands`.
+    names = set()
+    for file in ("node.py", "prepare.py", "assembly.py"):
+        text = (ROOT / "firmware" / file).read_text()
+        names |= set(re.findall(r"""commands\["(\w+)"\] = """, text))
+        names |= {name for line in re.findall(r"_commands = \{(.*)\}", text) for name in re.findall(r'"(\w+)":', line)}
     text = (ROOT / "docs" / "node.md").read_text()
-    names = [key.value for key in commands.keys]
-    assert len(names) >= 4
+    assert names >= {"ping", "read", "interval", "led", "reboot", "config", "log", "sensors"}
     assert [name for name in names if f"| `{name}" not in text] == []
+
+
+def test_every_kind_of_sensor_is_described_with_its_keys():
+    rows = {cells[0].strip("`"): cells for cells in _cells((ROOT / "docs" / "app.md").read_text())}
+    for kind, (needed, more) in settings.rules().SENSOR_KINDS.items():
+        assert [key for key in needed if f"`{key}`" not in rows[kind][1]] == []
+        assert [key for key in more if f"`{key}`" not in rows[kind][2]] == []
 
 
 def test_every_module_of_the_library_is_in_the_design():

@@ -52,7 +52,7 @@ def doctor(virtual_board, tmp_path, capsys, monkeypatch):
     """
     monkeypatch.setattr("umq.doctor.command.CONFIG", tmp_path / "nowhere.json")
 
-    def examine(files=(), flash=None, heap=160, before=None, ssid="home", **keys):
+    def examine(files=(), flash=None, heap=208, before=None, ssid="home", **keys):
         config = dict(client_id="node-1", server="127.0.0.1", wifi_ssid="home", wifi_passphrase=PASSPHRASE)
         config |= dict(wifi_join_ms=1000, interval_ms=200, sensor="simulated") | keys
         there = {**_program(), contents.CONFIG: json.dumps(config).encode(), **dict(files)}
@@ -109,7 +109,7 @@ def test_all_is_well_with_user_and_tls(tmp_path, certificates, doctor):
 
 
 def test_a_heap_that_the_node_had_nearly_filled(broker, doctor):
-    status, found, _ = doctor(port=broker.port, heap=128, before=lambda board: board.wait_for_output("connected", 60))
+    status, found, _ = doctor(port=broker.port, heap=176, before=lambda board: board.wait_for_output("connected", 60))
     assert status == 0 and states(found) == {OK}, found
 
 
@@ -296,7 +296,7 @@ def test_tls_where_none_is_spoken(broker, certificates, doctor):
 
 
 def test_a_filesystem_that_is_nearly_full(broker, doctor):
-    outcome = doctor({"big": b"\0" * 900_000}, port=broker.port)
+    outcome = doctor({"big": b"\0" * 820_000}, port=broker.port)
     is_so(outcome, "filesystem", "little room", state=DOUBTFUL)
 
 

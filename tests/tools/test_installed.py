@@ -114,7 +114,7 @@ def test_a_project_of_ones_own_is_a_node_outside_a_clone(installed, broker):
             board.terminate()
     assert "greenhouse" in seen and "telemetry" in seen
     assert time.monotonic() - started < _MOST_S and installed.commands <= _MOST_COMMANDS
-    assert sorted(os.listdir(installed.folder)) == [".gitignore", "config.json", "lib"]
+    assert sorted(os.listdir(installed.folder)) == [".gitignore", "app.py", "config.json", "lib"]
     assert "/config.json" in (installed.folder / ".gitignore").read_text()
     assert (installed.folder / "lib/umqtt_full/client.py").exists()
 

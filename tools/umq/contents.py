@@ -7,8 +7,11 @@ from pathlib import Path
 from umq.build import flavours, pack
 from umq.errors import UserError
 from umq.project import FIRMWARE, LIB
+from umq.settings import own_keys
 
 CONFIG = "config.json"
+APP = "app.py"
+APPS = {APP, "app.mpy"}  # as its source or compiled
 DEPLOYED = ".umq/deployed"
 LIBRARY = "lib/umqtt_full"
 # A board runs these by name, from its filesystem and from nowhere else.
@@ -17,7 +20,7 @@ STARTERS = ("boot.py", "main.py")
 
 def program(mpy=True):
     """Library and node as {path on the board: bytes}. mpy: compiled, else they are their sources."""
-    node = {file.name: file.read_bytes() for file in FIRMWARE.glob("*.py")}
+    node = {file.name: file.read_bytes() for file in FIRMWARE.glob("*.py") if file.name != APP}
     if mpy:
         with tempfile.TemporaryDirectory(prefix="umq-contents-") as directory:
             files = {f"{LIBRARY}/{file.name}": file.read_bytes() for file in pack.pack(Path(directory))}
@@ -40,13 +43,33 @@ def starters():
     return {name: (FIRMWARE / name).read_bytes() for name in STARTERS}
 
 
-def configuration(settings, folder):
-    """A node's configuration and the CA certificate that it names, as {path on the board: bytes}.
+def app(folder, mpy=True):
+    """The owner's app.py in this folder as {path on the board: bytes}, {} if there is none.
 
-    settings: an umq.settings.Settings; folder: where its tls_ca is looked for on this computer.
+    mpy: compiled, or as its source. UserError if it is no Python program that a board can run.
+    """
+    path = Path(folder, APP)
+    try:
+        source = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}")
+    own_keys(folder)
+    try:
+        compiled = pack.compiled(APP, source.decode())
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text")
+    return {APP.replace(".py", ".mpy"): compiled} if mpy else {APP: source}
+
+
+def configuration(settings, folder, mpy=True):
+    """A node's configuration, the CA certificate that it names, and the owner's app.py, as {path on the board: bytes}.
+
+    settings: an umq.settings.Settings; folder: where its tls_ca and app.py are looked for on this computer.
     """
     name, ca = settings.name, settings.config.tls_ca
-    files = {CONFIG: settings.text}
+    files = {CONFIG: settings.text, **app(folder, mpy)}
     if ca:
         if ".." in ca.split("/"):
             raise UserError(f'{name}: "tls_ca" is {ca}: a board has no folder above its own')

@@ -25,13 +25,31 @@ _IGNORED = """\
 """
 
 
+_APP = '''\
+"""What this node measures and obeys beside what config.json says: docs/app.md of umqtt_full tells more."""
+
+from sensors import Sensor
+
+# Keys of your own for config.json: (key, type, least, most, value when it is left out, meaning)
+keys = ()
+
+
+def sensors(settings):
+    return []  # such as Sensor("level_percent", read_level, "%")
+
+
+commands = {}  # such as "pump": Switch(Pin(15, Pin.OUT)), with Switch of controls and Pin of machine
+'''
+
+
 def command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder, which must be new or empty.")],
 ):
     """Start a project of your own: a folder for a configuration, firmware and images.
 
-    It holds a .gitignore, so that no password is committed, and lib/, a copy of
-    the library in which an editor looks names up.
+    It holds app.py for sensors and commands of your own, a .gitignore, so that no
+    password is committed, and lib/, a copy of the library in which an editor
+    looks names up.
 
     Examples:
 
@@ -47,6 +65,7 @@ def command(
         folder.mkdir(parents=True, exist_ok=True)
         with _emptied_on_errors(folder):
             settings.write(folder / ".gitignore", _IGNORED.encode(), 0o644)
+            (folder / "app.py").write_text(_APP)
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(LIB / "umqtt_full", folder / "lib" / "umqtt_full", ignore=ignored)
     except shutil.Error as error:

@@ -1,5 +1,6 @@
 """A node's configuration, checked on this computer by the board's own rules: those of firmware/config.py."""
 
+import ast
 import ipaddress
 import json
 import os
@@ -33,15 +34,15 @@ class Settings:
     config   the firmware's Config, in which a key that was left out has its default
     """
 
-    def __init__(self, name, text, has_wifi):
+    def __init__(self, name, text, has_wifi, own=()):
         self.name = str(name)
         self.values = _parsed(name, text)
         # MicroPython reads a character beyond U+FFFF wrongly if it is written as two escapes.
         self.text = _encoded(self.values) if b"\\u" in text else text
         try:
-            self.config = rules().judge(self.name, self.values, has_wifi)
+            self.config = rules().judge(self.name, self.values, has_wifi, own)
         except rules().ConfigError as error:
-            raise UserError(f"{error}{_guesses(self.values)}")
+            raise UserError(f"{error}{_guesses(self.values, own)}")
         if faults := [words for key, found in self.values.items() if (words := _host_fault(key, found))]:
             raise UserError(f"{self.name}: {'; '.join(faults)}")
 
@@ -50,13 +51,57 @@ def load(path, has_wifi=True):
     """The Settings in the configuration file at `path`. UserError says what is wrong with it.
 
     has_wifi: the node's board has Wi-Fi, so the keys for it are needed.
+    An app.py beside the file may add keys.
     """
-    return Settings(path, _read(path), has_wifi)
+    return Settings(path, _read(path), has_wifi, own_keys(Path(path).parent))
 
 
-def check(name, text, has_wifi=True):
-    """The Settings in `text`, the bytes of a configuration file that an error calls `name`; else as load()."""
-    return Settings(name, text, has_wifi)
+def check(name, text, has_wifi=True, own=()):
+    """The Settings in `text`, the bytes of a configuration file that an error calls `name`; else as load().
+
+    own: the rows that app.py adds to the keys (own_keys); None if they are not known, so that no key is unknown.
+    """
+    return Settings(name, text, has_wifi, own)
+
+
+def own_keys(folder):
+    """The rows that an app.py in this folder adds to the keys of a configuration, () if there is none. The file is read
+    and not run, because it imports what only a board has. UserError if they are not written out."""
+    path = Path(folder, "app.py")
+    try:
+        program = ast.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text")
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: line {getattr(error, 'lineno', 1)}: {getattr(error, 'msg', error)}")
+    for line in program.body:
+        if isinstance(line, ast.Assign) and [getattr(target, "id", None) for target in line.targets] == ["keys"]:
+            try:
+                found = _written_out(line.value)
+            except ValueError:
+                raise UserError(f"{path}: line {line.lineno}: keys must be written out: numbers, texts, int, str, bool")
+            if not all(isinstance(row, tuple) and len(row) == 6 for row in found):
+                raise UserError(
+                    f"{path}: line {line.lineno}: each of keys is (key, type, least, most, default, meaning)"
+                )
+            return found
+    return ()
+
+
+_TYPES = {kind.__name__: kind for kind in (int, str, bool, list)}
+
+
+def _written_out(value):
+    # The value of an expression of constants, types and tuples of them; ValueError if it is anything else.
+    if isinstance(value, ast.Tuple | ast.List):
+        return tuple(map(_written_out, value.elts))
+    if isinstance(value, ast.Name) and value.id in _TYPES:
+        return _TYPES[value.id]
+    return ast.literal_eval(value)
 
 
 def unchecked(path):
@@ -134,9 +179,10 @@ def _host_fault(key, found):
     return None
 
 
-def _guesses(values):
+def _guesses(values, own):
     # What the board's rules do not say: which key each misspelt one may be.
-    unknown = [(key, meant(key, keys())) for key in values if key not in keys()]
+    known = keys(own)
+    unknown = [(key, meant(key, known)) for key in values if key not in known]
     return "".join(f"; {key!r}{guess}" for key, guess in unknown if guess)
 
 
@@ -182,24 +228,34 @@ def _object(pairs):
     return found
 
 
-def keys():
-    """Every key that a configuration may have, with the type of its value or a tuple of types."""
-    return {row[0]: row[1] for row in rules().KEYS}
+def keys(own=()):
+    """Every key that a configuration may have, with the type of its value or a tuple of types. own: as for check()."""
+    return {row[0]: row[1] for row in (*rules().KEYS, *(own or ()))}
 
 
-def row(key):
-    """The line of the rules' KEYS for `key`. UserError if there is none, with the names of all keys."""
-    rows = {one[0]: one for one in rules().KEYS}
+def row(key, own=()):
+    """The line of the rules' KEYS, or of `own`, for `key`. UserError if there is none, with the names of all keys."""
+    rows = {one[0]: one for one in (*rules().KEYS, *own)}
     if key not in rows:
         raise UserError(f"there is no key {key!r}{meant(key, rows)}: choose one of {', '.join(rows)}")
     return rows[key]
 
 
-def value(key, word):
-    """The value of `key` that the user typed as `word`: a number if the key takes one, None if the word is empty."""
-    kinds = row(key)[1]
-    is_number = int in (kinds if isinstance(kinds, tuple) else (kinds,)) and _is_number(word)
-    return (int(word) if is_number else word) if word else None
+def value(key, word, own=()):
+    """The value of `key` that the user typed as `word`: a number, true, false or a JSON list if the key takes one, None
+    if the word is empty."""
+    kinds = row(key, own)[1]
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    if int in kinds and _is_number(word):
+        return int(word)
+    if bool in kinds and word in ("true", "false"):
+        return word == "true"
+    if list in kinds and word:
+        try:
+            return json.loads(word)
+        except ValueError:
+            return word  # the rules say what is wrong with it
+    return word or None
 
 
 def _is_number(word):

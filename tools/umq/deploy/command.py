@@ -42,7 +42,7 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for a program.")] = False,
 ):
-    """Put library, node and configuration on the board, or what has changed.
+    """Put library, node, app.py and configuration on the board, or what has changed.
 
     Whenever the cable is pulled, the board runs the old files or the new ones:
     none takes effect before all have arrived. Files of your own stay.
@@ -73,7 +73,9 @@ def command(
         found = settings.load(config)
         join_ms = found.config.wifi_join_ms
         doubts = settings.warnings(found.values)
-        files |= contents.configuration(found, config.parent)
+        files |= contents.configuration(found, config.parent, mpy)
+    else:
+        files |= contents.app(CONFIG.parent, mpy)
     port = serial_ports.choose(port)
     with Device(port) as device:
         with _started_again_on_errors(device):

@@ -65,9 +65,10 @@ def command(
         _show(settings.load(file))
         return
     found = settings.unchecked(file) if file.exists() else {}
+    own = settings.own_keys(file.parent)
     options = {"client_id": name, "server": server, "port": broker_port, "user": user, "wifi_ssid": wifi}
     given = {key: value for key, value in options.items() if value is not None}
-    given |= _led(board) | _assigned(set_ or [])
+    given |= _led(board) | _assigned(set_ or [], own)
     asks_all = not (given or tls_ca or secrets)
     given |= _secrets(secrets)
     certificate = _certificate(tls_ca) if tls_ca else None
@@ -78,7 +79,7 @@ def command(
         _check_before_asking(file, found, given)
         _ask(found, given, asks_all)
     text = settings.text({key: value for key, value in (found | given).items() if value is not None})
-    checked = settings.check(file, text)
+    checked = settings.check(file, text, own=own)
     if certificate:
         settings.write(file.parent / beside, certificate)
     settings.write(file, text)
@@ -163,7 +164,7 @@ def _meant(key, answer, value, is_secret):
     return {"": value, "-": None}.get(answer, answer)
 
 
-def _assigned(pairs):
+def _assigned(pairs, own):
     given = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -174,7 +175,7 @@ def _assigned(pairs):
                 f"--set {key}=...: other users of this computer could read it there: use UMQ_{key.upper()} or "
                 "--secrets, or let umq ask"
             )
-        given[key] = settings.value(key, value)
+        given[key] = settings.value(key, value, own)
     return given
 
 

@@ -95,12 +95,19 @@ class Plan:
 def plan(device, files, keep_configuration=False):
     """Finish an update that was cut short, compare the board with `files`, {path: bytes}, and return the Plan.
 
-    keep_configuration: `files` holds no configuration, so the board keeps its own.
+    keep_configuration: `files` holds no configuration, so the board keeps its own, and its app.py if `files` has none.
     """
     _room(device)
     _finish(device)
     listed = _listed(device)
-    kept = {path: known for path, known in listed.items() if keep_configuration and not _is_code(path)}
+    kept = {}
+    if keep_configuration:
+        is_app_kept = not files.keys() & contents.APPS
+        kept = {
+            path: known
+            for path, known in listed.items()
+            if (is_app_kept if path in contents.APPS else not _is_code(path))
+        }
     files = contents.listed(files, kept)
     _check_nothing_hides(device, files)
     new = _names(device, _NEW)

@@ -15,6 +15,7 @@ _NO_WIFI = re.compile(r"wifi: (?:cannot join|trying again)\b(?: .*?)?: (.*)")
 _NO_BROKER = re.compile(r"node: cannot connect: (.*)")
 _NO_CLOCK = re.compile(r"clock: (no time .*), trying again$")
 _REFUSED = re.compile(r"node: the broker refuses this node: (.*)")
+_TAKEN_BACK = re.compile(r"node: runs with the last configuration that worked: (.*)")
 _NODE = "node: "
 _CONNECTED = "node: connected"
 # The node has ended: here is the prompt, or it says when it will start anew.
@@ -64,6 +65,13 @@ class Watch:
         self._has_spoken = self._has_spoken or bool(line.strip())
         if line.startswith(_CONNECTED):
             return Outcome(CONNECTED, "connected")
+        if found := _TAKEN_BACK.match(line):
+            return Outcome(
+                STOPPED,
+                "taken-back",
+                f"the node runs with the configuration that it had before: {plain(found[1], _LONGEST)}",
+                "`umq config` mends the new one; then deploy again",
+            )
         if found := _REFUSED.match(line):
             return _outcome(REFUSED, found[1])
         for status, pattern in (NO_WIFI, _NO_WIFI), (NO_BROKER, _NO_BROKER), (NO_BROKER, _NO_CLOCK):

@@ -22,6 +22,7 @@ _KEY_S = 0.05
 _LAST_WAIT_S = 4
 _PIECE = 1_024  # bytes of a file in one command, which a small board must compile in its heap
 _ROOM = 24 * 1_024  # bytes of heap that are enough for every command of this file
+_LARGEST = 8 * 1_024  # bytes in one piece that they may need
 _HASHED = 24  # files that one command hashes, for the same reason
 
 _SILENT = (
@@ -178,9 +179,11 @@ class Device:
         return is_hidden
 
     def make_room(self):
-        """If the interrupted program has left little of the heap, free it with a soft reset."""
+        """If the interrupted program has left little of the heap, or only small pieces, free it with a soft reset."""
         try:
-            is_needed = int(self.run("gc.collect()\nprint(gc.mem_free())")) < _ROOM
+            is_needed = (
+                int(self.run(f"gc.collect()\nbytearray({_LARGEST})\ngc.collect()\nprint(gc.mem_free())")) < _ROOM
+            )
             has_watchdog = self.has_watchdog()
         except CodeError:
             is_needed, has_watchdog = True, True

@@ -8,6 +8,7 @@ from umq.device.errors import CodeError, Missing
 from umq.doctor.report import Doubtful, Failed
 from umq.micropython import OLDEST
 from umq.plain import plain
+from umq.project import CONFIG
 
 BOARD = "board"
 VERSION, FILES, LIBRARY, NODE, CONFIGURATION = "MicroPython", "filesystem", "library", "node", "configuration"
@@ -27,7 +28,8 @@ def examine_contents(report, device):
     device.make_room()
     report.step(BOARD, VERSION, lambda: _version(device))
     report.step(BOARD, FILES, lambda: _filesystem(device), [VERSION])
-    program = contents.program(mpy=_is_compiled(device))
+    is_compiled = _is_compiled(device)
+    program = contents.program(is_compiled) | contents.app(CONFIG.parent, is_compiled)
     library = {path: data for path, data in program.items() if path.startswith(f"{contents.LIBRARY}/")}
     node = {path: data for path, data in program.items() if path not in library}
     report.step(BOARD, LIBRARY, lambda: _library(device, library), [FILES])
@@ -129,7 +131,10 @@ def _configuration(device, report, found):
         raise Failed(f"there is no {contents.CONFIG}", "`umq config`, then `umq deploy`")
     except CodeError as error:
         raise Failed(f"cannot be read: {error.exception}", _NEW_FILESYSTEM)
-    checked = settings.check(f"{contents.CONFIG} on the board", text, has_wifi)
+    own = settings.own_keys(CONFIG.parent)
+    if not own and any(device.exists(f"/{name}") for name in contents.APPS):
+        own = None  # an app.py that is not here may have keys of its own
+    checked = settings.check(f"{contents.CONFIG} on the board", text, has_wifi, own)
     config = checked.config
     report.hide(config.password, config.wifi_passphrase)
     if config.tls_ca and not device.exists("/" + config.tls_ca.lstrip("/")):

@@ -46,19 +46,20 @@ class Faults(UserError):
 def read(path, base=None):
     """The Nodes of the CSV file at `path`, every row checked; Faults or UserError if rows are wrong.
 
-    base: a configuration file with the values that rows leave empty. A tls_ca lies beside it or, without it, beside the
-    CSV file.
+    base: a configuration file with the values that rows leave empty. A tls_ca and the owner's app.py lie beside it or,
+    without it, beside the CSV file.
     """
     path = Path(path)
     common = settings.unchecked(base) if base else {}
     folder = Path(base or path).parent
+    own = settings.own_keys(folder)
     nodes, faults, seen = [], [], {}
-    for line, row, trimmed in _rows(path):
+    for line, row, trimmed in _rows(path, own):
         name = f"{path} line {line}"
         try:
             if isinstance(row, str):
                 raise UserError(f"{name}: {row}")
-            found = settings.check(name, settings.text(common | row))
+            found = settings.check(name, settings.text(common | row), own=own)
             for key in _OWN:
                 _refuse_second(name, key, getattr(found.config, key), line, seen)
             nodes.append(Node(line, found.config.client_id, contents.configuration(found, folder), trimmed))
@@ -73,7 +74,7 @@ def read(path, base=None):
     return nodes
 
 
-def _rows(path):
+def _rows(path, own):
     # For each row its line in the file; a dict of its values, or a str that says what is wrong with the row; and the
     # keys whose cells were trimmed though blanks may belong to them.
     try:
@@ -88,7 +89,7 @@ def _rows(path):
     try:
         names = [name.strip() for name in next((cells for cells in reader if any(cells)), [])]
         header = names[: max((at for at, name in enumerate(names, 1) if name), default=0)]  # then come empty columns
-        _check_header(path, reader.line_num or 1, header)
+        _check_header(path, reader.line_num or 1, header, own)
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -98,7 +99,7 @@ def _rows(path):
                 continue
             row = {key: cell for key, cell in zip(header, cells, strict=False) if cell.strip()}
             trimmed = tuple(key for key, cell in row.items() if cell != cell.strip() and key in _WITH_BLANKS)
-            yield reader.line_num, {key: settings.value(key, cell.strip()) for key, cell in row.items()}, trimmed
+            yield reader.line_num, {key: settings.value(key, cell.strip(), own) for key, cell in row.items()}, trimmed
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num} is not CSV: is a quote missing there, or before? ({error})")
 
@@ -126,9 +127,9 @@ def _separator(lines):
     return ","
 
 
-def _check_header(path, line, header):
+def _check_header(path, line, header, own):
     # If the first line is a node's by mistake, it may hold its password: its cells are not shown.
-    keys = settings.keys()
+    keys = settings.keys(own)
     faults = [f"column {at} is not a key{_guess(name, keys)}" for at, name in enumerate(header, 1) if name not in keys]
     faults += [f"column {name!r} is there twice" for name in keys if header.count(name) > 1]
     if _NAME not in header:

@@ -47,7 +47,7 @@ def command(
     found = settings.load(config)
     node = found.config.client_id
     files = contents.listed(
-        (contents.starters() if rom else contents.program(mpy)) | contents.configuration(found, config.parent)
+        (contents.starters() if rom else contents.program(mpy)) | contents.configuration(found, config.parent, mpy)
     )
     image = images.make(chosen, files, firmware and images.read(firmware))
     to = to or BUILD / "images" / images.file_name(chosen, node)

@@ -17,7 +17,7 @@ from umq.virtual.chip import Chip
 from umq.virtual.folder import Folder, Name
 from umq.virtual.pins import place
 
-DEFAULT_HEAP = 160 * 1024
+DEFAULT_HEAP = 208 * 1024
 LEAST_HEAP, MOST_HEAP = 64 * 1024, 240 * 1024
 DEFAULT_SSID, DEFAULT_PASSPHRASE = "virtual", "virtual-passphrase"
 _LOOK_S = 0.03  # how often to look whether a program has opened the port

@@ -22,7 +22,7 @@ def command(
     link: Annotated[Path | None, typer.Option(help="A path that always leads to its port.")] = None,
     image: Annotated[Path | None, typer.Option(help="The file that is its flash; left out: a temporary one.")] = None,
     size: Annotated[str | None, typer.Option(help="Bytes of its flash, such as 512k or 1m.")] = None,
-    heap: Annotated[str, typer.Option(help="Bytes of memory for programs, 64k to 240k.")] = "160k",
+    heap: Annotated[str, typer.Option(help="Bytes of memory for programs, 64k to 240k.")] = "208k",
     bits: Annotated[int, typer.Option(help="64, or 32 as on a board (Linux on x86-64).")] = 64,
     config: Annotated[Path | None, typer.Option(help="The node's configuration: its Wi-Fi will be in reach.")] = None,
     port: Annotated[

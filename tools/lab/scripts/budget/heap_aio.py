@@ -6,6 +6,9 @@
 # stream: a byte that asyncio's own StreamReader waits for and reads, the least that a wait for a socket costs. Prints:
 # bytes that one costs until they are collected, over COUNT of them.
 
+# The stubs do not know MicroPython's own streams:
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
 import asyncio
 import gc
 import sys

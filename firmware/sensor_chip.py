@@ -10,21 +10,22 @@ except ImportError:
     esp32 = None
 
 from config import ConfigError
+from sensors import Sensor
 
 
-def open(kind):
-    """A function that reads the temperature in tenths of a degree Celsius.
+def open(row):
+    """The chip's thermometer as a Sensor; `row["kind"]` is "chip", "simulated", or "auto" (the chip's if there is one).
 
-    kind: "chip", "simulated", or "auto" (the chip's where there is one).
     Raises ConfigError when the chip's was asked for and there is none.
     """
-    if kind != "simulated":
-        read = _chip()
-        if read:
-            return read
+    kind = row["kind"]
+    read = None if kind == "simulated" else _chip()
+    if not read:
         if kind == "chip":
-            raise ConfigError('"sensor" is "chip", and this board has no thermometer; try "auto"')
-    return _Simulated().read
+            raise ConfigError("this board's chip has no thermometer: try auto")
+        read = _Simulated().read
+    name = row["name"] + "_temperature_c" if "name" in row else "temperature_c"
+    return Sensor(name, read, "°C", 1, "temperature")
 
 
 def _chip():
