@@ -271,7 +271,7 @@ class MQTTClient(BaseClient):
                 if again:
                     # Where there are several servers, each is tried before the wait.
                     if attempts and not attempts % len(self._servers):
-                        await self._reading.wait(self._delay_ms(attempts // len(self._servers)))
+                        await Bell().wait(self._delay_ms(attempts // len(self._servers)))  # which none rings
                     attempts += 1
                     await self._connect(clean_session)
                     clean_session = False
