@@ -1,5 +1,8 @@
 """The node's client: it connects only where it can, with a link, and for TLS with a clock."""
 
+# A transport that is given online= has it:
+# pyright: reportAttributeAccessIssue=false
+
 import board
 import clock
 from micropython import const

@@ -4,6 +4,9 @@ On lwIP a look-up blocks. Where no DNS server answers it takes up to 14 s, and a
 node would reset for as long as DNS is out.
 """
 
+# The stubs know neither what a Transport leaves to its subclasses nor every port's Timer:
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+
 from umqtt_full import Transport
 
 try:

@@ -8,6 +8,9 @@
 <topic>/answer     to every command, unknown ones too; JSON, QoS 2
 """
 
+# What is None at first is set before it is used; a dict has more keys than at first:
+# pyright: reportOptionalIterable=false, reportArgumentType=false
+
 import gc
 import json
 import time

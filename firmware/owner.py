@@ -5,6 +5,9 @@ commands = {"name": function}   or commands(settings), which gives such a dict: 
 keys = (...)                    rows for the configuration, as in config.KEYS
 """
 
+# What is None at first is set before it is used:
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalSubscript=false
+
 import sensors
 
 _BUILT_IN = ("ping", "read", "interval", "led", "reboot", "config", "log")

@@ -1,5 +1,8 @@
 """BME280 on I2C: temperature, humidity, air pressure, by the formulas of Bosch's data sheet (BST-BME280-DS002)."""
 
+# What is None at first is set before it is used:
+# pyright: reportOptionalOperand=false
+
 from struct import unpack, unpack_from
 
 from micropython import const

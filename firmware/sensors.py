@@ -7,6 +7,9 @@ A source is what is read at one time: a chip with three values, or one Sensor by
     measure()    sets the `value` of each of its sensors; it may raise
 """
 
+# What is None at first is set before it is used:
+# pyright: reportOptionalCall=false
+
 import json
 
 from line import Line

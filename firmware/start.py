@@ -1,5 +1,8 @@
 """Runs the node: from its start to its end, and what comes after that."""
 
+# What is None at first is set before it is used:
+# pyright: reportAttributeAccessIssue=false
+
 import sys
 import time
 from collections import OrderedDict

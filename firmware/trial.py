@@ -5,6 +5,9 @@ config.json.good   a copy of the last one that has reached a broker
 config.json.bad    the hash of one that has not, and why
 """
 
+# What is None at first is set before it is used:
+# pyright: reportOptionalOperand=false
+
 import hashlib
 import os
 

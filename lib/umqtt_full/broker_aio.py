@@ -1,6 +1,9 @@
 # The broker's pump: it listens, and moves the bytes of each connection. This is the only module of the broker that
 # waits. On MicroPython one task reads a connection and one task writes to all; CPython's event loop calls
 # instead (_cpython_aio.py).
+#
+# MicroPython's stubs do not know every way to call these:
+# pyright: reportCallIssue=false
 
 import asyncio
 import sys

@@ -7,6 +7,9 @@
 # a second file, which then takes the name of the first.
 #
 # A record: kind, number, packet id, first byte, lengths; then two fields. The number is that of a session or message.
+#
+# What is CPython's alone is asked for on CPython alone, and the journal is set before it is used:
+# pyright: reportAttributeAccessIssue=false
 
 import os
 import sys

@@ -1,5 +1,8 @@
 # The packets that only a server receives (CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT) and only a server sends
 # (CONNACK, SUBACK, UNSUBACK, PINGRESP). No I/O, no clock.
+#
+# A CONNECT's fields are None until they are read:
+# pyright: reportAttributeAccessIssue=false
 
 from struct import pack_into
 

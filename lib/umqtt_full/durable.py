@@ -46,7 +46,7 @@ class DurableSession(Session):
         self.store.discard(slot)
         return True
 
-    def released(self, packet_id):
+    def released(self, packet_id) -> int:
         if self.store.kept(packet_id) >= 0:
             return 0  # a callback took it for later: finish() answers
         return super().released(packet_id)

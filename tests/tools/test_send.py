@@ -56,7 +56,7 @@ def test_a_node_does_it_once_and_its_answer_is_shown(broker, node):
 
 def test_a_command_that_is_refused_says_why(broker, node):
     at = ("--broker", f"127.0.0.1:{broker.port}")
-    assert one_line(send(node, "led", "blue", *at)) == "umq: greenhouse has not done it: say led on, or led off\n"
+    assert one_line(send(node, "led", "blue", *at)) == "umq: greenhouse has not done it: say on or off\n"
     assert "unknown command" in one_line(send(node, "fly", *at))
     assert "text of at most" in one_line(send(node, "x" * 100, *at))
     done = send(node, "led", "--json", *at)

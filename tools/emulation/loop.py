@@ -84,7 +84,7 @@ class Polled(Emulated):
 
 
 if _BOARD:
-    from asyncio import core
+    from asyncio import core  # pyright: ignore[reportAttributeAccessIssue]: not in the stubs
 
     class _IOQueue:
         """As asyncio.core.IOQueue."""

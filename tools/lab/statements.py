@@ -135,7 +135,7 @@ def listed(path, columns=3):
     return found
 
 
-def shown_by(folder, role=CLIENT):
+def shown_by(folder, role: Role | None = CLIENT):
     """{id: {file: [names of its tests]}} as the docstrings of this role's tests say. None: of those of breaches."""
     shown = {}
     for path in sorted(folder.rglob("test_*.py")):

@@ -163,7 +163,7 @@ def explain(error, target):
 
 def diagnosis(error, target):
     """The same as (what is wrong, what to do)."""
-    words = plain(str(error.args[-1] if error.args else error), 160)
+    words = plain(_AROUND.sub("", str(error.args[-1] if error.args else error)), 160)
     if not isinstance(error, OSError):
         code = error.args[0]
         return f"{target} refuses the connection (return code {code})", _CODES.get(code, words)
@@ -204,6 +204,9 @@ def _name_cure(host):
 
 # The first bytes of "HTTP" and "<html>", where a packet was awaited.
 _WEB_SERVER = re.compile(r"0x48\b|0x3c\b|HTTP", re.I)
+
+# What the client's words say beside the fault itself: `target` names the server, and the cure is looked for here.
+_AROUND = re.compile(r"^\S+, (before|after) CONNACK: |; is it TLS there\?.*")
 
 # The parts of OpenSSL's messages that are for programmers.
 _OPENSSL_ONLY = re.compile(r"\[SSL(: \w+)?\] | \(_ssl\.c:\d+\)")

@@ -84,7 +84,9 @@ def own_keys(folder):
                 found = _written_out(line.value)
             except ValueError:
                 raise UserError(f"{path}: line {line.lineno}: keys must be written out: numbers, texts, int, str, bool")
-            if not all(isinstance(row, tuple) and len(row) == 6 for row in found):
+            if not isinstance(found, (list, tuple)) or not all(
+                isinstance(row, tuple) and len(row) == 6 for row in found
+            ):
                 raise UserError(
                     f"{path}: line {line.lineno}: each of keys is (key, type, least, most, default, meaning)"
                 )

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import os
 import signal
 import ssl
 import time
@@ -27,7 +26,7 @@ def broker(access, journal, limits):
     try:
         return Broker(access, BrokerJournal(str(journal)) if journal else None, **limits)
     except OSError as error:
-        raise UserError(f"the journal {journal} cannot be written: {os.strerror(error.errno)}")
+        raise UserError(f"the journal {journal} cannot be written: {error.strerror}")
     except ValueError as error:
         if journal and str(error).startswith(str(journal)):
             raise UserError(f"{error}: choose another file for --journal")
