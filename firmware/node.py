@@ -36,6 +36,7 @@ _MOST_SUMMARIES_WAITING = const(16)
 _SHORTEST_INTERVAL_MS = const(100)
 _LONGEST_INTERVAL_MS = const(86_400_000)
 _LONGEST_MEASUREMENT_MS = const(2_000)
+_LONGEST_POLL_MS = const(1_000)  # an input that changes is told this soon
 _GOODBYE_MS = const(2_000)  # for each half of it, on a link that has perhaps fallen silent
 _SERVER_UNAVAILABLE = const(3)  # CONNACK's return codes (3.2.2.3)
 
@@ -136,7 +137,7 @@ class Node:
             if self._announced:  # files are not written in a callback
                 self._announced = False
                 self._on_connected()
-            client.poll(self._due_ms())
+            client.poll(min(self._due_ms(), _LONGEST_POLL_MS))
             self._work()
             self._publish_waiting()
             if not self._is_told:
@@ -248,7 +249,7 @@ class Node:
         again: readings go on. Never calls the client."""
         self._on_wait()
         self._count_time()
-        if self._due_ms() == 0:
+        if self._due_ms() == 0 or self._measure_ms < 0 and self.readings.has_changed():
             if self._measure_ms < 0:
                 self._begin_reading()
             if self._due_ms() == 0:
@@ -263,9 +264,11 @@ class Node:
 
     def _begin_reading(self):
         now = time.ticks_ms()
-        # From the moment it was due, so that the pace is kept; from now after a long hold-up.
+        # From the moment it was due, so that the pace is kept; from now after a long hold-up, or before it was due.
         late_ms = time.ticks_diff(now, self._read_at) - self._interval_ms
-        self._read_at = now if late_ms > self._interval_ms else time.ticks_add(now, -late_ms)
+        if late_ms > self._interval_ms or late_ms < 0:
+            late_ms = 0
+        self._read_at = time.ticks_add(now, -late_ms)
         self._measure_ms = min(self.readings.begin(), _LONGEST_MEASUREMENT_MS, self._interval_ms - 1)
         if self._measure_ms:
             self._measure_ms += time.ticks_diff(now, self._read_at)  # it began now, and not when it was due

@@ -98,6 +98,7 @@ class Readings:
         self.sensors = []
         self._sources = sources
         self._begins = [source.begin for source in sources if hasattr(source, "begin")]
+        self._watched = [source for source in sources if hasattr(source, "has_changed")]
         self._told = told
         self.switches = [(('"%s": ' % name).encode(), read) for name, read in switches.items()]
         names = list(_TAKEN) + list(switches)
@@ -122,6 +123,13 @@ class Readings:
     def slot_bytes(self, topic):
         """How large a packet of the node may become that is kept until it is acknowledged, under this topic."""
         return max(_LEAST_SLOT, max(self._summary_bytes, self._telemetry_bytes) + len(topic.encode()) + _BYTES_AROUND)
+
+    def has_changed(self):
+        """Has an input changed since the last reading?"""
+        for source in self._watched:
+            if source.has_changed:
+                return True
+        return False
 
     def begin(self):
         """Start a measurement -> how many milliseconds until take() may be called."""

@@ -16,6 +16,21 @@ def const(value):
     return value
 
 
+def rename(name, other):
+    """As os.rename, in place of a file that is there, and durable where the folder can be asked for that."""
+    _os.replace(name, other)
+    try:
+        folder = _os.open(_os.path.dirname(_os.path.abspath(other)), _os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        _os.fsync(folder)
+    except OSError:
+        pass
+    finally:
+        _os.close(folder)
+
+
 class open:
     """A file as MicroPython opens it: a length may follow the buffer, and flush() means the medium."""
 

@@ -1,6 +1,6 @@
 """The broker's connections on CPython: its event loop calls when bytes have come, and once a turn to write."""
 
-# asyncio's transports of a TCP connection know more than BaseTransport; its arguments are passed by place:
+# asyncio gives a BufferedProtocol a Transport; its stubs say BaseTransport, and call the arguments otherwise.
 # pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 
 import asyncio

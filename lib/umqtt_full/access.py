@@ -11,8 +11,8 @@ A users file has a line NAME:HASH for each user; hashed() makes the hash. A rule
 %c in a filter is the client id, %u the user name. In both files # begins a comment line.
 """
 
-# Which hashes there are depends on the runtime, and the checker does not see that a table is there by then:
-# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportOptionalSubscript=false
+# MicroPython's hashlib has neither scrypt nor pbkdf2_hmac:
+# pyright: reportAttributeAccessIssue=false
 
 import hashlib
 from os import urandom
@@ -116,9 +116,10 @@ class Access:
             topic_filter = words[1].encode()
             if not is_topic_filter(topic_filter):
                 raise ValueError("%s: %s is no topic filter" % (place, words[1]))
-            if user not in self._rules:
-                self._rules[user] = []
-            self._rules[user].append((words[0], refuse, _levels(topic_filter)))
+            found = self._rules or {}
+            if user not in found:
+                found[user] = []
+            found[user].append((words[0], refuse, _levels(topic_filter)))
 
     def __repr__(self):
         return "<Access: %d users>" % len(self._users)

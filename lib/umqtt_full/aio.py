@@ -234,6 +234,8 @@ class MQTTClient(BaseClient):
                     report(e)  # on_connect raised it
                     break
                 if not came:
+                    if p.off < p.end:
+                        self._write_on()
                     await self._rest(self._reading, False)
                     self._still(_CONNECTING)
         except Exception as e:

@@ -43,7 +43,7 @@ class SharedStore:
     # Unfinished packets in memory, as store.RamStore keeps them for a client. Here a slot is the packet id itself, and
     # the receivers of a message share its topic name and payload.
 
-    journal = None  # where it is kept; None: in memory only
+    journal: object = None  # a BrokerJournal; None: in memory only
 
     def __init__(self, most, most_bytes):
         self._most = most
@@ -88,7 +88,7 @@ class SharedStore:
     def sync(self, now=False):
         # Bytes are about to go out: what they acknowledge must be durable.
         if self.journal:
-            self.journal.sync()
+            self.journal.sync()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class ClientSession(Session):

@@ -1,9 +1,6 @@
 # The broker's pump: it listens, and moves the bytes of each connection. This is the only module of the broker that
 # waits. On MicroPython one task reads a connection and one task writes to all; CPython's event loop calls
 # instead (_cpython_aio.py).
-#
-# MicroPython's stubs do not know every way to call these:
-# pyright: reportCallIssue=false
 
 import asyncio
 import sys
@@ -127,7 +124,7 @@ class Server:
     async def start(self):
         """Listen. OSError if that cannot be, such as for a port that is in use."""
         if _BOARD:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port, 5, self._ssl)
+            self._server = await asyncio.start_server(self._serve, self.host, self.port, 5, self._ssl)  # pyright: ignore[reportCallIssue]: not in the stubs
             self._writer = asyncio.create_task(self._write())
             self.broker.on_output = self._output.set
         else:

@@ -7,11 +7,10 @@
 # a second file, which then takes the name of the first.
 #
 # A record: kind, number, packet id, first byte, lengths; then two fields. The number is that of a session or message.
-#
-# What is CPython's alone is asked for on CPython alone, and the journal is set before it is used:
-# pyright: reportAttributeAccessIssue=false
 
-import os
+# A store and its session have the journal that made them:
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
 import sys
 from binascii import crc32
 from struct import pack, unpack
@@ -20,8 +19,10 @@ from . import const
 from .broker import ClientSession, SharedStore
 from .errors import Full
 
-if sys.implementation.name != "micropython":
-    from ._cpython import open
+if sys.implementation.name == "micropython":
+    from os import rename
+else:
+    from ._cpython import open, rename
 
 _MAGIC = b"UMQB\1\0\0\0"
 _RECORD = ">BIHBHI"
@@ -139,18 +140,7 @@ class BrokerJournal:
         return open(name, mode)
 
     def _replace(self, new, path):
-        if not hasattr(os, "replace"):
-            os.rename(new, path)
-            return
-        os.replace(new, path)
-        try:  # the folder must know of it too, where that can be asked for
-            folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError:
-            pass
+        rename(new, path)
 
     def close(self):
         """Write what is pending, and let go of the file."""

@@ -1,8 +1,5 @@
 # The packets that only a server receives (CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT) and only a server sends
 # (CONNACK, SUBACK, UNSUBACK, PINGRESP). No I/O, no clock.
-#
-# A CONNECT's fields are None until they are read:
-# pyright: reportAttributeAccessIssue=false
 
 from struct import pack_into
 
@@ -35,7 +32,9 @@ class Connect:
     client_id = b""
     clean = True
     keepalive = 0
-    will = user = password = None
+    will: object = None
+    user: object = None
+    password: object = None
 
 
 class ServerReader(Reader):

@@ -296,10 +296,13 @@ class Link:
             else:
                 self._again = False
                 self.session.counts.skipped += 1
-                if self._kept_id >= 0:
-                    self.session.discard()
-                else:
-                    self.acknowledge(m)
+                try:
+                    if self._kept_id >= 0:
+                        self.session.discard()
+                    else:
+                        self.acknowledge(m)
+                except OSError:
+                    self.breaks = True  # the store takes nothing: the link ends, and the message comes again
         return e is self.raised
 
     def go_on_with_kept(self, packet_id):

@@ -259,8 +259,10 @@ def test_slow_links_that_take_bytes_in_pieces():
 
     for kind in KINDS:
         for tls in (False, True):
-            plan = Plan(reads=Seeded(3, 7), writes=Seeded(5, 11))
-            told(story, kind=kind, link={"default": plan, "tls": tls})
+            for seed in range(20):
+                plan = Plan(reads=Seeded(seed, 7), writes=Seeded(seed + 5, 3 + seed))
+                rig = told(story, kind=kind, link={"default": plan, "tls": tls})
+                assert rig.lost == [] and rig.t.opens == 1
 
 
 def test_a_peer_that_stops_reading():

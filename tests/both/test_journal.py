@@ -422,6 +422,31 @@ def test_a_message_over_the_journal_s_size_blocks_nothing():
     made.check()
 
 
+def test_a_callback_that_always_raises_while_the_filesystem_takes_no_more():
+    """The message cannot be discarded: the link ends, with the callback's error, and all goes on when there is room."""
+    files = Files()
+    made = rig(files)
+    made.client.connect(False)
+    made.client.subscribe(b"in/#", 2)
+
+    def fails(m):
+        files.fail = ENOSPC
+        raise KeyError(m.text)
+
+    made.client.on_message = fails
+    made.broker.publish(b"in/a", b"poison", 2)
+    raises(KeyError, made.pump, 10)
+    raises(KeyError, made.pump, 10)
+    assert not made.client.is_connected()
+    files.fail = None
+    made.client.on_message = made.note
+    made.client.reconnect()
+    made.pump(10)
+    made.broker.publish(b"in/a", b"next", 2)
+    made.pump(10)
+    assert made.payloads()[-1] == b"next" and made.client.is_connected()
+
+
 def test_the_ids_of_an_earlier_life_are_not_given_out_at_once():
     """A PUBLISH of the life before is acknowledged behind CONNACK, when it has been sent again already. The next
     message must have another id: one more acknowledgement is still to come, and that is not for it."""

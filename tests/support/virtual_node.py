@@ -10,12 +10,12 @@ from umq import boards, contents, filesystem
 class Watcher:
     """A client that notes what a node publishes."""
 
-    def __init__(self, port):
+    def __init__(self, port, topic_filter="nodes/virtual/#"):
         self.heard = []
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         self._client.on_message = lambda _client, _data, m: self.heard.append((m.topic, m.payload.decode()))
         self._client.connect("127.0.0.1", port)
-        self._client.subscribe("nodes/virtual/#", 2)
+        self._client.subscribe(topic_filter, 2)
         self._client.loop_start()
 
     def numbers(self):

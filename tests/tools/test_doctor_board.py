@@ -19,6 +19,7 @@ from umq.device.errors import CodeError
 from umq.device.prompt import Device
 from umq.doctor import on_board
 from umq.doctor.report import DOUBTFUL, FAILED, OK, SKIPPED, Doubtful, Failed
+from umq.errors import UserError
 from umq.project import FIRMWARE
 
 SECRET = "swordfish-hunter2"
@@ -109,7 +110,7 @@ def test_all_is_well_with_user_and_tls(tmp_path, certificates, doctor):
 
 
 def test_a_heap_that_the_node_had_nearly_filled(broker, doctor):
-    status, found, _ = doctor(port=broker.port, heap=176, before=lambda board: board.wait_for_output("connected", 60))
+    status, found, _ = doctor(port=broker.port, heap=208, before=lambda board: board.wait_for_output("connected", 60))
     assert status == 0 and states(found) == {OK}, found
 
 
@@ -295,8 +296,20 @@ def test_tls_where_none_is_spoken(broker, certificates, doctor):
     is_so(doctor(ca, server="localhost", port=broker.port, tls_ca="ca.der"), "TLS", "that port does not speak TLS")
 
 
+def _fits(place, size):
+    try:
+        filesystem.make(place, {**_program(), contents.CONFIG: bytes(200), "big": bytes(size)})
+    except UserError:
+        return False
+    return True
+
+
 def test_a_filesystem_that_is_nearly_full(broker, doctor):
-    outcome = doctor({"big": b"\0" * 820_000}, port=broker.port)
+    place = boards.load("VIRTUAL").filesystem
+    size = place.size
+    while not _fits(place, size):
+        size -= place.block
+    outcome = doctor({"big": bytes(size - place.block)}, port=broker.port)
     is_so(outcome, "filesystem", "little room", state=DOUBTFUL)
 
 

@@ -6,6 +6,7 @@ Not among the rest, for it needs a firmware, that of LWIP=... or one built from 
 import json
 import os
 import queue
+import time
 
 import paho.mqtt.client as paho
 import pytest
@@ -46,6 +47,48 @@ def test_the_node_from_start_to_command_and_will(tmp_path):
         finally:
             watcher.loop_stop()
             watcher.disconnect()
+
+
+@pytest.mark.nightly
+def test_the_watchdog_bites_within_a_look_up():
+    """What the next test is about: two silent name servers take longer than the watchdog waits."""
+    with Rp2040Ppp(FIRMWARE) as board:
+        board.start("import machine, socket\nmachine.WDT(timeout=8300)\nsocket.getaddrinfo('broker.example', 1883)")
+        _wait(lambda: board.resets)
+        assert board.ppp.questions
+
+
+@pytest.mark.nightly
+def test_the_node_outlives_two_silent_name_servers(tmp_path):
+    """It is not reset while it looks its broker up in vain, and connects once one answers."""
+    settings = {"client_id": "n1", "server": "broker.example", "sensor": "simulated"}
+    with Mosquitto(tmp_path) as broker:
+        files = {"config.json": json.dumps({**settings, "port": broker.port}).encode()}
+        heard = queue.Queue()
+        watcher = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        watcher.on_message = lambda _client, _data, message: heard.put((message.topic, message.payload))
+        watcher.connect("127.0.0.1", broker.port)
+        watcher.subscribe("nodes/n1/#", 2)
+        watcher.loop_start()
+        try:
+            with Rp2040Ppp(FIRMWARE, files) as board:
+                board.start("import start\nstart.run('config.json')", _WAIT_S)
+                first = board.ppp.questions
+                _wait(lambda: board.ppp.questions >= first + 16)  # two look-ups, which take 13 s each, and more
+                assert board.resets == 0
+                board.ppp.names = {"broker.example": bytes(map(int, HOST.split(".")))}
+                _until(heard, "nodes/n1/birth")
+                assert board.resets == 0
+        finally:
+            watcher.loop_stop()
+            watcher.disconnect()
+
+
+def _wait(condition):
+    end = time.monotonic() + 10 * _WAIT_S  # the guest's seconds are long on a busy machine
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.1)
 
 
 def _until(heard, topic, payload=None):

@@ -92,7 +92,7 @@ MUTANTS = (
     (
         "in memory, the packet id of a QoS 2 message that was handed over is not kept",
         "session.py",
-        "        self._received.add(message.packet_id)\n",
+        "        if qos == 2:\n            self._received.add(message.packet_id)\n",
         "",
     ),
     (
@@ -123,8 +123,8 @@ MUTANTS = (
     (
         "handed over and not discarded",
         "link.py",
-        "            self.count_message()\n            session.discard()\n",
-        "            self.count_message()\n            return\n",
+        "            if not session.discard():\n                return False  # finish() goes on\n",
+        "            return False\n",
     ),
     (
         "discarded before it is handed over",
@@ -167,7 +167,7 @@ MUTANTS = (
     (
         "after a reset the packet ids begin anew",
         "session.py",
-        "        self.packet_id = max(store.packet_ids)\n",
+        "        self.packet_id = max(store.packet_ids or (0,))\n",
         "        self.packet_id = 0\n",
     ),
     (

@@ -76,7 +76,7 @@ LONG = {
 }
 # Peers that are slow, forgetful or wrong, without harm
 LONG["late acknowledgements"] = (
-    {"inflight": 2, "subscribe": ()},
+    {"inflight": 2, "subscribe": (), "last_id": 65533},
     [("connect",), ("late", 3, 9000), ("publish", 1, False), ("publish", 2, False), ("poll", 50), ("hang_up",)]
     + [("poll", 50), ("publish", 1, False), ("late", 2, 50), ("publish", 2, False), ("poll", 200), ("flush",)],
 )

@@ -105,6 +105,7 @@ def _add_manners(dice, options, steps, seed):
         else:
             step = ("arm", ("out lost", roll(90)))
         steps.insert(roll(len(steps) + 1), step)
+    options["last_id"] = one(0, 65532)
 
 
 def _act(dice, durable):

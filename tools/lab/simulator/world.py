@@ -219,7 +219,7 @@ class World:
     clean: does the node ask for clean sessions? subscribe: to the topics of these QoS. block: how long a segment of the
     journal becomes in any case, so that compactions are as frequent as one likes (on MicroPython it is a constant).
     ids: for a broker that draws its packet ids, a seed, or a tuple of them to take in turn. work_ms: how long a
-    callback takes.
+    callback takes. last_id: the packet id of the client before the first one that it gives out.
     audit: after so many calls the journal is read back, 0 for never. brief: no last messages when both sides have come
     to rest. disk: another one, with the methods of flash.Disk.
     """
@@ -246,6 +246,7 @@ class World:
         subscribe=(0, 1, 2),
         ids=None,
         work_ms=0,
+        last_id=0,
         brief=False,
         disk=None,
         trace=None,
@@ -281,6 +282,7 @@ class World:
         self._busy_ms = 0  # how long callbacks took since it began
         self._slept_at = 0  # until when the application slept last
         self._work_ms = work_ms
+        self._last_id = last_id
         self.lives = 0
         self.rewrites = 0  # compactions
         self.flash_writes = 0
@@ -353,6 +355,8 @@ class World:
             store = RamStore(self._slots, self._journal_options["size"])
         self.link = _Link(self, **self._network)
         client = MQTTClient(_ME, "broker", store=store, transport=self.link, **self._options)
+        if self.lives == 1:
+            client.session.packet_id = self._last_id
         client.on_message = self._on_message
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import signal
 import ssl
 import time
@@ -26,7 +27,7 @@ def broker(access, journal, limits):
     try:
         return Broker(access, BrokerJournal(str(journal)) if journal else None, **limits)
     except OSError as error:
-        raise UserError(f"the journal {journal} cannot be written: {error.strerror}")
+        raise UserError(f"the journal {journal} cannot be written: {os.strerror(error.errno or 0)}")
     except ValueError as error:
         if journal and str(error).startswith(str(journal)):
             raise UserError(f"{error}: choose another file for --journal")
