@@ -70,6 +70,8 @@ def nothing_is_measured(monkeypatch):
 def _says(_library, script, kind=None, *_arguments, **_options):
     if script == "heap_client.py":
         return ["1 1 1 1"]
+    if script == "heap_node.py":
+        return ["1 0 1000 passes"]
     if script == "heap_import.py" or kind == "made":
         return ["1"]
     return ["0 1000 passes 1"]
@@ -81,13 +83,13 @@ def test_budget(nothing_is_measured, monkeypatch, capsys):
     monkeypatch.setattr(budget.budget_stream, "_peak", lambda *_: 1)
     page, printed = _in_the_page("budget"), _printed(budget, capsys)
     assert [_shape(table) for table in page] == [_shape(table) for table in printed]
-    figures, messages, journaled = page
+    figures, messages, journaled, node = page
     assert {way for way in ways if any(way in row[0] for row in figures)} == set(ways)
     for row, now in zip(figures[2:], printed[0][2:], strict=True):
         assert row[1:3] == now[1:3], f"the limits are others now: {now}"
         if row[0].startswith(".mpy bytes"):
             assert row == now, "the library has another size now: `make measured` writes the table anew"
-    for row in messages[2:] + journaled[2:]:
+    for row in messages[2:] + journaled[2:] + node[2:]:
         assert row[-1] == "ok", row
         assert all(cell.split(" (")[0] == "0" for cell in row[1:-1]), row
 
