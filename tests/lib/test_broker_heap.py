@@ -48,7 +48,8 @@ def test_eight_clients_in_192_kb(broker):
     print(f"first crowd {first}, second {second}; heap {alone}, {left}, {after}")
     for connected, used, _ in (first, second):
         assert (connected - alone) / (_CLIENTS - 1) <= _A_CLIENT
-        assert (used - alone) / (_CLIENTS - 1) <= _A_CLIENT + _BIG  # the beginning of a packet that came in pieces
+        # The beginning of a packet that came in pieces, and what lists and blocks of the heap round up to.
+        assert (used - alone) / (_CLIENTS - 1) <= _A_CLIENT + _BIG + 200
     assert left - alone <= 1024  # topic names whose receivers are remembered
     assert abs(after - left) <= 128
 

@@ -28,7 +28,7 @@ _TRACEBACK = [
         (['node: "led_pin" names no pin', "node: tries again in 60 s"], STOPPED, '"led_pin" names no pin'),
         ([*_TRACEBACK, "node: an error in the node itself", "node: tries again in 60 s"], STOPPED, "ImportError"),
         (["node: no", "node: starts anew with the other configuration", "node: connected"], STOPPED, "has stopped: no"),
-        (["node: runs with the last configuration that worked: no"], STOPPED, "last configuration that worked: no"),
+        (["node: runs with the last configuration that worked: no"], STOPPED, "configuration that it had before: no"),
         (_PROMPT, STOPPED, "without a word"),
     ],
 )

@@ -243,6 +243,15 @@ class _Out:
         self.lost = False  # forgotten with its session
 
 
+_NOTED = 150  # how many of the last packet ids a connection notes: a day's would fill a board's memory
+
+
+def _note(packet_ids, packet_id):
+    packet_ids.append(packet_id)
+    if len(packet_ids) > _NOTED:
+        packet_ids.pop(0)
+
+
 class Session:
     """A session: the state that outlives a connection [MQTT-4.1.0-1]."""
 
@@ -654,7 +663,7 @@ class Broker:
                     ids.remove(packet_id)
         elif packet_id in link.came:
             self._violation("packet %d twice on one connection" % packet_id)
-        link.came.append(packet_id)
+        _note(link.came, packet_id)
         if packet_id not in link.answered and packet_id not in link.in_flight:
             link.in_flight.append(packet_id)
             if self.inflight and len(link.in_flight) > self.inflight:
@@ -711,7 +720,7 @@ class Broker:
         for other in link.released:
             if other in pubrecs and pubrecs[packet_id][1] < pubrecs[other][0]:
                 self._violation("PUBREL %d comes after PUBREL %d [MQTT-4.6.0-4]" % (packet_id, other))
-        link.released.append(packet_id)
+        _note(link.released, packet_id)
 
     def _done(self, link, found):
         for one in found:
@@ -871,6 +880,8 @@ class Broker:
                 session = link.session
                 session.pubrecs_sent += 1
                 if packet_id not in link.released:
+                    if not self.record and len(session.pubrecs) >= _NOTED:
+                        session.pubrecs.clear()
                     first = session.pubrecs.get(packet_id, (session.pubrecs_sent,))[0]
                     session.pubrecs[packet_id] = first, session.pubrecs_sent
             else:
@@ -948,7 +959,7 @@ def _note_answer(link, packet_id):
     if packet_id in link.in_flight:
         link.in_flight.remove(packet_id)
     if packet_id not in link.answered:
-        link.answered.append(packet_id)
+        _note(link.answered, packet_id)
 
 
 def _count_down(counts, key):
