@@ -18,7 +18,7 @@ def run_on_micropython(runtime, file, everything=False):
     seconds = _SECONDS * 8 if everything else _SECONDS
     try:
         finished = subprocess.run(
-            [*runtime, "-X", "heapsize=4m", str(BOTH / "run.py"), str(file)],
+            [*runtime, "-X", "heapsize=8m", str(BOTH / "run.py"), str(file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
