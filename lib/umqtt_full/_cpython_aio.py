@@ -47,9 +47,7 @@ class _Way(asyncio.BufferedProtocol):
         # What a slow reader leaves behind waits in the link's buffer, which has a limit.
         transport.set_write_buffer_limits(65536)
         self._connection = self._listener.connection(broker, self._write, self._close, "%s:%s" % peer[:2])
-        # The event loop of Windows reads ahead into the buffer, so it cannot be shared.
-        shared = hasattr(self._listener.loop, "add_reader")
-        self._window = broker.window if shared else bytearray(len(broker.window))
+        self._window = broker.window  # one for all: the loop fills it and hands it over in one step
         self._connection.link.reader.window = self._window
         self._view = memoryview(self._window)  # asyncio's TLS takes slices of it
 

@@ -100,4 +100,4 @@ def transport(online):
 
 def _forget(future):
     if not future.cancelled():
-        future.exception()  # or the event loop would complain that no one asked for it
+        future.exception()  # or the event loop would report an exception that was never retrieved

@@ -6,7 +6,7 @@ A users file has a line NAME:HASH for each user; hashed() makes the hash. A rule
     subscribe FILTER     filters within this one are granted
     all FILTER           both
     refuse subscribe FILTER    (or publish, all) although another rule allows it
-    user NAME            the lines that follow are this user's; those before are for everybody
+    user NAME            the lines that follow are this user's; those before are for every user
 
 %c in a filter is the client id, %u the user name. In both files # begins a comment line.
 """
@@ -93,7 +93,7 @@ class Access:
         self._users = {}
         self._known = {}  # passwords that were right before, hashed with a key that only memory has
         self._key = urandom(16)
-        self._rules = None if rules is None else {None: []}  # user, None for everybody: [(what, refuse, levels)]
+        self._rules = None if rules is None else {None: []}  # user, None for every user: [(verb, refuse, levels)]
         for place, line in _lines("users", users):
             name, _, rest = _cut(line, ":")
             parts = rest.split("$")
@@ -142,7 +142,7 @@ class Access:
         scheme, cost, salt, right = self._users[user]
         quick = hashlib.sha256(self._key + salt.encode() + password).digest()
         if _is_same(self._known.get(user, b""), quick):
-            return True  # what is slow on purpose is done once a user, so that a thousand nodes can come back at once
+            return True  # the slow hash is made once a user, so that a thousand nodes can come back at once
         salt = bytes(int(salt[i : i + 2], 16) for i in range(0, len(salt), 2))
         found = _scrypt(password, salt, cost) if scheme == "scrypt" else _pbkdf2(password, salt, int(cost))
         if not _is_same(_hex(found).encode(), right.encode()):

@@ -157,8 +157,8 @@ class Broker:
         self.untold = 0  # events for which on_event raised
         self.window = bytearray(limits["chunk"])  # the one that all connections read into
         self._message = Message(0 if _COMPUTER else limits["chunk"] + limits["max_packet"])
-        self._nobody = ClientSession(b"", True, limits)  # of a connection without a CONNECT
-        self.counts = self._nobody.counts
+        self._unnamed = ClientSession(b"", True, limits)  # of a connection without a CONNECT
+        self.counts = self._unnamed.counts
         self._connecting = []  # connections without a CONNECT, the oldest first
         self._names = {}  # topic filter without wildcards: {session: QoS granted}
         self._wild = {}  # the same with wildcards
@@ -226,7 +226,7 @@ class Broker:
         reader = ServerReader(self.window, limits["max_packet"], self._message)
         # A board's memory stays in one piece if a buffer never grows.
         buffer = bytearray(_SMALL if _COMPUTER else limits["output"])
-        link = ServerProtocol(self, self._nobody, reader, buffer, way)
+        link = ServerProtocol(self, self._unnamed, reader, buffer, way)
         if address:
             link.address = address
         link.last_heard = now

@@ -84,7 +84,7 @@ def test_rules():
         ("anna", "subscribe", "#", True),
         ("anna", "subscribe", "test/nosubscribe", False),
         ("bert", "subscribe", "home/bert/x", True), ("bert", "subscribe", "home/anna/x", False),
-        ("bert", "publish", "node/c/y", True), ("nobody", "publish", "any", False),
+        ("bert", "publish", "node/c/y", True), ("stranger", "publish", "any", False),
     ):  # fmt: skip
         may = access.may_publish if verb == "publish" else access.may_subscribe
         assert may(user and user.encode(), b"c", topic.encode()) == allowed, (user, verb, topic)

@@ -86,10 +86,7 @@ async def _serve(broker, server, screen, seconds):
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, over.set)
-        except NotImplementedError:  # Windows: KeyboardInterrupt ends it
-            pass
+        loop.add_signal_handler(number, over.set)
     broker.publish("$SYS/broker/version", f"umqtt_full {version()}", retain=True)
     began = time.monotonic()
     told = 0
