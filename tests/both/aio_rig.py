@@ -1,7 +1,7 @@
 """An asyncio client, its emulated link and the model broker at the other end, on one clock and one event loop."""
 
 from emulated_rig import Rig
-from emulation.link import Failure
+from emulation.clock import Failure
 from emulation.loop import Polled, run
 from umqtt_full.aio import MQTTClient
 

@@ -1,7 +1,8 @@
 """A broker on a virtual clock, with clients at its doors: Raw ones that send bytes, and the library's own."""
 
-from emulation.broker import CONNACK, field, packet, packets, two
-from emulation.link import Clock, Emulated
+from emulation.clock import Clock
+from emulation.link import Emulated
+from emulation.packets import CONNACK, field, packet, packets, two
 from umqtt_full import MQTTClient
 from umqtt_full.broker import Broker
 from umqtt_full.broker_aio import Connection, flush

@@ -1,7 +1,8 @@
 """A client, its emulated link and the model broker at the other end, on one clock, for the tests of the client."""
 
 from emulation.broker import Broker
-from emulation.link import Clock, Emulated, Failure
+from emulation.clock import Clock, Failure
+from emulation.link import Emulated
 from umqtt_full import MQTTClient
 
 

@@ -1,6 +1,6 @@
 """What a Reader tells of a stream of bytes, for the tests of the codec."""
 
-from emulation.broker import CONNACK, PINGRESP, PUBLISH, SUBACK
+from emulation.packets import CONNACK, PINGRESP, PUBLISH, SUBACK
 from umqtt_full.codec_client import ClientReader
 
 

@@ -6,8 +6,8 @@ import sys
 from errno import EIO
 
 from emulated_rig import Rig
-from emulation.link import Failure
-from emulation.link import error as os_error
+from emulation.clock import Failure
+from emulation.clock import error as os_error
 from umqtt_full.stream import ABORTED, COMPLETE, MORE, Streams
 
 _MICROPYTHON = sys.implementation.name == "micropython"

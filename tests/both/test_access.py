@@ -4,7 +4,7 @@ import hashlib
 
 from broker_rig import Raw, Rig, connect_packet, subscribe_packet
 from emulated_rig import raises
-from emulation.broker import PUBACK, publish_packet
+from emulation.packets import PUBACK, publish_packet
 from umqtt_full.access import Access, covers, hashed
 
 # PBKDF2-HMAC-SHA256 of RFC 7914, section 11: "passwd", "salt", 1 round.

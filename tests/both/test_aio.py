@@ -4,9 +4,9 @@ import asyncio
 from errno import ECONNREFUSED
 
 from aio_rig import raises, told
-from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 from emulation.link import Emulated, Plan, Seeded
 from emulation.loop import Polled
+from emulation.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 from umqtt_full import Full, LinkLost, MQTTException, TimedOut
 from umqtt_full.aio import MQTTClient
 

@@ -6,7 +6,8 @@ from errno import ECONNRESET
 
 from aio_rig import rig as make_rig
 from effort import sample
-from emulation.link import Emulated, Failure
+from emulation.clock import Failure
+from emulation.link import Emulated
 from emulation.loop import Polled, run
 
 _ATTEMPTS = 4

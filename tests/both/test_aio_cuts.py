@@ -6,7 +6,8 @@ from errno import ECONNRESET
 
 from aio_rig import rig as make_rig
 from effort import sample
-from emulation.link import NO_ERRNO, Emulated, Failure, Plan, Seeded
+from emulation.clock import Failure
+from emulation.link import NO_ERRNO, Emulated, Plan, Seeded
 from emulation.loop import Polled, run
 
 

@@ -4,10 +4,11 @@ import asyncio
 from errno import ECONNRESET
 
 from aio_rig import told
-from emulation.broker import PUBCOMP, Broker
+from emulation.broker import Broker
+from emulation.clock import Clock
 from emulation.files import Files
-from emulation.link import Clock
 from emulation.loop import Polled, run
+from emulation.packets import PUBCOMP
 from umqtt_full.aio import MQTTClient
 
 

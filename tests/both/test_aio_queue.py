@@ -4,7 +4,7 @@ import asyncio
 from errno import ECONNRESET
 
 from aio_rig import raises, told
-from emulation.broker import PUBACK, PUBREC
+from emulation.packets import PUBACK, PUBREC
 from umqtt_full import LinkLost, MQTTException, TimedOut
 
 

@@ -2,7 +2,7 @@
 
 from broker_rig import Raw, Rig, connect_packet, subscribe_packet
 from emulated_rig import raises
-from emulation.broker import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, publish_packet
+from emulation.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, publish_packet
 from umqtt_full import MQTTException
 
 

@@ -2,7 +2,7 @@
 
 from broker_rig import Files, Raw, Rig, connect_packet, subscribe_packet
 from emulated_rig import raises
-from emulation.broker import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, field, packet, publish_packet, two
+from emulation.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, field, packet, publish_packet, two
 
 
 def image(files):

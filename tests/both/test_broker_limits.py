@@ -2,7 +2,7 @@
 
 from broker_rig import Raw, Rig, connect_packet, subscribe_packet
 from emulated_rig import raises
-from emulation.broker import PUBACK, PUBREC, ack_packet, publish_packet
+from emulation.packets import PUBACK, PUBREC, ack_packet, publish_packet
 from umqtt_full.broker import Broker
 
 

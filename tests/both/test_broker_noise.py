@@ -4,7 +4,7 @@ import random
 
 from broker_rig import Raw, Rig, connect_packet, subscribe_packet
 from effort import EVERYTHING
-from emulation.broker import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, publish_packet
+from emulation.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, publish_packet
 
 _ROUNDS = 20000 if EVERYTHING else 400
 

@@ -4,8 +4,9 @@ nothing is changed by it."""
 from array import array
 
 from emulated_rig import Rig
-from emulation.broker import PUBACK, SUBSCRIBE
-from emulation.link import Failure, Sink
+from emulation.clock import Failure
+from emulation.packets import PUBACK, SUBSCRIBE
+from emulation.peers import Sink
 from umqtt_full import MQTTClient
 
 _SECRET = "s3cret-Pa55"

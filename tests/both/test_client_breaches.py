@@ -3,7 +3,7 @@ What could put the stream out of step, or a promise in doubt, ends the link; oth
 
 from client_rig import connected
 from emulated_rig import Rig, raises, took
-from emulation.broker import (
+from emulation.packets import (
     CONNACK,
     PINGRESP,
     PUBACK,

@@ -2,8 +2,8 @@
 
 from client_rig import connected
 from emulated_rig import Rig, raises, took
-from emulation.broker import SUBACK, publish_packet
 from emulation.link import Plan, Seeded
+from emulation.packets import SUBACK, publish_packet
 from umqtt_full import Full, LinkLost, MQTTException, TimedOut
 
 

@@ -1,8 +1,8 @@
 """Every deadline of the client while the clock wraps."""
 
 from emulated_rig import Rig, raises, took
-from emulation.broker import PINGRESP
 from emulation.link import Plan
+from emulation.packets import PINGRESP
 from umqtt_full import LinkLost, TimedOut
 
 _WRAP = 1 << 30

@@ -2,8 +2,9 @@
 
 from client_rig import ends_with_protocol_error
 from emulated_rig import Rig, raises, took
-from emulation.broker import CONNACK, CONNECT, PUBACK, ack_packet, packet, publish_packet, split
-from emulation.link import Closed, Plan
+from emulation.link import Plan
+from emulation.packets import CONNACK, CONNECT, PUBACK, ack_packet, packet, publish_packet, split
+from emulation.peers import Closed
 from umqtt_full import LinkLost, MQTTException, TimedOut
 
 

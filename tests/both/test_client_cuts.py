@@ -6,7 +6,8 @@ from errno import ECONNRESET
 from effort import sample
 from emulated_rig import Rig
 from emulation.broker import Broker
-from emulation.link import NO_ERRNO, Failure, Plan, Seeded
+from emulation.clock import Failure
+from emulation.link import NO_ERRNO, Plan, Seeded
 from umqtt_full import Full, LinkLost, ProtocolError, TimedOut
 
 _ATTEMPTS = 12

@@ -3,8 +3,8 @@ pieces in which bytes come."""
 
 from client_rig import connected, heard
 from emulated_rig import raises, took
-from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, ack_packet, field, packet, two
 from emulation.link import Plan, Seeded
+from emulation.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, ack_packet, field, packet, two
 from umqtt_full import LinkLost, ProtocolError, TimedOut
 
 

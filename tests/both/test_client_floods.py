@@ -2,8 +2,8 @@
 
 from client_rig import connected
 from emulated_rig import Rig, raises, took
-from emulation.broker import PUBACK, PUBREL, SUBACK, publish_packet
 from emulation.files import Files
+from emulation.packets import PUBACK, PUBREL, SUBACK, publish_packet
 from umqtt_full import Full, TimedOut
 
 

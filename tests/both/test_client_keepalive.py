@@ -2,7 +2,7 @@
 
 from client_rig import connected
 from emulated_rig import Rig, raises
-from emulation.broker import PINGRESP, PUBACK, publish_packet
+from emulation.packets import PINGRESP, PUBACK, publish_packet
 from umqtt_full import MQTTClient, TimedOut
 from umqtt_full.robust import MQTTClient as RobustClient
 

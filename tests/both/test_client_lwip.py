@@ -2,9 +2,9 @@
 error, a closed link, a usable client, and nothing lost of QoS 1 and 2."""
 
 from emulated_rig import Rig, raises, took
-from emulation.broker import PUBLISH
-from emulation.link import Sink
 from emulation.lwip import Board, LwIP
+from emulation.packets import PUBLISH
+from emulation.peers import Sink
 from umqtt_full import LinkLost, TimedOut
 
 

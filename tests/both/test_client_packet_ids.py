@@ -2,8 +2,9 @@
 
 from client_rig import connected
 from emulated_rig import Rig
-from emulation.broker import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, two
-from emulation.link import Emulated, Failure
+from emulation.clock import Failure
+from emulation.link import Emulated
+from emulation.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, two
 from umqtt_full import MQTTClient
 
 

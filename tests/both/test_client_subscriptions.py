@@ -2,7 +2,7 @@
 
 from client_rig import connected
 from emulated_rig import raises
-from emulation.broker import publish_packet
+from emulation.packets import publish_packet
 from umqtt_full import MQTTException
 
 

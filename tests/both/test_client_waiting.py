@@ -2,8 +2,8 @@
 
 from client_rig import connected, heard
 from emulated_rig import raises, took
-from emulation.broker import PUBACK, publish_packet, two
 from emulation.link import Plan
+from emulation.packets import PUBACK, publish_packet, two
 from umqtt_full import Full, TimedOut
 
 

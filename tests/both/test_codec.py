@@ -1,7 +1,7 @@
 """The 14 packets of MQTT 3.1.1 as bytes: what a client sends, what it receives, what it refuses (sections 2 and 3)."""
 
 from emulated_rig import Rig, raises
-from emulation.broker import (
+from emulation.packets import (
     CONNACK,
     PINGRESP,
     PUBACK,

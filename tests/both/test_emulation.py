@@ -4,8 +4,10 @@ from errno import ECONNREFUSED, ECONNRESET, ETIMEDOUT
 
 from bare_link import read, write
 from emulated_rig import raises
-from emulation.link import NO_ERRNO, Clock, Closed, Emulated, Failure, Plan, Script, Seeded, Sink
+from emulation.clock import Clock, Failure
+from emulation.link import NO_ERRNO, Emulated, Plan, Seeded
 from emulation.lwip import Board, LwIP
+from emulation.peers import Closed, Script, Sink
 
 
 def opened(peer, **how):

@@ -1,8 +1,8 @@
 """The journal: what it keeps, what it finds again, and what it does with files that are damaged, foreign or full."""
 
 from emulated_rig import Rig, raises
+from emulation.clock import Failure
 from emulation.files import ENOSPC, Files
-from emulation.link import Failure
 from umqtt_full import Full, LinkLost, ProtocolError
 
 

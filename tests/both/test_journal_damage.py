@@ -4,8 +4,8 @@ from errno import EIO
 
 from effort import sample
 from emulated_rig import Rig, raises
+from emulation.clock import Failure
 from emulation.files import ENOSPC, Files, MemoryJournal
-from emulation.link import Failure
 from test_journal import filled, rig, state
 from umqtt_full import Full, LinkLost
 from umqtt_full.codec import Message

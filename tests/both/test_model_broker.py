@@ -4,12 +4,14 @@ from errno import ECONNREFUSED, ECONNRESET
 
 from bare_link import read, write
 from emulated_rig import raises
-from emulation.broker import (
+from emulation.broker import Broker
+from emulation.clock import Clock, Failure
+from emulation.link import Emulated, Plan
+from emulation.packets import (
     CONNACK,
     PUBACK,
     PUBLISH,
     PUBREC,
-    Broker,
     ack_packet,
     field,
     good_filter,
@@ -20,7 +22,6 @@ from emulation.broker import (
     publish_packet,
     two,
 )
-from emulation.link import Clock, Emulated, Failure, Plan
 
 CONNECT_BYTES = packet(0x10, field(b"MQTT") + b"\x04\x02\x00\x0a" + field(b"me"))
 

@@ -2,7 +2,7 @@
 
 from client_rig import connected, ends_with_protocol_error
 from emulated_rig import raises
-from emulation.broker import publish_packet
+from emulation.packets import publish_packet
 from umqtt_full import LinkLost
 
 

@@ -2,7 +2,8 @@
 their ids in square brackets; tests/STATEMENTS.md lists all of them with all their tests."""
 
 from emulated_rig import Rig, raises
-from emulation.broker import (
+from emulation.link import Plan
+from emulation.packets import (
     CONNECT,
     DISCONNECT,
     PUBACK,
@@ -19,7 +20,6 @@ from emulation.broker import (
     publish_packet,
     two,
 )
-from emulation.link import Plan
 from umqtt_full import LinkLost, MQTTException, ProtocolError
 
 

@@ -3,9 +3,10 @@ at QoS 2 once, in order, whichever store either side has. No link.py, no bytes o
 
 from effort import sample
 from emulated_rig import raises
-from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack_packet
+from emulation.clock import Failure
 from emulation.files import Files
-from emulation.link import Failure, Seeded
+from emulation.link import Seeded
+from emulation.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack_packet
 from umqtt_full import Full, ProtocolError
 from umqtt_full.codec import Message
 from umqtt_full.session import Ranges, Session

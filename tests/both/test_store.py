@@ -1,8 +1,8 @@
 """The store's contract with a session, which memory and the journal keep alike."""
 
 from emulated_rig import raises
-from emulation.broker import publish_packet
 from emulation.files import Files
+from emulation.packets import publish_packet
 from umqtt_full import Full, RamStore
 
 

@@ -5,7 +5,8 @@ hang, and each message that was begun has an end."""
 from errno import ECONNRESET
 
 from effort import sample
-from emulation.link import Failure, Plan, Seeded
+from emulation.clock import Failure
+from emulation.link import Plan, Seeded
 from streaming import Folder, Source, StreamRig, files_in, payload
 from umqtt_full import Full, LinkLost, TimedOut
 

@@ -2,7 +2,7 @@
 
 import io
 
-from emulation.broker import CONNACK, SUBACK, ack_packet, packet, publish_packet, two
+from emulation.packets import CONNACK, SUBACK, ack_packet, packet, publish_packet, two
 from streaming import Folder, payload, write_file
 from umqtt_full import MQTTClient
 from umqtt_full.stream import MORE, Streams

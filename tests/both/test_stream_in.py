@@ -3,8 +3,8 @@
 import os
 
 from emulated_rig import raises
-from emulation.broker import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, packet, publish_packet, two
 from emulation.link import Plan, Seeded
+from emulation.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, packet, publish_packet, two
 from streaming import Folder, Inbox, StreamRig, files_in, payload, write_file
 from umqtt_full import LinkLost, ProtocolError, TimedOut
 from umqtt_full.stream import ABORTED, COMPLETE, MORE, StreamError

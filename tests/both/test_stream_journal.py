@@ -4,8 +4,10 @@ import os
 
 from effort import sample
 from emulated_rig import raises
-from emulation.broker import PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, publish_packet
-from emulation.link import Clock, Emulated, Failure, Plan
+from emulation.broker import Broker
+from emulation.clock import Clock, Failure
+from emulation.link import Emulated, Plan
+from emulation.packets import PUBCOMP, PUBLISH, PUBREC, PUBREL, publish_packet
 from streaming import Folder, Inbox, Source, files_in, payload, write_file
 from umqtt_full import Full, LinkLost, MQTTClient, ProtocolError, TimedOut
 from umqtt_full.journal import Journal

@@ -5,8 +5,9 @@ import os
 from errno import EIO
 
 from emulated_rig import raises, took
-from emulation.broker import PUBACK, PUBLISH, PUBREC
-from emulation.link import Plan, Seeded, error
+from emulation.clock import error
+from emulation.link import Plan, Seeded
+from emulation.packets import PUBACK, PUBLISH, PUBREC
 from streaming import Folder, Inbox, Source, StreamRig, payload, write_file
 from umqtt_full import Full, LinkLost, MQTTException
 from umqtt_full.stream import StreamError, Streams

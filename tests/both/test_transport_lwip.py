@@ -2,7 +2,7 @@
 
 from emulated_rig import raises
 from emulation.broker import Broker
-from emulation.link import Clock
+from emulation.clock import Clock
 from emulation.sockets import Net, with_transport_on
 from umqtt_full import LinkLost, MQTTClient, TimedOut
 

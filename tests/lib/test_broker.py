@@ -11,7 +11,7 @@ import pytest
 from paho.mqtt import client as paho
 
 import runtime_scripts
-from emulation.broker import PUBREC, publish_packet
+from emulation.packets import PUBREC, publish_packet
 from own_broker import OwnBroker, RawSocket
 from paho_end import Paho
 from runtime_scripts import ALONE, Script, until

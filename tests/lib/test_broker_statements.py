@@ -10,7 +10,7 @@ import pytest
 
 import runtime_scripts
 from broker_rig import connect_packet, subscribe_packet
-from emulation.broker import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, field, packet, publish_packet, two
+from emulation.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, ack_packet, field, packet, publish_packet, two
 from lab import mosquitto
 from lab.mosquitto import Mosquitto
 from own_broker import OwnBroker, RawSocket

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from emulated_rig import Rig
-from emulation.broker import CONNACK, PINGRESP, PUBLISH, PUBREL, SUBACK, UNSUBACK, packet, publish_packet, split
 from emulation.link import Plan
+from emulation.packets import CONNACK, PINGRESP, PUBLISH, PUBREL, SUBACK, UNSUBACK, packet, publish_packet, split
 from stream import decoded, feed
 from umq.errors import UserError
 from umqtt_full import LinkLost, MQTTException, ProtocolError, TimedOut

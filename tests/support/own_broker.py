@@ -3,7 +3,7 @@
 import json
 import socket
 
-from emulation.broker import packet, packets
+from emulation.packets import packet, packets
 from emulation.ports import free_port
 from runtime_scripts import PATIENCE_S, Process
 from umq.project import ROOT

@@ -1,7 +1,7 @@
 """A client's link to the world, in memory and on a clock of its own.
 
 `Emulated` is a transport, to be given to a client as `transport=`. Its other end is a peer in the same
-program: a `Script`, a `Sink`, or the broker of `broker.py`. Time passes only in `wait()` (and in a
+program: one of `peers.py`, or the broker of `broker.py`. Time passes only in `wait()` (and in a
 look-up or a test that says so), straight to the next event, so that hours cost nothing. A client that waits
 for what can never happen fails its test instead of hanging.
 
@@ -17,83 +17,15 @@ itself (with `tls=True` only its manner of holding bytes back), names and addres
 connection, more than one connection at a time for a transport, and every limit on memory.
 """
 
-import sys
-from errno import EBADF, ECONNREFUSED, ECONNRESET, ETIMEDOUT
+from errno import EBADF, ECONNRESET, ETIMEDOUT
+
+from emulation.clock import Clock, Failure, error
 
 NO_ERRNO = 0  # in place of an error number in a Plan: an OSError without one
 
 _EPIPE = 32  # MicroPython's errno does not name it
-_TICKS_MASK = 0x3FFFFFFF  # ticks_ms() wraps at 2**30, as on a 32-bit board
 _RECORD = 16384  # what TLS decrypts at once and holds
 _PATIENCE = 20_000  # calls in a row that neither move a byte nor let time pass
-
-
-class Failure(AssertionError):
-    """The client broke a rule that the emulation watches, or could only have hung."""
-
-
-def error(number):
-    """The OSError of that number as this runtime would raise it; NO_ERRNO or None makes one without."""
-    if not number:
-        return OSError()
-    if sys.implementation.name == "micropython":
-        return OSError(number)
-    return OSError(number, "emulated error %d" % number)
-
-
-class Clock:
-    """Simulated time in ms, with the events to come.
-
-    start: what ticks_ms() says at first. limit_ms: a test that lasts longer has failed.
-    """
-
-    def __init__(self, start=0, limit_ms=48 * 3600 * 1000):
-        self.now = 0  # ms since the test began; does not wrap
-        self.limit_ms = limit_ms
-        self._ticks = start & _TICKS_MASK
-        self._events = []  # [when, call], the next one first
-
-    def ticks_ms(self):
-        return self._ticks
-
-    def after(self, ms, call):
-        """Call call() when ms have passed. The answer is for cancel()."""
-        event = [self.now + ms, call]
-        place = len(self._events)
-        while place and self._events[place - 1][0] > event[0]:
-            place -= 1
-        self._events.insert(place, event)
-        return event
-
-    def cancel(self, event):
-        if event in self._events:
-            self._events.remove(event)
-
-    def next_ms(self):
-        """How long until the next event; None: nothing is to come."""
-        return max(0, self._events[0][0] - self.now) if self._events else None
-
-    def step(self, ms):
-        """Let ms pass, where nothing happens earlier, and run what is due then."""
-        self._pass(ms)
-        while self._events and self._events[0][0] <= self.now:
-            self._events.pop(0)[1]()
-
-    def advance(self, ms):
-        """Let ms pass, and everything in it happen at its time."""
-        end = self.now + ms
-        due = self.next_ms()
-        while due is not None and self.now + due <= end:
-            self.step(due)
-            due = self.next_ms()
-        self._pass(end - self.now)
-
-    def _pass(self, ms):
-        self.now += ms
-        if self.now > self.limit_ms:
-            raise Failure("the test lasts longer than %d ms of simulated time" % self.limit_ms)
-        room = _TICKS_MASK - self._ticks  # no sum above 2**30: it would cost heap on 32 bits
-        self._ticks = self._ticks + ms if ms <= room else (ms - room - 1) & _TICKS_MASK
 
 
 class Seeded:
@@ -685,74 +617,3 @@ class Emulated:
     def _fail(self, words):
         self.failures.append(words)
         raise Failure(words)
-
-
-class Sink:
-    """A peer that takes everything and sends nothing but, at once, `greeting`."""
-
-    def __init__(self, greeting=b""):
-        self.greeting = greeting
-        self.heard = bytearray()
-        self.ended = 0  # connections that the client has closed
-
-    def opened(self, wire):
-        if self.greeting:
-            wire.send(self.greeting)
-
-    def received(self, wire, data):
-        self.heard.extend(data)
-
-    def closed(self, wire):
-        self.ended += 1
-
-
-class Closed:
-    """A peer at whose address no server listens."""
-
-    def opened(self, wire):
-        raise error(ECONNREFUSED)
-
-
-class Script:
-    """A peer that expects these bytes and answers those, in turn, over all its connections.
-
-    Each step is (expected, answer): when exactly the expected bytes have come, the answer is sent. An answer
-    may be bytes, None, or a function that gets the wire. Bytes after the last step fail.
-    """
-
-    def __init__(self, *steps):
-        self.steps = list(steps)
-        self.ended = 0
-        self._heard = b""
-
-    def opened(self, wire):
-        self._heard = b""
-        self._go_on(wire)
-
-    def received(self, wire, data):
-        self._heard += data
-        self._go_on(wire)
-
-    def closed(self, wire):
-        self.ended += 1
-
-    def check(self):
-        """Fail if the client has not sent all bytes that were expected."""
-        if self.steps or self._heard:
-            raise Failure("the script still expects %r; heard %r" % (self.steps, self._heard))
-
-    def _go_on(self, wire):
-        while self.steps:
-            expected, answer = self.steps[0]
-            if not self._heard.startswith(expected):
-                if not expected.startswith(self._heard):
-                    raise Failure("the script expects %r and hears %r" % (expected, self._heard))
-                return
-            self.steps.pop(0)
-            self._heard = self._heard[len(expected) :]
-            if callable(answer):
-                answer(wire)
-            elif answer:
-                wire.send(answer)
-        if self._heard:
-            raise Failure("the script is over and hears %r" % self._heard)

@@ -12,7 +12,8 @@ It leaves out: the time that code takes, threads, real sockets beside the emulat
 import asyncio
 import sys
 
-from emulation.link import Emulated, Failure
+from emulation.clock import Failure
+from emulation.link import Emulated
 
 _BOARD = sys.implementation.name == "micropython"
 _AHEAD_MS = 3600_000  # MicroPython marks a task that is to run at once with the real time: it must be in the past

@@ -23,7 +23,8 @@ and heap that these calls take on the board.
 
 from errno import ECONNREFUSED
 
-from emulation.link import NO_ERRNO, Emulated, Failure, error
+from emulation.clock import Failure, error
+from emulation.link import NO_ERRNO, Emulated
 
 _EBADF = 9
 _ENOMEM = 12

@@ -12,7 +12,8 @@ import select
 from errno import EINPROGRESS
 
 import umqtt_full.transport as transport
-from emulation.link import Clock, Plan, error
+from emulation.clock import Clock, error
+from emulation.link import Plan
 from emulation.lwip import Board, LwIP
 
 _ENOMEM = 12

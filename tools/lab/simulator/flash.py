@@ -10,7 +10,7 @@ in part (but the one under way), and a name that is lost: creating and renaming 
 
 from errno import EIO, ENOENT
 
-from emulation.link import error
+from emulation.clock import error
 
 ENOSPC = 28  # MicroPython's errno does not name it
 

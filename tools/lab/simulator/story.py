@@ -4,7 +4,7 @@ A story is (options, steps): the arguments of World, and steps for World.take().
 read.
 """
 
-from emulation.link import Failure
+from emulation.clock import Failure
 
 from .world import World
 
