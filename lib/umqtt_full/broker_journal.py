@@ -16,7 +16,7 @@ from binascii import crc32
 from struct import pack, unpack
 
 from . import const
-from .broker import ClientSession, SharedStore
+from .broker_session import ClientSession, SharedStore
 from .errors import Full
 
 if sys.implementation.name == "micropython":

@@ -11,7 +11,7 @@ MODULES = {path.stem: path.read_text() for path in (LIB / "umqtt_full").glob("*.
 PUMPS = {"client", "aio", "broker_aio"}
 TRANSPORTS = {"transport", "secure", "websocket", "uart"}
 CLIENT = {"codec_client", "protocol", "base"}
-SERVER = {"codec_server", "server", "broker"}
+SERVER = {"codec_server", "server", "broker", "broker_session"}
 ROLES = CLIENT | SERVER
 # What a module may reach by no path of imports, also of those inside functions.
 NEVER = {
@@ -32,7 +32,8 @@ NEVER = {
     "arguments": {"codec", "session", "link"} | ROLES | TRANSPORTS,
     "outbox": SERVER | TRANSPORTS,
     "codec_server": {"session", "link", "server", "broker"} | CLIENT | TRANSPORTS,
-    "server": {"broker"} | CLIENT | TRANSPORTS,
+    "server": {"broker", "broker_session"} | CLIENT | TRANSPORTS,
+    "broker_session": {"link", "codec_server", "server", "broker"} | CLIENT | TRANSPORTS,
     "broker": CLIENT | TRANSPORTS,
     "broker_journal": CLIENT | TRANSPORTS,
     "access": {"session", "link"} | ROLES | TRANSPORTS,

@@ -36,7 +36,7 @@ CLIENT = Flavour(
 
 # The broker, for a board that runs no client beside it.
 BROKER = Flavour(
-    together=(*_GROUND, "codec_server", "server", "broker", "broker_aio"),
+    together=(*_GROUND, "codec_server", "server", "broker_session", "broker", "broker_aio"),
     beside=("error_texts", "repr_texts"),
     file="broker_aio",
 )
@@ -49,7 +49,10 @@ PACKAGES = {
     "aio": (CLIENT, ("aio", "aio_queue", "waiting", "mqtt_as")),
     "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
-    "broker": (CLIENT, ("access", "broker", "broker_aio", "broker_journal", "codec_server", "server")),
+    "broker": (
+        CLIENT,
+        ("access", "broker", "broker_aio", "broker_journal", "broker_session", "codec_server", "server"),
+    ),
     "stream": (CLIENT, ("stream", "stream_file", "stream_in", "stream_parts")),
 }
 
