@@ -7,7 +7,6 @@ import socket
 
 import pytest
 
-import runtime_scripts
 from emulation import ports
 from lab import mosquitto
 from lab.mosquitto import Mosquitto
@@ -19,17 +18,6 @@ OPEN_WINDOW = "max_inflight_messages 0\nmax_queued_messages 0"
 MOST_MS = 60
 MOST_TLS_MS = 150  # a step of a handshake is one call of Mbed TLS
 ATTEMPTS = 5
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
-
-
-@pytest.fixture
-def name():
-    return f"aio{next(_numbers)}"
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-import runtime_scripts
 from lab import mosquitto
 from lab.mosquitto import Mosquitto
 from umq.project import LIB, ROOT
@@ -18,11 +17,6 @@ PROGRAMS = [
     for part in GUIDE.split("\n## ")
     for found in re.finditer(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", part, re.S)
 ]
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
 
 
 @pytest.fixture(scope="module")

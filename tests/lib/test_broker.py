@@ -1,6 +1,5 @@
 """The library's broker at real sockets, on CPython and on MicroPython, with clients of others and with its own."""
 
-import itertools
 import os
 import shutil
 import ssl
@@ -32,17 +31,6 @@ _LIMITS = {
     "retained": 100,
     "retained_bytes": 1000000,
 }
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
-
-
-@pytest.fixture
-def name():
-    return f"test{next(_numbers)}"
 
 
 @pytest.fixture

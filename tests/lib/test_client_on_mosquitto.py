@@ -19,18 +19,6 @@ from runtime_scripts import ALONE, Script, until
 # Of QoS 2 messages that wait behind its usual window of 20, Mosquitto 2.0.11 can leave some lying after all others are
 # acknowledged, whoever the subscriber is (paho-mqtt too). Without a window a burst is also the harder test.
 OPEN_WINDOW = "max_inflight_messages 0"
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
-
-
-@pytest.fixture
-def name():
-    """What begins all topics and client ids of a test: they share one broker."""
-    return f"test{next(_numbers)}"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import itertools
 
 import pytest
 
@@ -36,17 +35,6 @@ ROBUST = {
     "reconnect": "(self)",
     "check_msg": "(self, attempts=2)",
 }
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
-
-
-@pytest.fixture
-def name():
-    return f"umqtt{next(_numbers)}"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import threading
 
 import pytest
 
-import runtime_scripts
 from emulation.ports import free_port
 from lab.mosquitto import Mosquitto
 from paho_end import Paho
@@ -19,11 +18,6 @@ from runtime_scripts import PATIENCE_S, until
 from umq.project import LIB, ROOT
 
 EXAMPLES = ROOT / "examples"
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
 
 
 class Program:

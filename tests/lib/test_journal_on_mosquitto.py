@@ -12,11 +12,6 @@ from runtime_scripts import Script
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
-
-
 @pytest.fixture(scope="module")
 def broker(need, tmp_path_factory):
     need(mosquitto.find)

@@ -2,18 +2,12 @@
 
 import pytest
 
-import runtime_scripts
 from lab import mosquitto
 from lab.mosquitto import Mosquitto
 from paho_end import Paho
 from runtime_scripts import ON_MOSQUITTO, Process, until
 
 PROGRAMS = ON_MOSQUITTO / "mqtt_as_programs"
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
 
 
 @pytest.mark.parametrize("program", ["events", "callbacks"])

@@ -15,17 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-import runtime_scripts
 from lab import mosquitto
 from lab.mosquitto import Mosquitto
 from runtime_scripts import PATIENCE_S, Script
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(params=runtime_scripts.RUNTIMES)
-def runtime(request):
-    return runtime_scripts.command(request, request.param)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 end. On 64 bits the same objects are larger, so the heap is too."""
 
 import hashlib
-import itertools
 import random
 
 import pytest
@@ -16,7 +15,6 @@ from umq.project import LIB
 
 _PAYLOAD = random.Random(5).randbytes(1 << 20)
 _HEAPS = {"micropython-32": "80k", "micropython-64": "128k"}
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +48,6 @@ def node(request, packed, open_broker, tmp_path):
         return Process([*argv, str(ON_MOSQUITTO / "megabyte.py"), *map(str, options)], "> ")
 
     return run
-
-
-@pytest.fixture
-def name():
-    return f"megabyte{next(_numbers)}"
 
 
 @pytest.fixture

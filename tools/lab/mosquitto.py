@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 from emulation.ports import free_port
+from lab.broker_process import BrokerProcess
 from umq.errors import UserError
 
 # Debian and Homebrew keep servers in folders that are not on an ordinary user's PATH.
 _SERVER_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/opt/homebrew/opt/mosquitto/sbin"]
 _START_SECONDS = 15
-_STOP_SECONDS = 15
 _HASH_ROUNDS = 101
 
 
@@ -29,7 +29,7 @@ def find():
     return program
 
 
-class Mosquitto:
+class Mosquitto(BrokerProcess):
     """A broker on 127.0.0.1. As a context manager it runs from `with` to the end of the block.
 
     directory    where its configuration, log and database lie; made if missing
@@ -47,9 +47,8 @@ class Mosquitto:
         self._program = find()
         self._directory = Path(directory).resolve()
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._log = self._directory / "mosquitto.log"
+        super().__init__(self._directory / "mosquitto.log")
         self._config = self._directory / "mosquitto.conf"
-        self._process = None
         self.port = port or free_port()
         self.tls = tls
         self._write_config(persistence, nodelay, users, extra)
@@ -72,37 +71,6 @@ class Mosquitto:
             self.kill()
             last_words = " / ".join(self.log().strip().splitlines()[-2:]) or "it printed nothing"
             raise UserError(f"mosquitto did not start on port {self.port}: {last_words}")
-
-    def stop(self):
-        """End it in good order (SIGTERM), so that it saves its sessions, and wait until it has ended."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    def kill(self):
-        """End it at once (SIGKILL), as a loss of power would."""
-        if self._process is None:
-            return
-        self._process.kill()
-        self._process.wait()
-        self._process = None
-
-    def log(self):
-        """Return all that it has logged so far, over all its runs."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_exception):
-        self.stop()
 
     def _accepts(self):
         # On every port: they are opened one after the other.

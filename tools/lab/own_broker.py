@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 from emulation.ports import free_port
+from lab.broker_process import BrokerProcess
 from umq.errors import UserError
 
 _START_SECONDS = 30
-_STOP_SECONDS = 15
 
 
-class OwnBroker:
+class OwnBroker(BrokerProcess):
     """A broker on 127.0.0.1 at `port` whose journal and log lie in `directory`. A context manager."""
 
     name = "umq broker with a journal"
@@ -21,8 +21,7 @@ class OwnBroker:
     def __init__(self, directory, port=None):
         self._directory = Path(directory).resolve()
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._log = self._directory / "broker.log"
-        self._process = None
+        super().__init__(self._directory / "broker.log")
         self.port = port or free_port()
 
     def start(self):
@@ -46,33 +45,3 @@ class OwnBroker:
                 self.kill()
                 raise UserError(f"the broker does not start: {self.log().strip().rpartition(chr(10))[2]}")
             time.sleep(0.02)
-
-    def stop(self):
-        """End it as SIGTERM does."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    def kill(self):
-        """End it at once (SIGKILL), as a loss of power would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def log(self):
-        """All that it has said so far, over all its runs."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_exception):
-        self.stop()

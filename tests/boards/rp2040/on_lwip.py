@@ -3,6 +3,7 @@
 Not among the rest, for it needs a firmware, that of LWIP=... or one built from Debian's packages. Each test boots anew.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -20,6 +21,22 @@ FIRMWARE = ROOT / os.environ.get("LWIP", "build/firmware/RPI_PICO_PPP.uf2")
 _WAIT_S = 120
 
 
+@contextlib.contextmanager
+def _watching(broker):
+    """A client that has all of the node's topics -> the client, and the queue of (topic, payload)."""
+    heard = queue.Queue()
+    watcher = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    watcher.on_message = lambda _client, _data, message: heard.put((message.topic, message.payload))
+    watcher.connect("127.0.0.1", broker.port)
+    watcher.subscribe("nodes/n1/#", 2)
+    watcher.loop_start()
+    try:
+        yield watcher, heard
+    finally:
+        watcher.loop_stop()
+        watcher.disconnect()
+
+
 @pytest.mark.parametrize("qos", range(3))
 def test_messages_allocate_nothing_and_keep_to_their_time(qos):
     figures = lwip.measure(FIRMWARE, qos)
@@ -30,13 +47,7 @@ def test_the_node_from_start_to_command_and_will(tmp_path):
     settings = {"client_id": "n1", "server": HOST, "sensor": "simulated", "watchdog_ms": 0}
     with Mosquitto(tmp_path) as broker:
         files = {"config.json": json.dumps({**settings, "port": broker.port}).encode()}
-        heard = queue.Queue()
-        watcher = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        watcher.on_message = lambda _client, _data, message: heard.put((message.topic, message.payload))
-        watcher.connect("127.0.0.1", broker.port)
-        watcher.subscribe("nodes/n1/#", 2)
-        watcher.loop_start()
-        try:
+        with _watching(broker) as (watcher, heard):
             with Rp2040Ppp(FIRMWARE, files) as board:
                 board.start("import start\nstart.run('config.json')", _WAIT_S)
                 _until(heard, "nodes/n1/birth")
@@ -44,9 +55,6 @@ def test_the_node_from_start_to_command_and_will(tmp_path):
                 _until(heard, "nodes/n1/answer")
                 board.cut()
                 assert _until(heard, "nodes/n1/status", b"offline")
-        finally:
-            watcher.loop_stop()
-            watcher.disconnect()
 
 
 @pytest.mark.nightly
@@ -64,13 +72,7 @@ def test_the_node_outlives_two_silent_name_servers(tmp_path):
     settings = {"client_id": "n1", "server": "broker.example", "sensor": "simulated"}
     with Mosquitto(tmp_path) as broker:
         files = {"config.json": json.dumps({**settings, "port": broker.port}).encode()}
-        heard = queue.Queue()
-        watcher = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        watcher.on_message = lambda _client, _data, message: heard.put((message.topic, message.payload))
-        watcher.connect("127.0.0.1", broker.port)
-        watcher.subscribe("nodes/n1/#", 2)
-        watcher.loop_start()
-        try:
+        with _watching(broker) as (watcher, heard):
             with Rp2040Ppp(FIRMWARE, files) as board:
                 board.start("import start\nstart.run('config.json')", _WAIT_S)
                 first = board.ppp.questions
@@ -79,9 +81,6 @@ def test_the_node_outlives_two_silent_name_servers(tmp_path):
                 board.ppp.names = {"broker.example": bytes(map(int, HOST.split(".")))}
                 _until(heard, "nodes/n1/birth")
                 assert board.resets == 0
-        finally:
-            watcher.loop_stop()
-            watcher.disconnect()
 
 
 def _wait(condition):
