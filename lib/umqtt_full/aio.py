@@ -4,7 +4,6 @@
 # MicroPython's event loop awaits generators, of which pyright does not know:
 # pyright: reportGeneralTypeIssues=false
 
-import os
 from errno import ENOTCONN, ETIMEDOUT
 
 from . import const
@@ -12,6 +11,7 @@ from .aio_queue import Messages
 from .base import BaseClient, check_qos
 from .codec import to_bytes, to_payload
 from .errors import Full, LinkLost, MQTTException, TimedOut
+from .reconnecting import Reconnecting
 from .waiting import Bell, Event, create_task, report, transport
 
 _TICKS = const(0x3FFFFFFF)
@@ -28,7 +28,7 @@ _HELD_MS = const(30000)  # a link that held so long was a good one
 _LONG_MS = const(1000)
 
 
-class MQTTClient(BaseClient):
+class MQTTClient(Reconnecting, BaseClient):
     """A client for asyncio that stays connected. Arguments are those of umqtt_full.MQTTClient, and clean_session, which
     counts for the first connection; the later ones go on with the session.
 
@@ -42,10 +42,6 @@ class MQTTClient(BaseClient):
     up and down are Events: is the link up, is it down? Callbacks are plain functions; they run in the task that reads,
     and may use publish_nowait(). An error of a callback goes to the event loop's exception handler.
     """
-
-    KEEPALIVE = True
-    DELAY = 1
-    DEBUG = False
 
     # Found sooner here: see Protocol.
     _work = BaseClient._work
@@ -103,11 +99,6 @@ class MQTTClient(BaseClient):
         """Wait until the link is down -> the error that ended it, or that the last attempt to connect met."""
         await self.down.wait()
         return self._lost
-
-    def log(self, in_reconnect, e):
-        """Told of each error that is survived; prints it if DEBUG."""
-        if self.DEBUG:
-            print("mqtt reconnect:" if in_reconnect else "mqtt:", repr(e))
 
     # Connecting
 
@@ -288,10 +279,6 @@ class MQTTClient(BaseClient):
                     self._failed(e)
             if not again and (t.ticks_ms() - up_at) & _TICKS >= _HELD_MS:
                 attempts = 0
-
-    def _delay_ms(self, attempts):
-        # At random, at most DELAY seconds, then twice, 4 ... 64 times that, so that a fleet does not return at once.
-        return (int(self.DELAY * 1000) << min(attempts - 1, 6)) * int.from_bytes(os.urandom(2), "big") >> 16
 
     # Reading and writing
 

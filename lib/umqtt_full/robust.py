@@ -1,44 +1,26 @@
 # umqtt.robust's client: when the link is lost it connects again, for as long as it takes. Each attempt is bounded.
 
-import os
-
 from .client import MQTTClient as _MQTTClient
 from .errors import Full, LinkLost, MQTTException, ProtocolError, TimedOut
+from .reconnecting import Reconnecting
 
 _TICKS = 0x3FFFFFFF
 _LOST = (LinkLost, TimedOut, ProtocolError)
 
 
-def _random16():
-    return int.from_bytes(os.urandom(2), "big")
-
-
-class MQTTClient(_MQTTClient):
+class MQTTClient(Reconnecting, _MQTTClient):
     """MQTTClient whose publish, subscribe, unsubscribe, ping, check_msg, wait_msg, poll and flush connect again when
     the link is lost, and go on. They ask for the session that was, as reconnect() does; the first connect() is the
     caller's. To give up some time, override delay() and raise from it.
     """
 
-    KEEPALIVE = True
-    DELAY = 1
-    DEBUG = False
     _attempts = 0
-    _printed = ""
     _up_at = 0
 
     def delay(self, i):
         """Wait before attempt i of a reconnect: at random, at most DELAY seconds, then twice, 4 ... 64 times that, so
         that a fleet does not return all at once. It begins anew when a link has held for 30 s."""
-        rounds = self._attempts // len(self._servers)
-        self.pause((int(self.DELAY * 1000) << max(0, min(rounds - 1, 6))) * _random16() >> 16)
-
-    def log(self, in_reconnect, e):
-        """Told of each error that is survived; prints it if DEBUG, and once if connecting again may never cure it: the
-        broker refuses, or breaks the protocol."""
-        words = repr(e)
-        if self.DEBUG or (isinstance(e, (MQTTException, ProtocolError)) and words != self._printed):
-            self._printed = words
-            print("mqtt reconnect:" if in_reconnect else "mqtt:", words)
+        self.pause(self._delay_ms(self._attempts // len(self._servers)))
 
     def reconnect(self, timeout_ms=None):
         """Connect again, asking for the session that was, until that succeeds -> session_present."""

@@ -100,7 +100,7 @@ def test_a_refusal_is_printed_once():
             raise _Enough
 
     rig.client.delay = delay
-    module = sys.modules["umqtt_full.robust"]
+    module = sys.modules["umqtt_full.reconnecting"]
     module.print = lambda *words: printed.append(" ".join([str(one) for one in words]))
     try:
         raises(_Enough, rig.client.reconnect)

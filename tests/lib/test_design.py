@@ -41,6 +41,7 @@ NEVER = {
     "secure": {"codec", "session", "link"} | ROLES,
     # Which event loop runs only `waiting` knows; _cpython_waiting also has a transport for CPython's.
     "waiting": set(MODULES) - TRANSPORTS - {"waiting", "_cpython", "_cpython_waiting", "arguments"},
+    "reconnecting": {"codec", "session", "link"} | ROLES | TRANSPORTS,
     "aio_queue": {"session", "link"} | ROLES,
     "stream": TRANSPORTS,
     "stream_in": {"stream"} | TRANSPORTS,

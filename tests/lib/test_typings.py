@@ -24,7 +24,7 @@ _TYPINGS = ROOT / "typings"
 
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
-umqtt_full\.(_cpython|broker_session|_cpython_aio|_cpython_waiting|waiting|arguments|base|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
+umqtt_full\.(_cpython|broker_session|reconnecting|_cpython_aio|_cpython_waiting|waiting|arguments|base|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.broker\.(Local|Broker\.(call_local|deliver|forget|grant|keep|make_session|receivers|register|revoke|tell|unregister|welcome))
 umqtt_full\.broker_journal\.(Journaled\w+|BrokerJournal\.(Session|compact|forgotten|load|make_session|queued|record|retained|subscribed|sync|unsubscribed))
 umqtt_full\.broker_aio\.(Connection|flush)

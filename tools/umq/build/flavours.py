@@ -44,9 +44,9 @@ BROKER = Flavour(
 # What mip installs: a flavour, and the modules that a package adds to it.
 PACKAGES = {
     "client": (CLIENT, ()),
-    "robust": (CLIENT, ("robust",)),
+    "robust": (CLIENT, ("reconnecting", "robust")),
     "secure": (CLIENT, ("secure",)),
-    "aio": (CLIENT, ("aio", "aio_queue", "waiting", "mqtt_as")),
+    "aio": (CLIENT, ("aio", "aio_queue", "mqtt_as", "reconnecting", "waiting")),
     "outbox": (CLIENT, ("outbox",)),
     "journal": (CLIENT, ("durable", "journal", "recovery", "rtc", "segments")),
     "broker": (
@@ -61,8 +61,8 @@ FLOORS = {
     "ground": _GROUND,
     "client without a transport": tuple(module for module in CLIENT.together if module != _TRANSPORT),
     "TCP transport": (_TRANSPORT,),
-    "asyncio": ("aio", "aio_queue", "waiting"),
-    "robust": ("robust",),
+    "asyncio": ("reconnecting", "aio", "aio_queue", "waiting"),
+    "robust": ("reconnecting", "robust"),
 }
 
 
