@@ -24,11 +24,12 @@ _TYPINGS = ROOT / "typings"
 
 # What the stubs leave out, because it is the library's own affair: modules, and parts of others.
 _INSIDE = r"""
-umqtt_full\.(_cpython|broker_session|reconnecting|_cpython_aio|_cpython_waiting|waiting|arguments|base|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
+umqtt_full\.(_cpython|broker_session|reconnecting|_cpython_aio|_cpython_waiting|waiting|arguments|codec_server|server|codec_client|durable|error_texts|link|protocol|recovery|repr_texts|secure|segments|stream_file|stream_in)
 umqtt_full\.broker\.(Local|Broker\.(call_local|deliver|forget|grant|keep|make_session|receivers|register|revoke|tell|unregister|welcome))
 umqtt_full\.broker_journal\.(Journaled\w+|BrokerJournal\.(Session|compact|forgotten|load|make_session|queued|record|retained|subscribed|sync|unsubscribed))
 umqtt_full\.broker_aio\.(Connection|flush)
 umqtt_full\.outbox\.Outbox\.drain
+umqtt_full\.base\.(check_qos|BaseClient\.(__init__|extend|ping))
 umqtt_full\.client\.MQTTClient\.(extend|progress)
 umqtt_full\.aio\.MQTTClient\.(extend|progress|ask|enter|fetch|finish|has_session|go_on|hold|is_long|is_running|leave|skipped|turn|write|write_soon)
 umqtt_full\.mqtt_as\.(unique_id|network|MsgQueue\.__init__)
@@ -73,11 +74,15 @@ def test_the_stubs_name_the_attributes_that_objects_have(tmp_path):
 
 
 def _names_in_stub(kind):
-    stub = ast.parse((_TYPINGS / f"{kind.__module__.replace('.', '/')}.pyi").read_text())
-    body = next(node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__).body
-    names = [node.target.id for node in body if isinstance(node, ast.AnnAssign)]
-    names += [node.name for node in body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"]
-    return set(names)
+    names = set()
+    for one in kind.__mro__:
+        path = _TYPINGS / f"{one.__module__.replace('.', '/')}.pyi"
+        stub = ast.parse(path.read_text()) if path.is_file() else ast.Module([], [])
+        for node in stub.body:
+            if isinstance(node, ast.ClassDef) and node.name == one.__name__:
+                names |= {each.target.id for each in node.body if isinstance(each, ast.AnnAssign)}
+                names |= {each.name for each in node.body if isinstance(each, ast.FunctionDef) and each.name[0] != "_"}
+    return names
 
 
 @pytest.fixture(scope="module")

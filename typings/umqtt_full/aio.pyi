@@ -4,16 +4,12 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from .aio_queue import Messages
-from .client import _Server
+from .base import BaseClient, _Filter, _FilterAndQoS, _Server
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
-from .outbox import Outbox
-from .session import Counts, Session
 from .store import RamStore
 from .transport import _SSL, TransportProtocol
 
-_Filter = TypeVar("_Filter", bound=_Bytes)
-_FilterAndQoS = TypeVar("_FilterAndQoS", bound=_Bytes | tuple[_Bytes, int])
 _Granted = TypeVar("_Granted", covariant=True)
 
 # To be awaited: the granted QoS, of each filter; None where it is not yet known. Or to be entered.
@@ -24,35 +20,12 @@ class Subscribing(Generic[_Granted]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-class MQTTClient:
-    KEEPALIVE: bool
+class MQTTClient(BaseClient):
     DELAY: float
     DEBUG: bool
-    client_id: _Bytes
-    server: _Server
-    port: int
-    user: _Bytes | None
-    pswd: _Bytes | None
-    keepalive: int
-    ssl: _SSL
-    ssl_params: dict[str, Any]
-    timeout_ms: int
     clean_session: bool
     up: Event
     down: Event
-    on_message: Callable[[Message], object] | None
-    on_connect: Callable[[bool], object] | None
-    on_disconnect: Callable[[BaseException], object] | None
-    on_wait: Callable[[], object] | None
-    # The topic name, the length of the payload, and why the message was not handed over
-    on_skip: Callable[[bytes, int, str], object] | None
-    will: tuple[bytes, bytes, int, bool] | None
-    sock: Any
-    transport: TransportProtocol
-    session: Session
-    counts: Counts
-    outbox: Outbox | None
-    max_packet: int
     def __init__(
         self,
         client_id: _Bytes,
@@ -78,14 +51,11 @@ class MQTTClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def set_last_will(self, topic: _Bytes | None, msg: _Payload = b"", retain: bool = False, qos: _QoS = 0) -> None: ...
     async def connect(
         self, clean_session: bool | None = None, timeout_ms: int | None = None, discard: bool = False
     ) -> bool: ...
     def start(self) -> None: ...
     async def disconnect(self, timeout_ms: int | None = None) -> None: ...
-    def close(self) -> None: ...
-    def is_connected(self) -> bool: ...
     async def connected(self) -> None: ...
     # What ended the link, an error or a word
     async def disconnected(self) -> Any: ...
@@ -140,7 +110,6 @@ class MQTTClient:
     def publish_nowait(self, topic: _Bytes, msg: _Payload, retain: bool = False, qos: _QoS = 0) -> int | None: ...
     async def wait_for(self, packet_id: int, timeout_ms: int | None = None) -> None: ...
     async def wait_for_room(self, timeout_ms: int | None = None) -> bool: ...
-    def pending(self, packet_id: int) -> bool: ...
     async def flush(self, timeout_ms: int | None = None) -> bool: ...
     @overload
     def subscribe(
@@ -168,7 +137,4 @@ class MQTTClient:
         self, topic: _Bytes | list[_Filter], wait: bool = True, timeout_ms: int | None = None
     ) -> None: ...
     def messages(self, queue: int = 4) -> Messages: ...
-    def set_callback(self, f: Callable[[bytes, bytes], object]) -> None: ...
     def ping(self) -> None: ...
-    def due_ms(self) -> int | None: ...
-    def in_callback(self) -> bool: ...

@@ -1,42 +1,13 @@
 from collections.abc import Callable
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, overload
 
+from .base import BaseClient, _Filter, _FilterAndQoS, _Server
 from .codec import Message, _Bytes, _Payload, _QoS
 from .journal import Journal
-from .outbox import Outbox
-from .session import Counts, Session
 from .store import RamStore
 from .transport import _SSL, TransportProtocol
 
-_Filter = TypeVar("_Filter", bound=_Bytes)
-_FilterAndQoS = TypeVar("_FilterAndQoS", bound=_Bytes | tuple[_Bytes, int])
-
-_Server = _Bytes | tuple[_Bytes, int] | list[_Bytes | tuple[_Bytes, int]]
-
-class MQTTClient:
-    KEEPALIVE: bool
-    client_id: _Bytes
-    server: _Server
-    port: int
-    user: _Bytes | None
-    pswd: _Bytes | None
-    keepalive: int
-    ssl: _SSL
-    ssl_params: dict[str, Any]
-    timeout_ms: int
-    on_message: Callable[[Message], object] | None
-    on_connect: Callable[[bool], object] | None
-    on_disconnect: Callable[[BaseException], object] | None
-    on_wait: Callable[[], object] | None
-    # The topic name, the length of the payload, and why the message was not handed over
-    on_skip: Callable[[bytes, int, str], object] | None
-    will: tuple[bytes, bytes, int, bool] | None
-    sock: Any
-    transport: TransportProtocol
-    session: Session
-    counts: Counts
-    outbox: Outbox | None
-    max_packet: int
+class MQTTClient(BaseClient):
     def __init__(
         self,
         client_id: _Bytes,
@@ -57,7 +28,6 @@ class MQTTClient:
         transport: TransportProtocol | None = None,
         online: Callable[[], object] | None = None,
     ) -> None: ...
-    def set_last_will(self, topic: _Bytes | None, msg: _Payload = b"", retain: bool = False, qos: _QoS = 0) -> None: ...
     def connect(
         self,
         clean_session: bool = True,
@@ -69,8 +39,6 @@ class MQTTClient:
     def disconnect(self, timeout_ms: int | None = None) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: object, error: object, trace: object) -> None: ...
-    def is_connected(self) -> bool: ...
-    def close(self) -> None: ...
     # The packet id at QoS 1 and 2
     @overload
     def publish(
@@ -113,7 +81,6 @@ class MQTTClient:
         wait: bool = True,
         timeout_ms: int | None = None,
     ) -> int | None: ...
-    def pending(self, packet_id: int) -> bool: ...
     def flush(self, timeout_ms: int | None = None) -> bool: ...
     # The granted QoS, of each filter; None where it is not yet known
     @overload
@@ -135,13 +102,10 @@ class MQTTClient:
         timeout_ms: int | None = None,
     ) -> list[int | None]: ...
     def unsubscribe(self, topic: _Bytes | list[_Filter], wait: bool = True, timeout_ms: int | None = None) -> None: ...
-    def set_callback(self, f: Callable[[bytes, bytes], object]) -> None: ...
     def check_msg(self) -> int | None: ...
     def wait_msg(self, timeout_ms: int | None = None) -> int | None: ...
     def poll(self, timeout_ms: int | None = 0) -> bool: ...
     def ping(self) -> None: ...
-    def due_ms(self) -> int | None: ...
-    def in_callback(self) -> bool: ...
     def wait_for(self, packet_id: int, timeout_ms: int | None = None) -> None: ...
     def wait_for_room(self, timeout_ms: int | None = None) -> bool: ...
     def pause(self, ms: int) -> None: ...
