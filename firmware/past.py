@@ -63,7 +63,7 @@ class Past:
 
 
 def traceback(error):
-    """The end of an exception's traceback, as text."""
+    """The end of an exception's traceback, as text: whole lines of it."""
     text = io.StringIO()
     try:
         sys.print_exception(error, text)  # pyright: ignore[reportAttributeAccessIssue]: MicroPython's own
@@ -71,7 +71,11 @@ def traceback(error):
         raise
     except BaseException:  # an exception of the owner's may raise when it is asked for its text
         text.write(type(error).__name__)
-    return text.getvalue().strip()[-_LONGEST_FAULT:]
+    words = text.getvalue().strip()
+    if len(words) > _LONGEST_FAULT:
+        words = words[-_LONGEST_FAULT:]
+        words = words[words.find("\n") + 1 :]  # a last line that is too long by itself stays cut
+    return words
 
 
 def _read(path):
