@@ -41,7 +41,7 @@ def build(program):
     online = program.radio and program.radio.is_up
     program.client = Client(
         settings.client_id,
-        settings.server,
+        [settings.server] + settings.more_servers if settings.more_servers else settings.server,
         settings.port,
         settings.user,
         settings.password,
@@ -115,7 +115,10 @@ def _discovery_bytes(arguments):
         return 0
     import discovery
 
-    return discovery.packet_bytes(*arguments)
+    size = discovery.packet_bytes(*arguments)
+    del discovery
+    board.drop("discovery")
+    return size
 
 
 def _add_care(program):

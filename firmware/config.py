@@ -12,6 +12,7 @@ KEYS = (
     ("client_id", str, 1, 64, _REQUIRED, "the node's name, which no other client of the broker has"),
     ("server", str, 1, 253, _REQUIRED, "the broker's host name or address"),
     ("port", int, 1, 65_535, None, "the broker's TCP port; left out: 1883, or 8883 with tls_ca"),
+    ("more_servers", list, 0, 8, None, 'more brokers, a list of "host" or "host:port", tried in turn'),
     ("user", str, 0, 256, None, "the broker's name for this node"),
     ("password", str, 0, 256, None, "the password that goes with user"),
     ("keepalive_s", int, 5, 3_600, 30, "seconds after which the broker may take a silent node for dead"),
@@ -114,6 +115,7 @@ class Config:
     client_id: str
     server: str
     port: int
+    more_servers: list | None
     user: str | None
     password: str | None
     keepalive_s: int
@@ -253,12 +255,25 @@ def fault(row, value):
         return _sensors_fault(value)
     if key == "wifi_networks":
         return _networks_fault(value)
+    if key == "more_servers" and value:
+        return _servers_fault(value)
     return None
 
 
 def _is_address(text):
     parts = text.split(".")
     return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
+
+
+def _servers_fault(found):
+    # The client judges its servers by the same rules. The module is not one that users have stubs of.
+    from umqtt_full.arguments import servers  # pyright: ignore[reportMissingImports]
+
+    try:
+        servers(found)
+    except (TypeError, ValueError) as error:
+        return '"more_servers": %s' % error
+    return None
 
 
 def _sensors_fault(rows):

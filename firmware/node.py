@@ -99,6 +99,7 @@ class Node:
         self._is_announced = False  # has this connection's birth message been published?
         self._announced = False  # has it just been?
         self._is_to_announce = False  # is a message for Home Assistant due?
+        self._lacked_memory = False  # for the last one: it is made again behind the next telemetry
         self._is_told = True  # has the last reading been published as telemetry?
         self._restart_why = None
         self._may_be_done = past.by_watchdog  # may a command that comes again have been done before the reset?
@@ -204,12 +205,17 @@ class Node:
             self._is_to_announce = True
 
     def _discover(self):
+        lacked_memory = False
+        gc.collect()  # the message is one piece of memory
         try:
             import discovery
 
             discovery.publish(self._client, self._streams, *self._discovery)
         except (MemoryError, RuntimeError, ValueError) as error:
-            self._log("node: cannot tell Home Assistant of this node: " + _words(error))
+            lacked_memory = isinstance(error, MemoryError)
+            if not self._lacked_memory:
+                self._log("node: cannot tell Home Assistant of this node: " + _words(error))
+        self._lacked_memory = lacked_memory
         board.drop("discovery")
 
     def _disconnected(self, error):
@@ -261,6 +267,7 @@ class Node:
         self._is_told = True
         self._telemetry_count += 1
         self._client.publish(self._telemetry_topic, self._telemetry())
+        self._is_to_announce = self._is_to_announce or self._lacked_memory
 
     def _begin_reading(self):
         now = time.ticks_ms()

@@ -62,7 +62,13 @@ def test_the_example_is_deployed_and_seen(virtual_board, broker, watcher, tmp_pa
     assert "must be 5 to 30" in watcher.answers()[-1]["error"]
 
     # What Home Assistant would show.
-    found = [json.loads(text) for topic, text in watcher.heard if topic == "homeassistant/device/virtual/config"]
+    found = []
+
+    def is_announced():
+        found[:] = [json.loads(text) for topic, text in watcher.heard if topic == "homeassistant/device/virtual/config"]
+        return found
+
+    wait_until(is_announced)
     shown = {name: one["p"] for name, one in found[-1]["cmps"].items()}
     assert shown == {
         "temperature_c": "sensor",

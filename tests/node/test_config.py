@@ -39,7 +39,7 @@ def load_bytes(tmp_path, content, wifi="none"):
     done = subprocess.run(
         [*micropython.command(), str(loader), str(FIRMWARE), "config.json", wifi],
         cwd=tmp_path,
-        env=dict(os.environ, MICROPYPATH=".frozen"),
+        env=dict(os.environ, MICROPYPATH=f".frozen:{ROOT / 'lib'}"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -150,6 +150,8 @@ WRONG = [
     ("port", True, "must be a whole number"),
     ("port", 0, "is 0 and must be 1 to 65535"),
     ("port", 65536, "is 65536 and must be 1 to 65535"),
+    ("more_servers", "other.example", "must be a list in [ ]"),
+    ("more_servers", ["a.example"] * 9, "is 9 entries long"),
     ("user", 7, "must be a text in quotes"),
     ("keepalive_s", 4, "is 4 and must be 5 to 3600"),
     ("topic", "a/#", "holds + or #"),
@@ -201,6 +203,24 @@ def test_every_key_has_a_test_above(tmp_path):
     assert keys - {key for key, _, _ in WRONG} == {"password", "wifi_passphrase", "wifi_networks"}, (
         "the secrets have tests of their own"
     )
+
+
+@pytest.mark.parametrize(
+    "server, words",
+    [
+        (7, "must be a host's name or address"),
+        (["a.example", 1884], "must be a host's name or address"),
+        ("", "is no host's name"),
+        ("a b", "has no blanks in it"),
+        ("mqtt://a.example:1884", "give the host alone: 'a.example'"),
+        ("a.example:x", "the port must be a number"),
+        ("a.example:70000", "port"),
+        ("10.0.0.256", "is no IPv4 address"),
+    ],
+)
+def test_each_of_more_servers_is_a_host_or_host_and_port(tmp_path, server, words):
+    said = load(tmp_path, more_servers=["b.example", "b.example:1884", server])
+    assert said.startswith('error: config.json: "more_servers": ') and words in said
 
 
 def test_a_password_needs_a_user(tmp_path):

@@ -210,3 +210,37 @@ commands = {"c" * 29 + "%03d" % i: Number(print, -1000000, 1000000, 0.001, "%") 
 def test_a_name_that_a_topic_cannot_hold_is_changed_there(tmp_path):
     lines = node_script.run(tmp_path, "import discovery\nprint(discovery._topic('ha', 'Küche 1/a'))\n")
     assert lines == ["ha/device/K_che_1_a/config"]
+
+
+_SHORT_OF_MEMORY = """
+from controls import Button
+short = [0]
+class Short(Button):
+    @property
+    def step(self):
+        return 1
+    @property
+    def platform(self):
+        if short[0]:
+            short[0] -= 1
+            raise MemoryError("memory allocation failed")
+        return "button"
+    @platform.setter
+    def platform(self, value):
+        pass
+def become(words):
+    short[0] = 3
+commands = {"press": Short(lambda: None), "short": become}
+"""
+
+
+def test_a_message_that_lacked_memory_is_made_again(broker, watcher, start_node, found):
+    node = start(start_node, broker, _SHORT_OF_MEMORY)
+    (first,) = found()
+    assert watcher.ask("short")["ok"] is True
+    watcher.client.publish("homeassistant/status", "online", False, 1)
+    again = found(2)  # Home Assistant's own word, and the message
+    assert first in again
+    watcher.until_count("telemetry", len(watcher.of("telemetry")) + 5)
+    assert not found(0), "once"
+    assert node.output.count("cannot tell Home Assistant of this node") == 1

@@ -396,8 +396,14 @@ def test_with_library_and_node_in_rom_only_what_starts_them_is_deployed(virtual_
         for path, data in contents.program().items():
             if path not in contents.STARTERS:
                 held.write(f"/rom/{path}", data)
-        held.run("sys.path[:] += ['/rom', '/rom/lib']")
-    assert deploy(board, configuration, "--rom", "--no-reset", "--json")["removed"]
+    # A virtual board starts anew, with a path of its own, if it is interrupted in the midst of a garbage collection.
+    for _ in range(3):
+        with Device(board.port) as held:
+            held.run("import sys\nsys.path[:] += ['/rom', '/rom/lib']")
+        done = umq("deploy", "--port", board.port, "--config", configuration, "--rom", "--no-reset", "--json")
+        if "are not in the board's ROM" not in done.stderr:
+            break
+    assert done.returncode == 0 and json.loads(done.stdout)["removed"], done.stderr
     with Device(board.port) as held:
         there = {name for name, is_folder, _ in held.entries() if not is_folder}
         assert there - {"node.state", "config.json.good"} == {"boot.py", "main.py", "config.json"}

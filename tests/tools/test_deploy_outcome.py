@@ -56,6 +56,16 @@ def test_when_the_time_is_over_what_there_is_decides(lines, status, words):
     assert found.status == status and words in found.words and found.cure
 
 
+@pytest.mark.parametrize(
+    "error",
+    ["MemoryError: memory allocation failed, allocating 1280 bytes", "RuntimeError: maximum recursion depth exceeded"],
+)
+def test_a_program_that_is_too_large_for_the_board(error):
+    watch = Watch()
+    found = next(filter(None, map(watch.hear, [*_TRACEBACK[:-1], error, *_PROMPT])))
+    assert error in found.words and "without --no-mpy" in found.cure and "umq freeze" in found.cure
+
+
 def test_a_line_cannot_steer_the_terminal():
     found = Watch().hear("node: the broker refuses this node: \x1b[31mred" + "x" * 1000)
     assert found.words.isprintable() and len(found.words) < 250

@@ -57,7 +57,7 @@ def command(
 
         umq deploy --logs
 
-        umq deploy --no-mpy --port /dev/ttyACM0
+        umq deploy --port /dev/ttyACM0
 
         umq deploy --config greenhouse.json --no-reset
 

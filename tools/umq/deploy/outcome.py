@@ -23,6 +23,8 @@ _ENDS = ('Type "help()"', "node: tries again in ", "node: starts anew with the o
 # It has given up the configuration that was deployed.
 _FALLEN_BACK = "node: runs with the last configuration that worked"
 _TRACEBACK = "Traceback (most recent call last):"
+# A board that compiles sources needs heap, and stack for each import inside of an import.
+_TOO_LARGE = re.compile("MemoryError|RuntimeError: maximum recursion depth exceeded")
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,10 @@ class Watch:
     def _ended(self):
         if self._traceback is not None:
             words = f"the program ended with {plain(self._traceback or 'a traceback', _LONGEST)}"
-            return Outcome(
-                STOPPED, "stopped", words, "`umq run` tries a program without deploying it; mend it, and deploy again"
-            )
+            cure = "`umq run` tries a program without deploying it; mend it, and deploy again"
+            if _TOO_LARGE.match(self._traceback):
+                cure = "deployed compiled (without --no-mpy) it needs less memory, frozen by `umq freeze` the least"
+            return Outcome(STOPPED, "stopped", words, cure)
         if self._said:
             return Outcome(
                 STOPPED,
