@@ -119,7 +119,9 @@ class Device:
         timeout_s: how long it may be silent. DeviceError if it raised (CodeError) or did not end. Code that takes more
         than a second or two must call _feed() at times, for the node's watchdog. `gc` and `sys` are imported already.
         """
-        return self._run(f"_feed()\n{code}", timeout_s)
+        # A heap that is broken up by the interrupted program may have no piece for the next command's text before it is
+        # collected from outside of the compiler.
+        return self._run(f"_feed()\ngc.collect()\n{code}", timeout_s)
 
     def _run(self, code, timeout_s):
         with self._errors(_STOPPED):
