@@ -266,6 +266,8 @@ def _is_address(text):
 
 
 def _servers_fault(found):
+    if any([type(one) is str and "@" in one for one in found]):  # what stands before it may be a password
+        return '"more_servers" holds @: give hosts alone; "user" and "password" are keys of their own'
     # The client judges its servers by the same rules. The module is not one that users have stubs of.
     from umqtt_full.arguments import servers  # pyright: ignore[reportMissingImports]
 

@@ -223,6 +223,11 @@ def test_each_of_more_servers_is_a_host_or_host_and_port(tmp_path, server, words
     assert said.startswith('error: config.json: "more_servers": ') and words in said
 
 
+def test_no_error_in_a_list_of_servers_holds_a_secret(tmp_path):
+    said = load(tmp_path, more_servers=["b.example", f"mqtt://node:{SECRET}@c.example"])
+    assert said.startswith('error: config.json: "more_servers" holds @') and SECRET not in said
+
+
 def test_a_password_needs_a_user(tmp_path):
     assert '"user" is missing' in load(tmp_path, password=SECRET)
 
