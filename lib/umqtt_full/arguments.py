@@ -23,7 +23,7 @@ def servers(server):
             found.append((_host(host), _port(port)))
         else:
             host, colon, port = one, "", 0
-            if isinstance(one, str) and one.count(":") == 1 and "://" not in one:
+            if isinstance(one, str) and one.count(":") == 1 and "@" not in one and "://" not in one:
                 host, colon, port = one.partition(":")
                 if not port.isdigit():
                     raise ValueError("server %r: the port must be a number" % one)
@@ -37,6 +37,8 @@ def _host(host):
     if not isinstance(host, _TEXT):
         raise TypeError("server must be a host's name or address, or a list of them, not %s" % type(host))
     name = host if isinstance(host, str) else bytes(host).decode()
+    if "@" in name:  # what stands before it may be a password
+        raise ValueError("server holds @: give the host alone; user and password are arguments of their own")
     scheme, there, rest = name.partition("://")
     if there:
         raise ValueError("server %r: give the host alone: %r" % (name, rest.split("/")[0].split(":")[0]))
